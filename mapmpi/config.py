@@ -1,0 +1,372 @@
+"""The input: one set of pydantic models is its schema, its documentation and its defaults.
+
+``load("input.yaml", ["train.stop.wall_time=60s"])`` reads a file, lays the preset of its ``mode`` under it and
+the command line's settings over it, and refuses what it does not know or cannot use with a UserError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mapmpi.errors import UserError
+from mapmpi.units import seconds
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Vector = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the input; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Structure(Section):
+    """The atoms at the start of every episode."""
+
+    file: Path = Field(description="any file that ASE reads, or a LAMMPS data file; relative to the input file")
+    elements: list[str] | None = Field(
+        None, description="elements of the LAMMPS atom types, in order; found from the masses if left out"
+    )
+    tagged_atoms: list[Count] = Field(
+        min_length=1, description="ids (from 1) of the atoms that the tether pulls at their center of mass"
+    )
+    molecule_atoms: list[Count] | None = Field(
+        None, description="ids of all atoms of the moved molecule (default: the tagged atoms)"
+    )
+
+    @property
+    def molecule(self) -> list[int]:
+        """Ids of the molecule's atoms; the tagged atoms where none were named."""
+        return self.molecule_atoms or self.tagged_atoms
+
+
+class ForceField(Section):
+    """The forces: ReaxFF from the installed LAMMPS unless commands are given."""
+
+    commands: list[str] | None = Field(
+        None,
+        description="LAMMPS commands that define the forces instead of ReaxFF (pair_style, pair_coeff, fix …); "
+        "{elements} stands for the elements of the atom types in order",
+    )
+    units: Literal["real", "metal"] = Field("real", description="LAMMPS units of those commands")
+    reaxff_file: Path | None = Field(
+        None, description="ReaxFF parameters (default: ffield.reax of the installed LAMMPS)"
+    )
+    qeq_tolerance: Positive = Field(1e-6, description="charge equilibration: residual at which it stops")
+    thb_cutoff: Positive = Field(
+        3e-6, description="ReaxFF three-body bond-order cutoff; LAMMPS's 1e-3 makes the forces jump"
+    )
+    table_points: int = Field(2000, ge=0, description="ReaxFF nonbonded tables; 0 computes without tables")
+    skin: Positive = Field(0.5, description="neighbour list skin in Å")
+
+    @model_validator(mode="after")
+    def _units_need_commands(self) -> ForceField:
+        if self.commands is None and self.units != "real":
+            raise ValueError("units: metal needs commands; ReaxFF works in real units")
+        return self
+
+
+class Dynamics(Section):
+    """Molecular dynamics between two actions (NVT by a Langevin thermostat, no net momentum)."""
+
+    temperature: Positive = Field(10.0, description="K")
+    timestep: Positive = Field(0.5, description="fs")
+    damping: Positive = Field(50.0, description="relaxation time of the thermostat in fs")
+    steps_per_action: Count = Field(40, description="MD steps that relax everything after each action")
+    equilibration_steps: int = Field(40, ge=0, description="MD steps at the start of each episode")
+    max_temperature: Positive = Field(3000.0, description="K; above it the simulation counts as failed")
+
+
+class Tether(Section):
+    """The harmonic spring between the agent's position and the tagged atoms: k/2·|agent - atoms|²."""
+
+    spring_constant: Positive = Field(100.0, description="kcal/mol/Å²")
+    limit: Positive = Field(1.5, description="longest distance between agent and tagged atoms in Å")
+    at_limit: Literal["clamp", "end"] = Field(
+        "clamp", description="an agent that runs ahead is held at the limit, or its episode ends"
+    )
+
+
+class Actions(Section):
+    """What an agent can do: move by ``displacement`` along one of a set of directions."""
+
+    directions: Literal["forward5", "axes6", "all26"] | list[Vector] = Field(
+        "forward5", description="forward5 (the paper's: all axes but backward), axes6, all26, or vectors"
+    )
+    displacement: Positive = Field(0.4, description="length δ of a move in Å")
+    forbid_reversal: bool = Field(True, description="never undo the last action at once")
+
+
+class Goal(Section):
+    """Where to: a plane at ``distance`` from the start along ``direction``."""
+
+    direction: Vector = Field((1.0, 0.0, 0.0), description="the forward direction; any length but zero")
+    distance: Positive = Field(description="Å from the tagged atoms' start")
+
+    @model_validator(mode="after")
+    def _not_zero(self) -> Goal:
+        if not any(self.direction):
+            raise ValueError("direction must not be the zero vector")
+        return self
+
+
+class StateGrid(Section):
+    """What an agent sees: Gaussians of the atoms around it on a cubic grid."""
+
+    points: int = Field(16, ge=4, le=64, description="grid points along each side")
+    spacing: Positive = Field(0.7, description="Å between grid points")
+    width: Positive = Field(0.7, description="standard deviation of an atom's Gaussian in Å")
+    saturation: Positive = Field(2.0, description="density at which the stored grid (8 bits) saturates")
+    channels: Literal["elements", "merged"] = Field("elements", description="a channel per element, or one")
+
+
+class Reward(Section):
+    """One term of the reward."""
+
+    weight: NotNegative = 1.0
+    enabled: bool = True
+
+
+class PositionReward(Reward):
+    """Along the goal direction: the agent's progress in this action, or its coordinate (the paper), per Å."""
+
+    measure: Literal["progress", "coordinate"] = "progress"
+
+
+class EnergyReward(Reward):
+    """Reference energy minus present energy, per eV."""
+
+    weight: NotNegative = 0.5
+    reference_steps: Count = Field(100, description="MD steps before the action whose mean is the reference")
+    average_steps: Count = Field(20, description="last MD steps whose mean is the present energy")
+    clip: Positive = Field(2.0, description="eV at which the term saturates")
+
+
+class BarrierReward(Reward):
+    """Minus the rise of the episode's highest energy so far, per eV."""
+
+    weight: NotNegative = 1.0
+
+
+class DensityReward(Reward):
+    """Minus the overlap Σ(1 - d/radius) of the agent with atoms outside the molecule nearer than radius."""
+
+    weight: NotNegative = 0.5
+    radius: Positive = Field(1.3, description="Å")
+
+
+class DistanceReward(Reward):
+    """Minus the length in Å by which the tether exceeds the threshold."""
+
+    weight: NotNegative = 0.5
+    threshold: Positive = Field(1.0, description="Å")
+
+
+class TimeReward(Reward):
+    """Minus one per action."""
+
+    weight: NotNegative = 0.05
+
+
+class Rewards(Section):
+    """The weighted sum; each term is logged on its own and can be switched off."""
+
+    position: PositionReward = PositionReward()
+    energy: EnergyReward = EnergyReward()
+    barrier: BarrierReward = BarrierReward()
+    density: DensityReward = DensityReward()
+    distance: DistanceReward = DistanceReward()
+    time: TimeReward = TimeReward()
+
+
+class Episode(Section):
+    """When an episode ends, besides at the goal."""
+
+    max_actions: Count = Field(150, description="step limit")
+
+
+class Network(Section):
+    """The Q function: a 3-D convolutional network."""
+
+    channels: list[Count] = Field([16, 32, 32], min_length=1, description="features of each convolution")
+    kernel: Literal[3, 5] = 3
+    hidden: Count = Field(128, description="features of the fully connected layer")
+    dueling: bool = Field(True, description="separate value and advantage streams")
+
+
+class Learning(Section):
+    """Deep Q-learning."""
+
+    discount: float = Field(0.98, gt=0, lt=1, description="γ of one action")
+    steps: int = Field(3, ge=1, le=20, description="n of the n-step return")
+    double: bool = Field(True, description="the behaviour network chooses, the target network values")
+    batch: Count = 64
+    learning_rate: Positive = 5e-4
+    gradient_clip: Positive = Field(10.0, description="largest gradient norm")
+    target_interval: Count = Field(50, description="updates between copies into the target network")
+    start: Count = Field(100, description="transitions in the buffer before learning starts")
+    replay_ratio: Positive = Field(16.0, description="how often a transition is replayed on average")
+
+
+class Replay(Section):
+    """Prioritized experience replay (proportional)."""
+
+    capacity: int = Field(200_000, ge=100, description="states kept; each takes channels·points³ bytes")
+    priority_exponent: float = Field(0.6, ge=0, le=1, description="α; 0 samples uniformly")
+    importance_exponent: float = Field(0.4, ge=0, le=1, description="β of the importance-sampling weights")
+
+
+class Exploration(Section):
+    """ε-greedy with a different ε per agent."""
+
+    epsilon_max: float = Field(0.4, ge=0, le=1)
+    schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
+    alpha: Positive = Field(7.0, description="α of the apex schedule")
+    greedy_every: int = Field(10, ge=0, description="every so many episodes an agent plays with ε = 0; 0 never")
+
+
+class Stop(Section):
+    """The training ends at the first of these limits."""
+
+    actions: Count | None = Field(None, description="actions of all agents together")
+    episodes: Count | None = Field(None, description="episodes of all agents together")
+    wall_time: Seconds | None = Field(None, description="60s, 10min, 2h, 1d or hours:minutes:seconds")
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Stop:
+        if self.actions is None and self.episodes is None and self.wall_time is None:
+            raise ValueError("set at least one of actions, episodes and wall_time")
+        return self
+
+
+class Train(Section):
+    """How phase 1 is spread over the ranks, and when it ends."""
+
+    ranks_per_agent: Count = 1
+    stop: Stop = Stop(wall_time="1h")
+    learner_threads: Count = Field(1, description="cores of the learner's gradient steps, if no GPU takes them")
+    weights_interval: Count = Field(5, description="actions of an agent between its requests for new weights")
+    report_interval: Seconds = Field(10.0, description="time between progress reports and learner.csv rows")
+
+
+class Config(Section):
+    """A whole input."""
+
+    mode: Literal["default", "paper"] = Field("default", description="paper: vanilla DQN and its rewards")
+    seed: int = Field(1, ge=0)
+    structure: Structure
+    forcefield: ForceField = ForceField()
+    dynamics: Dynamics = Dynamics()
+    tether: Tether = Tether()
+    actions: Actions = Actions()
+    goal: Goal
+    state: StateGrid = StateGrid()
+    rewards: Rewards = Rewards()
+    episode: Episode = Episode()
+    network: Network = Network()
+    learning: Learning = Learning()
+    replay: Replay = Replay()
+    exploration: Exploration = Exploration()
+    train: Train = Train()
+
+
+PAPER: dict[str, Any] = {
+    "actions": {"forbid_reversal": False},
+    "state": {"channels": "merged"},
+    "rewards": {
+        "position": {"measure": "coordinate"},
+        "energy": {"average_steps": 1},
+        "barrier": {"enabled": False},
+    },
+    "network": {"dueling": False},
+    "learning": {"steps": 1, "double": False},
+}
+"""What ``mode: paper`` changes: the paper's rewards, action set and vanilla DQN (target network, prioritized
+replay). What the input itself says goes before it."""
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid over it, section by section."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def _setting(text: str) -> dict[str, Any]:
+    """Turn ``a.b.c=value`` into ``{a: {b: {c: value}}}``; the value is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UserError(f"--set {text}: expected key=value, for example --set train.stop.wall_time=60s.")
+    tree: Any = yaml.safe_load(value)
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    return tree
+
+
+def _complaint(path: Path, error: ValidationError) -> str:
+    """Return pydantic's complaints as one sentence a line, each with the key's path and what was found."""
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "(whole input)"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key; see the list of keys in the README, or look for a spelling mistake"
+        elif item["type"] == "missing":
+            message = "this key is required and missing; add it"
+        elif not isinstance(item["input"], dict):
+            message += f", found {item['input']!r}"
+        lines.append(f"{path}: {key}: {message}.")
+    return "\n".join(lines)
+
+
+def load(path: Path | str, settings: list[str] | None = None) -> Config:
+    """Read an input file and return it checked, with paths made absolute and every default filled in.
+
+    ``settings`` are ``key=value`` texts that go before the file. Raises UserError for anything wrong.
+    """
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the input file ({error.strerror}); give an existing file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}.") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
+    for text in settings or []:
+        tree = merged(tree, _setting(text))
+    if tree.get("mode") == "paper":
+        tree = merged(PAPER, tree)
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_complaint(path, error)) from None
+    config.structure.file = _existing(path, "structure.file", config.structure.file)
+    if config.forcefield.reaxff_file is not None:
+        config.forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", config.forcefield.reaxff_file)
+    return config
+
+
+def _existing(input_path: Path, key: str, file: Path) -> Path:
+    """Return the file as seen from the input file's folder; raise UserError when it is not there."""
+    found = (input_path.parent / file).resolve()
+    if not found.is_file():
+        raise UserError(f"{input_path}: {key}: no file {found}; paths are relative to the input file.")
+    return found
+
+
+def unit(vector: Vector) -> np.ndarray:
+    """Return a vector at length one, shape (3,)."""
+    array = np.asarray(vector, dtype=float)
+    return array / np.linalg.norm(array)

@@ -1,0 +1,217 @@
+"""The Markov decision process: an agent drags a molecule through a material, one short MD run per action."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mapmpi.config import Config, unit
+from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
+from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
+from mapmpi.env.state import DensityGrid, Surroundings
+from mapmpi.errors import EngineError, EngineLost
+from mapmpi.md.engine import SAMPLE_STEPS, Engine
+from mapmpi.store.records import REWARD_TERMS
+from mapmpi.store.trajectory import Frame
+
+Ending = Literal["", "goal", "step_limit", "tether", "failed"]
+"""Why an episode ended; empty while it goes on."""
+
+TERMINAL = ("goal", "tether", "failed")
+"""Endings after which nothing follows; at the step limit the future is only not seen."""
+
+RESET_TRIES = 3
+"""New engines tried before a start that always fails is given up."""
+
+
+@dataclass
+class Step:
+    """The answer to an action: state uint8 (channels, points, points, points), weighted reward terms (6,)."""
+
+    state: np.ndarray
+    terms: np.ndarray
+    ending: Ending
+    frame: Frame | None
+    """The configuration, for the trajectory; None when the simulation failed."""
+    forbidden: int
+    """The action that would undo this one (NO_ACTION: none)."""
+    coordinate: float
+    """The agent's coordinate along the goal direction in Å."""
+    progress: float
+    """The tagged atoms' way from their start along the goal direction in Å."""
+    highest_rise: float
+    """Highest energy of the episode so far above its first, in eV."""
+    failure: str = ""
+    """What broke the simulation, in the engine's words."""
+
+    @property
+    def reward(self) -> float:
+        """The sum of the terms."""
+        return float(self.terms.sum())
+
+
+@dataclass
+class _Episode:
+    """What an episode remembers from action to action."""
+
+    agent: np.ndarray
+    origin: float
+    energies: deque[float]
+    first_energy: float
+    highest_energy: float
+    state: np.ndarray
+    progress: float = 0.0
+    actions: int = 0
+
+
+class Environment:
+    """One material and one agent in it. All ranks of the engine's group call every method together.
+
+    ``make_engine`` makes a new engine; it is called again when a simulation breaks.
+    """
+
+    def __init__(self, config: Config, make_engine: Callable[[], Engine]) -> None:
+        self.config, self._make_engine = config, make_engine
+        self.engine = make_engine()
+        self.vectors = action_vectors(config.actions, config.goal)
+        self.undoes = reversals(self.vectors)
+        self.direction = unit(config.goal.direction)
+        cell, pbc, comm = self.engine.atoms.cell.array, self.engine.atoms.pbc, self.engine.comm
+        self.grid = DensityGrid(config.state, self.engine.elements, cell, pbc, comm)
+        self._near = Surroundings(cell, pbc, config.rewards.density.radius)
+        self._start = self.engine.snapshot()
+        self._samples = max(1, config.rewards.energy.average_steps // SAMPLE_STEPS)
+        self._reference = max(1, config.rewards.energy.reference_steps // SAMPLE_STEPS)
+        self.total_md_steps = 0
+
+    def reset(self, seed: int) -> Step:
+        """Begin an episode: the structure as it was given, velocities and thermostat noise from the seed."""
+        for tries_left in reversed(range(RESET_TRIES)):
+            try:
+                return self._begin(seed)
+            except EngineLost:
+                raise
+            except EngineError:
+                self._renew()
+                if not tries_left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _begin(self, seed: int) -> Step:
+        engine = self.engine
+        engine.restore(self._start, seed)
+        agent = engine.tagged_position()
+        engine.set_tether(agent)
+        segment = engine.run(max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps))
+        self.total_md_steps += SAMPLE_STEPS * len(segment.energies)
+        first = float(segment.energies[-self._samples :].mean())
+        window = deque(segment.energies.tolist(), maxlen=self._reference)
+        origin = float(agent @ self.direction)
+        self._now = _Episode(agent, origin, window, first, first, self._look(agent))
+        terms = np.zeros(len(REWARD_TERMS))
+        return self._step(terms, "", self._frame(first, segment.temperature, NO_ACTION, terms), NO_ACTION)
+
+    def _step(
+        self, terms: np.ndarray, ending: Ending, frame: Frame | None, forbidden: int, failure: str = ""
+    ) -> Step:
+        now = self._now
+        rise = now.highest_energy - now.first_energy
+        coordinate = float(now.agent @ self.direction)
+        return Step(now.state, terms, ending, frame, forbidden, coordinate, now.progress, rise, failure)
+
+    def _look(self, agent: np.ndarray) -> np.ndarray:
+        return self.grid(self.engine.local_atoms(), agent)
+
+    def _renew(self) -> None:
+        """Replace a broken engine."""
+        self.engine.close()
+        self.engine = self._make_engine()
+
+    def step(self, action: int) -> Step:
+        """Move the agent by an action, let the material follow, and say what that is worth."""
+        now = self._now
+        now.actions += 1
+        try:
+            return self._advance(action)
+        except EngineLost:
+            raise
+        except EngineError as error:
+            self._renew()
+            terms = failure_terms(self.config.rewards, self.config.episode.max_actions - now.actions)
+            return self._step(terms, "failed", None, NO_ACTION, failure=str(error))
+
+    def _advance(self, action: int) -> Step:
+        config, engine, now = self.config, self.engine, self._now
+        before = float(now.agent @ self.direction)
+        now.agent = self._clamped(now.agent + self.vectors[action])
+        engine.set_tether(now.agent)
+        segment = engine.run(config.dynamics.steps_per_action)
+        self.total_md_steps += config.dynamics.steps_per_action
+
+        energy = float(segment.energies[-self._samples :].mean())
+        tagged = engine.tagged_position()
+        tether_length = float(np.linalg.norm(now.agent - tagged))
+        outcome = Outcome(
+            coordinate_before=before,
+            coordinate=float(now.agent @ self.direction),
+            energy=energy,
+            reference_energy=float(np.mean(now.energies)),
+            highest_energy=now.highest_energy,
+            distances=self._distances(),
+            tether_length=tether_length,
+        )
+        terms = reward_terms(config.rewards, outcome)
+        now.energies.extend(segment.energies.tolist())
+        now.highest_energy = max(now.highest_energy, energy)
+        now.progress = float(tagged @ self.direction) - now.origin
+        now.state = self._look(now.agent)
+        frame = self._frame(energy, segment.temperature, action, terms)
+        forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
+        return self._step(terms, self._ending(tether_length), frame, forbidden)
+
+    def _clamped(self, agent: np.ndarray) -> np.ndarray:
+        """Hold an agent that ran ahead at the tether's limit."""
+        tether = self.config.tether
+        ahead = agent - self.engine.tagged_position()
+        length = float(np.linalg.norm(ahead))
+        if tether.at_limit == "end" or length <= tether.limit:
+            return agent
+        return agent - ahead * (1.0 - tether.limit / length)
+
+    def _ending(self, tether_length: float) -> Ending:
+        config = self.config
+        if self._now.progress >= config.goal.distance:
+            return "goal"
+        if config.tether.at_limit == "end" and tether_length > config.tether.limit:
+            return "tether"
+        return "step_limit" if self._now.actions >= config.episode.max_actions else ""
+
+    def _distances(self) -> np.ndarray:
+        """Return distances (m,) Å from the agent to near atoms outside the molecule, of the whole group."""
+        atoms = self.engine.local_atoms()
+        apart, rows = self._near.near(atoms, self._now.agent)
+        foreign = ~np.isin(atoms.ids[rows], self.config.structure.molecule)
+        distances = np.linalg.norm(apart[foreign], axis=1)
+        if self.engine.comm is not None and self.engine.comm.size > 1:
+            distances = np.concatenate(self.engine.comm.allgather(distances))
+        return distances
+
+    def _frame(self, energy: float, temperature: float, action: int, terms: np.ndarray) -> Frame:
+        return Frame(
+            positions=self.engine.positions(),
+            potential_energy=energy,
+            temperature=temperature,
+            agent_position=self._now.agent.copy(),
+            tagged_position=self.engine.tagged_position(),
+            action=action,
+            reward_terms=terms,
+            step=self.total_md_steps,
+        )
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()

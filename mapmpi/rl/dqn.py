@@ -1,0 +1,141 @@
+"""The learner: deep Q-learning from prioritized replay (Mnih et al. 2015; Schaul et al. 2016).
+
+Vanilla with ``learning.double: false`` and ``learning.steps: 1``; double Q-learning (van Hasselt et al. 2016),
+n-step returns and dueling networks otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mapmpi import config
+from mapmpi.errors import UserError
+from mapmpi.rl.network import QNetwork, flatten, pack, unpack
+from mapmpi.rl.replay import Replay
+
+
+def td_targets(
+    returns: torch.Tensor,
+    discounts: torch.Tensor,
+    next_forbidden: torch.Tensor,
+    next_q: torch.Tensor,
+    choosing_q: torch.Tensor,
+) -> torch.Tensor:
+    """Return the targets y = R + γ^k Q⁻(s', a*), a* = argmax Q(s', a) over the actions that are allowed in s'.
+
+    returns R, discounts γ^k, next_forbidden: (B,); next_q, Q⁻ of the target network: (B, A); choosing_q, Q of the
+    network that chooses a*: (B, A), the target network's own in vanilla DQN, the behaviour network's in double.
+    """
+    actions = torch.arange(choosing_q.shape[1], device=choosing_q.device)
+    allowed_q = choosing_q.masked_fill(actions == next_forbidden[:, None], -torch.inf)
+    best = allowed_q.argmax(dim=1, keepdim=True)
+    return returns + discounts * next_q.gather(1, best).squeeze(1)
+
+
+@dataclass(frozen=True)
+class UpdateStats:
+    """What one update saw, averaged over its batch."""
+
+    loss: float  # weighted squared TD error
+    td_error: float  # |TD error|, unweighted
+    q: float  # value of the actions taken
+
+
+class Learner:
+    """Behaviour and target network, and the gradient steps that make the one predict the other's targets."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        actions: int,
+        network: config.Network,
+        learning: config.Learning,
+        replay: Replay,
+        seed: int,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.learning = learning
+        self.replay = replay
+        self.seed = seed
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.behaviour = QNetwork(shape, actions, network).to(self.device)
+            self.target = QNetwork(shape, actions, network).to(self.device)
+        self.target.load_state_dict(self.behaviour.state_dict())
+        self.optimizer = torch.optim.Adam(self.behaviour.parameters(), lr=learning.learning_rate)
+        self.updates = 0  # gradient steps so far: the version of the weights
+
+    def update(self) -> UpdateStats:
+        """Make one gradient step on a sampled batch, and give the batch its new priorities.
+
+        Raises ValueError while the buffer is empty, and RuntimeError if the gradient is not finite.
+        """
+        # Seeded by the update's number, so that a restart needs no generator's state.
+        batch = self.replay.sample(self.learning.batch, np.random.default_rng((self.seed, self.updates)))
+        states, next_states = self._tensor(batch.states), self._tensor(batch.next_states)
+        actions, weights = self._tensor(batch.actions), self._tensor(batch.weights)
+        returns, discounts = self._tensor(batch.returns), self._tensor(batch.discounts)
+        next_forbidden = self._tensor(batch.next_forbidden)
+
+        with torch.no_grad():
+            next_q = self.target(next_states)
+            choosing_q = self.behaviour(next_states) if self.learning.double else next_q
+            targets = td_targets(returns, discounts, next_forbidden, next_q, choosing_q)
+        q = self.behaviour(states).gather(1, actions[:, None]).squeeze(1)
+        td_errors = targets - q
+        loss = (weights * td_errors.square()).mean()  # the paper's Eq. 2, corrected for the sampling
+
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(
+            self.behaviour.parameters(), self.learning.gradient_clip, error_if_nonfinite=True
+        )
+        self.optimizer.step()
+        self.updates += 1
+        if self.updates % self.learning.target_interval == 0:
+            self.target.load_state_dict(self.behaviour.state_dict())
+
+        errors = td_errors.detach().cpu().numpy()
+        self.replay.update(batch.slots, errors)
+        return UpdateStats(loss.item(), float(np.abs(errors).mean()), q.mean().item())
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def weights(self) -> np.ndarray:
+        """Return the behaviour network's weights for ``inference.QFunction.load``, flat float32."""
+        return pack(self.behaviour)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return all but the replay buffer for a checkpoint: networks and Adam's moments, flat; updates."""
+        state = {"behaviour": pack(self.behaviour), "target": pack(self.target), "updates": np.array(self.updates)}
+        if self.updates:
+            moments = [self.optimizer.state[parameter] for parameter in self.behaviour.parameters()]
+            state["first_moment"] = flatten([moment["exp_avg"] for moment in moments])
+            state["second_moment"] = flatten([moment["exp_avg_sq"] for moment in moments])
+        return state
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from a checkpoint; UserError if its network has another number of parameters."""
+        split = self.behaviour.architecture.split
+        try:
+            unpack(self.behaviour, state["behaviour"])
+        except ValueError as error:
+            raise UserError(
+                f"network: {error}; resume with the network, actions and state grid of the checkpoint."
+            ) from None
+        unpack(self.target, state["target"])
+        self.updates = int(state["updates"])
+        self.optimizer.state.clear()
+        if self.updates:
+            moments = zip(split(state["first_moment"]), split(state["second_moment"]), strict=True)
+            for parameter, (first, second) in zip(self.behaviour.parameters(), moments, strict=True):
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(self.updates)),
+                    "exp_avg": torch.empty_like(parameter.data).copy_(torch.tensor(first)),
+                    "exp_avg_sq": torch.empty_like(parameter.data).copy_(torch.tensor(second)),
+                }

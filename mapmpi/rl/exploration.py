@@ -1,0 +1,45 @@
+"""Exploration: ε-greedy, with a different ε for every agent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapmpi import config
+
+ANY = -1
+"""In place of a forbidden action: every action is allowed."""
+
+
+def epsilons(exploration: config.Exploration, agents: int) -> np.ndarray:
+    """Return the exploration rate of each agent, shape (agents,), the largest first.
+
+    apex: ε_i = ε_max^(1 + α·i/(N-1)), i = 0 … N-1 (Horgan et al. 2018, Distributed prioritized experience replay).
+    linear: evenly spaced, ε_i = ε_max·(N-i)/N, so that none is zero. One agent alone has ε_max.
+    """
+    rank = np.arange(agents)
+    if exploration.schedule == "linear":
+        return exploration.epsilon_max * (agents - rank) / agents
+    return exploration.epsilon_max ** (1.0 + exploration.alpha * rank / max(agents - 1, 1))
+
+
+def masked_argmax(q: np.ndarray, forbidden: int = ANY) -> int:
+    """Return the index of the largest of ``q`` (A,) that is not ``forbidden``; the first of equals."""
+    if forbidden == ANY:
+        return int(q.argmax())
+    allowed = _allowed(len(q), forbidden)
+    return int(allowed[q[allowed].argmax()])
+
+
+def choose(q: np.ndarray, epsilon: float, forbidden: int, rng: np.random.Generator) -> tuple[int, bool]:
+    """Return an action, and whether it is the greedy one.
+
+    With probability ``epsilon`` the action is drawn evenly from all that are allowed, else it is the best of
+    ``q`` (A,). The action ``forbidden`` (ANY: none) is never chosen. Raises ValueError if no action is left.
+    """
+    if rng.random() < epsilon:
+        return int(rng.choice(_allowed(len(q), forbidden))), False
+    return masked_argmax(q, forbidden), True
+
+
+def _allowed(actions: int, forbidden: int) -> np.ndarray:
+    return np.delete(np.arange(actions), forbidden) if forbidden != ANY else np.arange(actions)

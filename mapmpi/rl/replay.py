@@ -1,0 +1,184 @@
+"""Prioritized experience replay, proportional variant (Schaul et al. 2016), for states from many agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mapmpi import config
+from mapmpi.errors import UserError
+from mapmpi.rl.returns import NO_STATE
+from mapmpi.rl.sumtree import SumTree
+
+PRIORITY_OFFSET = 1e-3
+"""Added to |TD error|, in units of the reward, so that no transition's priority is zero."""
+
+RECENT = 64
+"""States of each stream that a transition can still refer to; more than the longest n-step return."""
+
+
+@dataclass
+class Batch:
+    """Sampled transitions; B of them, states of shape (C, G, G, G)."""
+
+    slots: np.ndarray  # (B,) where they lie in the buffer
+    states: np.ndarray  # (B, C, G, G, G) uint8
+    actions: np.ndarray  # (B,)
+    returns: np.ndarray  # (B,) float32, n-step returns
+    discounts: np.ndarray  # (B,) float32, γ^k; 0 where nothing follows
+    next_states: np.ndarray  # (B, C, G, G, G) uint8; without meaning where the discount is 0
+    next_forbidden: np.ndarray  # (B,) action not allowed in the next state, or exploration.ANY
+    weights: np.ndarray  # (B,) float32, importance-sampling weights, the largest is 1
+
+    @classmethod
+    def empty(cls, size: int, shape: tuple[int, ...]) -> Batch:
+        """Return a batch with memory for ``size`` transitions."""
+        integers = [np.empty(size, dtype) for dtype in (np.int64, np.int64, np.int16)]
+        floats = [np.empty(size, np.float32) for _ in range(3)]
+        states = [np.empty((size, *shape), np.uint8) for _ in range(2)]
+        return cls(integers[0], states[0], integers[1], floats[0], floats[1], states[1], integers[2], floats[2])
+
+
+class Replay:
+    """A ring of states, each stored once, and at most one transition from each to a later state.
+
+    Agents are streams of states, numbered from 0. Theirs arrive interleaved, each stream's in the order of its
+    sequence numbers. A transition lies in the slot of its state; a slot without one has priority 0 and is
+    never sampled.
+
+    No transition outlives its next state: a next state is written after its state, so the ring comes to the
+    slot of the state first, and overwriting a slot takes its transition away.
+    """
+
+    def __init__(self, shape: tuple[int, ...], replay: config.Replay, streams: int) -> None:
+        self.capacity = replay.capacity
+        self.shape = shape
+        self.alpha = replay.priority_exponent
+        self.beta = replay.importance_exponent
+        self._states = np.zeros((self.capacity, *shape), np.uint8)
+        self._actions = np.zeros(self.capacity, np.int64)
+        self._returns = np.zeros(self.capacity, np.float32)
+        self._discounts = np.zeros(self.capacity, np.float32)
+        self._next_slots = np.zeros(self.capacity, np.int64)
+        self._next_forbidden = np.zeros(self.capacity, np.int16)
+        self._priorities = SumTree(self.capacity)
+        self._transitions = 0
+        self._written = 0  # states ever written; the number i of a state gives its slot i % capacity
+        self._recent = np.full((streams, RECENT, 2), -1)  # (sequence, number) by sequence % RECENT
+        self._batch = Batch.empty(0, shape)
+
+    def __len__(self) -> int:
+        """Number of transitions that can be sampled."""
+        return self._transitions
+
+    def add_state(self, stream: int, sequence: int, state: np.ndarray) -> int:
+        """Store a state (C, G, G, G) uint8 over the oldest one, and return its slot."""
+        slot = self._written % self.capacity
+        if self._priorities[slot] > 0.0:
+            self._priorities.set(np.array([slot]), np.zeros(1))
+            self._transitions -= 1
+        self._states[slot] = state
+        self._recent[stream, sequence % RECENT] = sequence, self._written
+        self._written += 1
+        return slot
+
+    def add_transitions(self, stream: int, records: np.ndarray) -> int:
+        """Store transitions (``returns.TRANSITION``) between states added before; return how many were stored.
+
+        Dropped are those whose state or next state is no longer here, and those that are not finite numbers.
+        """
+        return sum(self._add_transition(stream, record) for record in records)
+
+    def _add_transition(self, stream: int, record: np.void) -> bool:
+        state = self._number(stream, int(record["sequence"]))
+        ends = record["next_sequence"] == NO_STATE
+        following = state if ends else self._number(stream, int(record["next_sequence"]))
+        if state is None or following is None or following < state:
+            return False
+        if not (np.isfinite(record["ret"]) and np.isfinite(record["td_error"])):
+            return False
+        slot = state % self.capacity
+        self._actions[slot] = record["action"]
+        self._returns[slot] = record["ret"]
+        self._discounts[slot] = record["discount"]
+        self._next_slots[slot] = following % self.capacity
+        self._next_forbidden[slot] = record["next_forbidden"]
+        self._transitions += int(self._priorities[slot] == 0.0)
+        self.update(np.array([slot]), record["td_error"])
+        return True
+
+    def _number(self, stream: int, sequence: int) -> int | None:
+        """Return the number of a stream's state, or None if it was overwritten or is out of the stream's reach."""
+        found, number = self._recent[stream, sequence % RECENT]
+        return int(number) if found == sequence and number >= self._written - self.capacity else None
+
+    def update(self, slots: np.ndarray, td_errors: np.ndarray) -> None:
+        """Set the priorities (|td| + offset)^α of the transitions in ``slots`` (B,) from TD errors (B,)."""
+        self._priorities.set(slots, (np.abs(td_errors, dtype=np.float64) + PRIORITY_OFFSET) ** self.alpha)
+
+    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+        """Return ``size`` transitions, each drawn with probability P(i) = p_i / Σp (Schaul et al. 2016, Eq. 1).
+
+        One is drawn from each of ``size`` equal parts of Σp, which lowers the variance. The weights are
+        (N·P(i))^-β over the largest of the batch. The batch is valid until the next call.
+        Raises ValueError while there is no transition.
+        """
+        if not len(self):
+            raise ValueError("no transition to sample yet")
+        if len(self._batch.slots) != size:
+            self._batch = Batch.empty(size, self.shape)
+        batch, total = self._batch, self._priorities.total
+        batch.slots[:] = self._priorities.find((np.arange(size) + rng.random(size)) / size * total)
+        for values, out in (
+            (self._actions, batch.actions),
+            (self._returns, batch.returns),
+            (self._discounts, batch.discounts),
+            (self._next_forbidden, batch.next_forbidden),
+            (self._states, batch.states),
+        ):
+            np.take(values, batch.slots, axis=0, out=out, mode="clip")  # the default mode copies twice
+        np.take(self._states, self._next_slots[batch.slots], axis=0, out=batch.next_states, mode="clip")
+        weights = (len(self) * self._priorities[batch.slots] / total) ** -self.beta
+        batch.weights[:] = weights / weights.max()
+        return batch
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return the contents for a checkpoint: arrays, the large ones views of the buffer itself.
+
+        What the agents have under way is left out: after a restart they begin new episodes.
+        """
+        filled = slice(min(self._written, self.capacity))
+        return {
+            "states": self._states[filled],
+            "actions": self._actions[filled],
+            "returns": self._returns[filled],
+            "discounts": self._discounts[filled],
+            "next_slots": self._next_slots[filled],
+            "next_forbidden": self._next_forbidden[filled],
+            "priorities": self._priorities.leaves[filled],
+            "written": np.array(self._written),
+        }
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Take over the contents of a checkpoint; UserError if it was made with another capacity or grid."""
+        written = int(state["written"])
+        expected = (min(written, self.capacity), *self.shape)
+        if state["states"].shape != expected:
+            raise UserError(
+                f"replay.capacity or state: the checkpoint has states of shape {state['states'].shape}, expected "
+                f"{expected}; resume with the replay capacity and the state grid that it was made with."
+            )
+        filled = slice(expected[0])
+        self._states[filled] = state["states"]
+        self._actions[filled] = state["actions"]
+        self._returns[filled] = state["returns"]
+        self._discounts[filled] = state["discounts"]
+        self._next_slots[filled] = state["next_slots"]
+        self._next_forbidden[filled] = state["next_forbidden"]
+        priorities = np.zeros(self.capacity)
+        priorities[filled] = state["priorities"]
+        self._priorities.set(np.arange(self.capacity), priorities)
+        self._transitions = int(np.count_nonzero(priorities))
+        self._written = written
+        self._recent[...] = -1

@@ -1,0 +1,104 @@
+"""n-step returns: an agent's steps become transitions (Sutton 1988; Hessel et al. 2018, Rainbow)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mapmpi.rl.exploration import ANY, masked_argmax
+
+NO_STATE = -1
+"""In place of the sequence number of a next state: the episode ended for good, nothing follows."""
+
+TRANSITION = np.dtype(
+    [
+        ("sequence", "i8"),  # the agent's number of the state s
+        ("next_sequence", "i8"),  # of the state s' that the return is continued from, or NO_STATE
+        ("action", "i2"),
+        ("next_forbidden", "i2"),  # action that is not allowed in s', or ANY
+        ("ret", "f4"),  # Σ γ^j r_j over the k <= n steps from s to s'
+        ("discount", "f4"),  # γ^k, or 0 if the episode ended for good
+        ("td_error", "f4"),  # |ret + discount·max Q(s', ·) - Q(s, action)| as the agent's weights have it
+    ]
+)
+"""A transition as it travels from an agent to the learner."""
+
+Ended = Literal["", "terminal", "truncated"]
+"""Whether an episode goes on, has ended for good (goal, failure), or was merely cut off (step limit)."""
+
+
+@dataclass
+class _Open:
+    """A state whose return still grows."""
+
+    sequence: int
+    action: int
+    q: float
+    ret: float = 0.0
+    discount: float = 1.0
+    steps: int = 0
+
+
+class NStep:
+    """Collects the rewards of one agent's episode into n-step returns with discount γ per action.
+
+    An agent calls ``start`` with an episode's first state and ``step`` after every action. It numbers its states
+    by a sequence that grows over all episodes.
+    """
+
+    def __init__(self, n: int, gamma: float) -> None:
+        self.n = n
+        self.gamma = gamma
+        self._open: deque[_Open] = deque()
+        self._state: tuple[int, np.ndarray] | None = None
+
+    def start(self, sequence: int, q: np.ndarray) -> None:
+        """Begin an episode at the state numbered ``sequence`` with values ``q`` (A,); drop what was unfinished."""
+        self._open.clear()
+        self._state = (sequence, q)
+
+    def step(
+        self,
+        action: int,
+        reward: float,
+        next_sequence: int,
+        next_q: np.ndarray,
+        next_forbidden: int = ANY,
+        ended: Ended = "",
+    ) -> np.ndarray:
+        """Return the transitions that this step completes, TRANSITION records, the oldest first.
+
+        ``next_q`` (A,) are the values of the state that the action led to. At the end of an episode all open
+        returns are completed: after "truncated" they continue from the final state, which the learner therefore
+        needs; after "terminal" nothing follows, and the three next_ arguments have no effect.
+        Raises RuntimeError outside an episode.
+        """
+        if self._state is None:
+            raise RuntimeError("NStep.step needs an episode; call start first")
+        sequence, q = self._state
+        self._open.append(_Open(sequence, action, float(q[action])))
+        for item in self._open:
+            item.ret += item.discount * reward
+            item.discount *= self.gamma
+            item.steps += 1
+        self._state = None if ended else (next_sequence, next_q)
+        finished = [self._open.popleft() for _ in range(self._completed(ended))]
+        if ended == "terminal":
+            records = [(x.sequence, NO_STATE, x.action, ANY, x.ret, 0.0, abs(x.ret - x.q)) for x in finished]
+        else:
+            best = float(next_q[masked_argmax(next_q, next_forbidden)])
+            records = [
+                (x.sequence, next_sequence, x.action, next_forbidden, x.ret, x.discount,
+                 abs(x.ret + x.discount * best - x.q))
+                for x in finished
+            ]  # fmt: skip
+        return np.array(records, TRANSITION)
+
+    def _completed(self, ended: Ended) -> int:
+        """Return how many of the open returns are complete: all at an end, else the one that is n steps old."""
+        if ended:
+            return len(self._open)
+        return int(self._open[0].steps == self.n)

@@ -1,0 +1,58 @@
+"""A binary tree of sums: drawing in proportion to priorities, in O(log n)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class SumTree:
+    """Priorities p_i >= 0, i = 0 … capacity-1, and the sums over halves, quarters … of them (float64).
+
+    Node i has the children 2i and 2i+1; the root is node 1, the leaves are the last nodes.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._levels = (capacity - 1).bit_length()
+        self._first_leaf = 1 << self._levels
+        self._nodes = np.zeros(2 * self._first_leaf)
+
+    @property
+    def total(self) -> float:
+        """Sum of all priorities."""
+        return float(self._nodes[1])
+
+    @property
+    def leaves(self) -> np.ndarray:
+        """All priorities, shape (capacity,), a view."""
+        return self._nodes[self._first_leaf : self._first_leaf + self.capacity]
+
+    def __getitem__(self, index: int | np.ndarray) -> np.ndarray:
+        """Return the priorities at one index or many."""
+        return self.leaves[index]
+
+    def set(self, indices: np.ndarray, priorities: np.ndarray) -> None:
+        """Set the priorities (B,) at ``indices`` (B,).
+
+        Sums are made anew from both children rather than changed by a difference, so that rounding errors
+        do not build up.
+        """
+        nodes = indices + self._first_leaf
+        self._nodes[nodes] = priorities
+        for _ in range(self._levels):
+            nodes = nodes >> 1
+            self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
+
+    def find(self, sums: np.ndarray) -> np.ndarray:
+        """Return the indices (B,) at which the running sum of the priorities first exceeds ``sums`` (B,).
+
+        An index with priority 0 is never returned, even if rounding puts a sum beyond the total; there must be
+        one with a positive priority.
+        """
+        nodes = np.ones(len(sums), np.int64)
+        for _ in range(self._levels):
+            left = self._nodes[2 * nodes]
+            right = (sums >= left) & (self._nodes[2 * nodes + 1] > 0.0)
+            sums = sums - left * right
+            nodes = 2 * nodes + right
+        return nodes - self._first_leaf

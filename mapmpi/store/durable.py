@@ -1,0 +1,123 @@
+"""HDF5 files that outlive their writer.
+
+Between two appends such a file is closed, an ordinary file for every reader. An append opens it in HDF5's
+single-writer mode (SWMR), in which each block reaches the file before whatever points to it. A writer killed
+during an append thus loses that append only, and leaves a mark "open for writing" in the file's first block.
+``reading`` does not mind the mark; other programs do, and ``clear_mark`` takes it away.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mapmpi.errors import UserError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n\x03\x08\x08"  # superblock version 3 with 8-byte addresses and lengths
+_SUPERBLOCK = struct.Struct("<11sB4QI")  # signature, mark, base, extension, end of file, root, checksum
+
+
+def create(path: Path, fill: Callable[[h5py.File], None]) -> None:
+    """Make a new file with what ``fill`` puts into it; it appears whole. Raises UserError if it exists.
+
+    SWMR needs all groups, data sets and attributes to be made here; an append only lengthens data sets.
+    """
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=("v110", "v110")) as file:
+        fill(file)
+    try:
+        with open(path, "xb") as handle:
+            handle.write(image.getvalue())
+    except FileExistsError:
+        raise UserError(f"{path} exists and is never overwritten; choose another run directory.") from None
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[h5py.File]:
+    """Open a file made by ``create`` to lengthen its data sets.
+
+    Without a lock: a lock would fail where the file system has none, and while somebody looks at the file.
+    """
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_file_locking(False, True)
+    flags = h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE
+    with h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=access)) as file:
+        yield file
+
+
+def append(dataset: h5py.Dataset, rows: np.ndarray) -> None:
+    """Lengthen a data set along its first axis by ``rows``."""
+    length = len(dataset)
+    dataset.resize(length + len(rows), axis=0)
+    dataset[length:] = rows
+
+
+def sync(file: h5py.File) -> None:
+    """Bring all that was appended so far to the disk, before anything that follows."""
+    file.flush()
+    os.fsync(file.id.get_vfd_handle())
+
+
+def reading(path: Path) -> h5py.File:
+    """Open a file to read, also one that a writer is appending to or was killed at.
+
+    Raises OSError when the file is not there or is no HDF5 file of this kind.
+    """
+    return h5py.File(path, "r", libver=("v110", "v110"), swmr=True, locking=False)
+
+
+def _checksum(block: bytes) -> int:
+    """Return the checksum of HDF5's metadata: lookup3 of B. Jenkins (public domain, 2006)."""
+
+    def rotated(word: int, bits: int) -> int:
+        return (word << bits | word >> (32 - bits)) & 0xFFFFFFFF
+
+    a = b = c = (0xDEADBEEF + len(block)) & 0xFFFFFFFF
+    padded = block.ljust(-(-len(block) // 12) * 12, b"\0")
+    for start in range(0, len(padded), 12):
+        x, y, z = struct.unpack_from("<3I", padded, start)
+        a, b, c = (a + x) & 0xFFFFFFFF, (b + y) & 0xFFFFFFFF, (c + z) & 0xFFFFFFFF
+        if start + 12 == len(padded):
+            break
+        for bits in (4, 6, 8, 16, 19, 4):
+            a, c = (a - c & 0xFFFFFFFF) ^ rotated(c, bits), (c + b) & 0xFFFFFFFF
+            a, b, c = b, c, a  # the same step again, with the letters moved on by one
+    for bits in (14, 11, 25, 16, 4, 14, 24):
+        c = (c ^ b) - rotated(b, bits) & 0xFFFFFFFF
+        a, b, c = b, c, a
+    return b
+
+
+def clear_mark(path: Path) -> bool:
+    """Take away the mark of a killed writer; return whether there was one.
+
+    Only for a file that nobody writes any more. Does what HDF5's ``h5clear --status --increment=0`` does.
+    Raises UserError when the file's first block is not one of ours or is damaged.
+    """
+    with open(path, "r+b") as handle:
+        block = handle.read(_SUPERBLOCK.size)
+        if not block.startswith(_SIGNATURE) or len(block) < _SUPERBLOCK.size:
+            raise UserError(f"{path} is not an HDF5 file that mapmpi wrote; remove it from the run directory.")
+        signature, mark, base, extension, end, root, checksum = _SUPERBLOCK.unpack(block)
+        if checksum != _checksum(block[:-4]):
+            raise UserError(f"{path}: the file's first block is damaged; restore the file from a copy.")
+        if not mark:
+            return False
+        # Space may have been promised but not written yet, or written and not yet counted: agree on the larger.
+        end = max(end, os.fstat(handle.fileno()).st_size)
+        os.ftruncate(handle.fileno(), end)
+        block = _SUPERBLOCK.pack(signature, 0, base, extension, end, root, 0)[:-4]
+        handle.seek(0)
+        handle.write(block + struct.pack("<I", _checksum(block)))
+        handle.flush()
+        os.fsync(handle.fileno())
+    return True

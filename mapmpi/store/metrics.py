@@ -1,0 +1,115 @@
+"""The logs of a training: metrics.csv, a row per episode, and learner.csv, a row per reporting interval."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapmpi.errors import UserError
+from mapmpi.store.records import EPISODE
+
+METRICS_FIELDS = EPISODE.names or ()
+"""The columns of metrics.csv."""
+
+LEARNER_FIELDS = (
+    "elapsed_s",
+    "actions",
+    "episodes",
+    "transitions",
+    "buffer",
+    "updates",
+    "loss",
+    "td_error",
+    "mean_q",
+    "actions_per_s",
+    "updates_per_s",
+    "best_final_x",
+    "best_reward",
+    "mean_reward",
+)
+"""The columns of learner.csv; ``buffer`` is the number of transitions that can be replayed."""
+
+
+class CsvLog:
+    """A CSV file that only grows: one header, each row on the disk's side as soon as it is written."""
+
+    def __init__(self, path: Path, fields: Sequence[str]) -> None:
+        """Open a new file, or go on with one that has the same columns.
+
+        A last line that a killed writer left unfinished is taken away. Raises UserError when the file has
+        other columns.
+        """
+        text = _whole_lines(path) if path.exists() else b""
+        header = ",".join(fields).encode()
+        if text and text.splitlines()[0] != header:
+            raise UserError(f"{path} has other columns than this version of mapmpi writes; move it away.")
+        self._handle = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115  (open as long as the log)
+        self._handle.truncate(len(text))
+        self._writer = csv.DictWriter(self._handle, fields, lineterminator="\n")
+        if not text:
+            self._writer.writeheader()
+            self._handle.flush()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a row; floats with ten digits, what is missing or None stays empty.
+
+        Raises ValueError for a key that is no column.
+        """
+        self._writer.writerow({name: _text(value) for name, value in row.items()})
+        self._handle.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode()
+    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def episode_row(record: np.void) -> dict[str, Any]:
+    """Return an episode (dtype EPISODE) as a row of metrics.csv."""
+    return {name: record[name] for name in METRICS_FIELDS}
+
+
+def read_metrics(path: Path) -> np.ndarray:
+    """Return metrics.csv as an array (episodes,) of dtype EPISODE. Raises UserError when it cannot be read."""
+    return _read(path, EPISODE)
+
+
+def read_learner(path: Path) -> np.ndarray:
+    """Return learner.csv as an array (rows,) with LEARNER_FIELDS as float fields; NaN where a row has nothing.
+
+    Raises UserError when it cannot be read.
+    """
+    return _read(path, np.dtype([(name, "f8") for name in LEARNER_FIELDS]))
+
+
+def _read(path: Path, dtype: np.dtype) -> np.ndarray:
+    """Return the whole lines of a CSV file as a structured array."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(_whole_lines(path).decode())))
+        table = np.zeros(len(rows), dtype)
+        for name in dtype.names or ():
+            empty = "nan" if dtype[name].kind == "f" else ""
+            table[name] = np.array([row[name] or empty for row in rows]).astype(dtype[name])
+    except OSError as error:
+        raise UserError(f"{path}: cannot read it ({error.strerror}); give the folder of a training.") from None
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} is not a log of mapmpi ({error}); give the folder of a training.") from None
+    return table
+
+
+def _whole_lines(path: Path) -> bytes:
+    """Return a file's text up to its last line end."""
+    text = path.read_bytes()
+    return text[: text.rfind(b"\n") + 1]

@@ -1,0 +1,36 @@
+"""The records that travel from agents to the learner and lie on disk: one definition for all uses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+REWARD_TERMS = ("position", "energy", "barrier", "density", "distance", "time")
+"""The terms of the reward, in the order of every array of terms."""
+
+EPISODE = np.dtype(
+    [
+        ("agent", "i4"),  # number of the agent, from 1
+        ("episode", "i4"),  # number of the agent's episode, from 1
+        ("epsilon", "f8"),  # exploration rate of this episode (0: greedy)
+        ("first_frame", "i8"),  # row of the trajectory where the episode begins
+        ("frames", "i4"),  # its number of frames: one per action, and the first
+        ("actions", "i4"),
+        ("final_x", "f8"),  # Å, the agent's coordinate along the goal direction at the end
+        ("progress", "f8"),  # Å, the tagged atoms' way along the goal direction
+        ("highest_energy", "f8"),  # eV, highest energy above the episode's first
+        ("total_reward", "f8"),
+        *[(term, "f8") for term in REWARD_TERMS],  # weighted sums over the episode
+        ("outcome", "S16"),  # goal, step_limit, tether, failed, stopped
+        ("wall_time", "f8"),  # s
+        ("ended", "f8"),  # s since the training began
+    ]
+)
+"""A finished episode: a row of ``/mapmpi/episodes``, of metrics.csv, and of a message to the learner."""
+
+EPISODE_UNITS = {
+    "final_x": "Angstrom",
+    "progress": "Angstrom",
+    "highest_energy": "eV",
+    "wall_time": "s",
+    "ended": "s",
+}

@@ -1,0 +1,218 @@
+"""The trajectory of an agent: every frame of every episode in one H5MD file, laid out as in ``layout``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from mapmpi.errors import UserError
+from mapmpi.store import durable, h5md, layout
+from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP, EpisodeData, Frame
+from mapmpi.store.records import EPISODE, REWARD_TERMS
+
+__all__ = ["EpisodeData", "Frame", "TrajectoryReader", "TrajectoryWriter", "episode_atoms", "repair"]
+
+
+class TrajectoryWriter:
+    """Writes the trajectory of one agent, an episode at a time.
+
+    An episode's frames stay in memory (some MB) until ``write_episode``; the file is open only then, and a
+    killed writer loses the present episode and nothing else. There is nothing to close.
+    """
+
+    def __init__(
+        self, path: Path, atoms: Atoms, agent: int, timestep_fs: float, attributes: dict[str, Any]
+    ) -> None:
+        """Create the file for ``atoms``, whose cell and elements all frames have.
+
+        ``attributes`` become attributes of the group ``mapmpi``. Raises UserError if the file exists.
+        """
+        durable.create(path, lambda file: layout.create(file, atoms, agent, timestep_fs, attributes))
+        self._open(path)
+
+    @classmethod
+    def resume(cls, path: Path) -> TrajectoryWriter:
+        """Go on with a file whose writer has ended, at the end of its last whole episode.
+
+        Raises UserError for a file that is not a trajectory.
+        """
+        repair(path)
+        writer = cls.__new__(cls)
+        writer._open(path)
+        return writer
+
+    def _open(self, path: Path) -> None:
+        with TrajectoryReader(path) as reader:
+            self._path = path
+            self._atoms = reader.atoms_template()
+            self._timestep = reader.timestep_fs
+            self.agent = reader.agent
+            self.episodes = len(reader.episodes)
+            self.frames = reader.frames
+            self.last_step = reader.last_step
+        self._buffer: list[Frame] = []
+
+    def write_frame(self, frame: Frame) -> None:
+        """Add a frame to the present episode. Raises ValueError if it does not fit the trajectory."""
+        if frame.step <= self.last_step:
+            raise ValueError(f"step {frame.step} does not come after step {self.last_step}")
+        shapes = {
+            "positions": (len(self._atoms), 3),
+            "agent_position": (3,),
+            "tagged_position": (3,),
+            "reward_terms": (len(REWARD_TERMS),),
+        }
+        # Copies: engines hand out the same array every time.
+        arrays: dict[str, Any] = {name: np.array(getattr(frame, name), dtype=float) for name in shapes}
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} of shape {arrays[name].shape}, expected {shape}")
+        self._buffer.append(replace(frame, **arrays))
+        self.last_step = frame.step
+
+    def write_episode(self, row: np.void) -> np.void:
+        """Write the present episode's frames, then its row (dtype EPISODE), and begin the next episode.
+
+        Returns the row as written: with ``first_frame`` and ``frames`` filled in. Raises ValueError if the
+        row is another agent's, OSError when the file cannot be written.
+        """
+        if row["agent"] != self.agent:
+            raise ValueError(f"an episode of agent {row['agent']} in the trajectory of agent {self.agent}")
+        record = row.copy()
+        record["first_frame"] = self.frames
+        record["frames"] = len(self._buffer)
+        with durable.appending(self._path) as file:
+            if self._buffer:
+                self._append_frames(file)
+            self._append_row(file, record)
+        self.frames += len(self._buffer)
+        self.episodes += 1
+        self._buffer.clear()
+        return record
+
+    def _append_frames(self, file: h5py.File) -> None:
+        frames = self._buffer
+        columns = {
+            path: np.array([getattr(frame, field) for frame in frames]) for field, path in FRAME_DATA.items()
+        }
+        edges = h5md.box_edges(self._atoms.cell.array)
+        columns[layout.TIME] = columns[STEP] * self._timestep
+        columns[layout.SPECIES] = np.tile(self._atoms.numbers, (len(frames), 1))
+        columns[layout.EDGES] = np.repeat(edges[None], len(frames), axis=0)
+        for name, rows in columns.items():
+            durable.append(file[name], rows)
+        durable.sync(file)
+
+    def _append_row(self, file: h5py.File, record: np.void) -> None:
+        durable.append(file[EPISODES], np.array([record], dtype=EPISODE))
+        durable.sync(file)
+
+
+class TrajectoryReader:
+    """Reads the whole episodes of a trajectory, also while it is being written. Use it as a context.
+
+    ``episodes`` is the table as of the opening, (episodes,) of dtype EPISODE.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file. Raises UserError when it is not there or not a trajectory of mapmpi."""
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; give a trajectory of a run directory.")
+        try:
+            self._file = durable.reading(path)
+        except OSError:
+            raise UserError(f"{path} is not a trajectory file of mapmpi (not HDF5, or damaged).") from None
+        try:
+            self.episodes: np.ndarray = self._file[EPISODES][:]
+            self.agent = int(self._file["mapmpi"].attrs["agent"])
+            self.timestep_fs = float(self._file["mapmpi"].attrs["timestep"])
+        except (KeyError, ValueError):
+            self._file.close()
+            raise UserError(f"{path} is not a trajectory file of mapmpi (no {EPISODES} in it).") from None
+
+    def __enter__(self) -> TrajectoryReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of all whole episodes."""
+        return int(self.episodes[-1]["first_frame"] + self.episodes[-1]["frames"]) if len(self.episodes) else 0
+
+    @property
+    def last_step(self) -> int:
+        """MD step of the last frame; -1 before the first."""
+        return int(self._file[STEP][self.frames - 1]) if self.frames else -1
+
+    @property
+    def symbols(self) -> list[str]:
+        """Chemical symbols of the n atoms."""
+        return self.atoms_template().get_chemical_symbols()
+
+    def atoms_template(self) -> Atoms:
+        """Return the structure that the agent was given, with cell and periodicity."""
+        start = self._file["mapmpi/start"]
+        return Atoms(start["species"][:], start["position"][:], cell=start["cell"][:], pbc=start["periodic"][:])
+
+    def episode(self, row: int) -> EpisodeData:
+        """Return the episode of a row of ``episodes``; negative counts from the end. Raises IndexError."""
+        record = self.episodes[row]
+        rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
+        data = {field: self._file[path][rows] for field, path in FRAME_DATA.items()}
+        return EpisodeData(
+            record=record,
+            cell=self._file["mapmpi/start/cell"][:],
+            steps=data.pop("step"),
+            actions=data.pop("action"),
+            positions=data.pop("positions").astype(float),
+            **data,
+        )
+
+
+def repair(path: Path) -> bool:
+    """Make a killed writer's file an ordinary one again, cut to its whole episodes; return whether it needed it.
+
+    Only for a file that nobody writes any more. Raises UserError for a file that is not a trajectory.
+    """
+    with TrajectoryReader(path) as reader:
+        frames = reader.frames
+    marked = durable.clear_mark(path)
+    with h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
+        surplus = [name for name in layout.PER_FRAME if len(file[name]) > frames]
+        for name in surplus:
+            file[name].resize(frames, axis=0)
+    return marked or bool(surplus)
+
+
+def episode_atoms(template: Atoms, episode: EpisodeData) -> list[Atoms]:
+    """Return an episode's frames as structures for extxyz and other formats; unwrapped positions.
+
+    ``template`` is ``TrajectoryReader.atoms_template()``. Each frame has its energy in eV (a calculator's, and
+    so in the file), and in ``info`` its step, action, and agent position in Å.
+    """
+    images = []
+    for index, positions in enumerate(episode.positions):
+        atoms = template.copy()
+        atoms.positions = positions
+        atoms.info = {
+            "step": int(episode.steps[index]),
+            "action": int(episode.actions[index]),
+            "agent_position": episode.agent_position[index],
+            "tagged_position": episode.tagged_position[index],
+        }
+        atoms.calc = SinglePointCalculator(atoms, energy=float(episode.potential_energy[index]))
+        images.append(atoms)
+    return images

@@ -1,0 +1,12 @@
+"""Phase 1: ``mpiexec -n N python -m mapmpi.train input.yaml``."""
+
+import sys
+
+from mapmpi.threads import one_thread_per_rank
+
+one_thread_per_rank()
+
+from mapmpi.train.run import main  # noqa: E402  (after the threads are set)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""An environment on a group of ranks: the first rank says what to do, all do it together."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from mpi4py import MPI
+
+from mapmpi.env.environment import Environment, Step
+
+_CLOSE, _RESET, _STEP = 0, 1, 2
+_PAUSE_S = 2e-4
+
+
+class Lockstep:
+    """Wraps an environment so that the leader's calls happen on every rank of its group.
+
+    The leader uses it like the environment; each other rank sits in :meth:`follow` until the leader closes.
+    """
+
+    def __init__(self, environment: Environment, group: MPI.Comm) -> None:
+        self.environment, self._group = environment, group
+
+    def _tell(self, command: int, argument: int = 0) -> None:
+        if self._group.size > 1:
+            self._group.Ibcast(np.array([command, argument], dtype="i8")).Wait()
+
+    def reset(self, seed: int) -> Step:
+        """Begin an episode on all ranks of the group."""
+        self._tell(_RESET, seed)
+        return self.environment.reset(seed)
+
+    def step(self, action: int) -> Step:
+        """Take an action on all ranks of the group."""
+        self._tell(_STEP, action)
+        return self.environment.step(action)
+
+    def close(self) -> None:
+        """Send the followers home."""
+        self._tell(_CLOSE)
+        self.environment.close()
+
+    def follow(self) -> None:
+        """Do what the leader says, until it closes (the other ranks of the group)."""
+        while True:
+            message = np.empty(2, dtype="i8")
+            coming = self._group.Ibcast(message)
+            while not coming.Test():  # a blocking wait would take a core while the leader thinks
+                time.sleep(_PAUSE_S)
+            command, argument = (int(value) for value in message)
+            if command == _CLOSE:
+                self.environment.close()
+                return
+            act = self.environment.reset if command == _RESET else self.environment.step
+            act(argument)

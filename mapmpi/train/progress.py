@@ -1,0 +1,106 @@
+"""What the user sees of a training: a live panel on a terminal, a plain line per interval elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from mapmpi.config import Stop
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.units import duration_text
+
+
+def time_left_s(stop: Stop, row: dict[str, float]) -> float:
+    """Return the seconds until the first limit at the training's mean pace; infinite when unknown."""
+    left = [float("inf")]
+    elapsed = row["elapsed_s"]
+    if stop.wall_time is not None:
+        left.append(stop.wall_time - elapsed)
+    for limit, name in ((stop.actions, "actions"), (stop.episodes, "episodes")):
+        if limit is not None and row[name] > 0:
+            left.append((limit - row[name]) * elapsed / row[name])
+    return max(0.0, min(left))
+
+
+def progress_line(stop: Stop, row: dict[str, float], epsilons: np.ndarray) -> dict[str, str]:
+    """Return the figures of a report in words, in the order in which they are shown."""
+    left = time_left_s(stop, row)
+    return {
+        "time": duration_text(row["elapsed_s"]),
+        "left": duration_text(left) if np.isfinite(left) else "?",
+        "actions": f"{row['actions']:.0f} ({row['actions_per_s']:.2f}/s)",
+        "episodes": f"{row['episodes']:.0f}",
+        "best x": f"{row['best_final_x']:.2f} Å",
+        "reward best/mean": f"{row['best_reward']:.2f}/{row['mean_reward']:.2f}",
+        "ε": f"{epsilons.min():.3g}–{epsilons.max():.3g}",
+        "updates": f"{row['updates']:.0f} ({row['updates_per_s']:.2f}/s)",
+        "loss": f"{row['loss']:.3g}",
+    }
+
+
+class Progress:
+    """Reports of one training; use as a context. Only rank 0 has one."""
+
+    def __init__(self, stop: Stop, epsilons: np.ndarray) -> None:
+        self.stop, self.epsilons = stop, epsilons
+        self.console = Console(highlight=False)
+        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, row: dict[str, float]) -> None:
+        """Show a row of learner.csv."""
+        figures = progress_line(self.stop, row, self.epsilons)
+        if self._live is None:
+            print("  ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
+            return
+        table = Table.grid(padding=(0, 2))
+        for name, value in figures.items():
+            table.add_row(f"[bold]{name}[/bold]", value)
+        self._live.update(table, refresh=True)
+
+
+def best_episodes(episodes: Sequence[np.void], count: int = 5) -> list[np.void]:
+    """Return the best episodes: those that reached the goal by their highest energy, then the furthest."""
+
+    def rank(episode: np.void) -> tuple[float, float]:
+        if episode["outcome"] == b"goal":
+            return (0.0, float(episode["highest_energy"]))
+        return (1.0, -float(episode["progress"]))
+
+    return sorted(episodes, key=rank)[:count]
+
+
+def summary(episodes: Sequence[np.void], lost: set[int], directory: RunDirectory, began: float) -> str:
+    """Return what to say at the end: how much was done, the best episodes and where they lie."""
+    reached = sum(episode["outcome"] == b"goal" for episode in episodes)
+    failed = sum(episode["outcome"] == b"failed" for episode in episodes)
+    lines = [
+        "",
+        f"Done in {duration_text(time.monotonic() - began)}: {len(episodes)} episodes, {reached} reached the "
+        f"goal, {failed} ended by a failed simulation.",
+    ]
+    if lost:
+        lines.append(f"Lost on the way: agent{'s' * (len(lost) > 1)} {', '.join(map(str, sorted(lost)))}.")
+    lines.append("Best episodes (highest energy above the start; goal first, then the furthest):")
+    for episode in best_episodes(episodes):
+        last = episode["first_frame"] + episode["frames"] - 1
+        lines.append(
+            f"  {episode['outcome'].decode():10} {episode['progress']:6.2f} Å  {episode['highest_energy']:6.2f} eV"
+            f"  reward {episode['total_reward']:7.2f}  agent {episode['agent']} episode {episode['episode']}:"
+            f" frames {episode['first_frame']}–{last} of {directory.trajectory(int(episode['agent']))}"
+        )
+    lines.append(f"Curves: {directory.metrics}, {directory.learner}")
+    return "\n".join(lines)

