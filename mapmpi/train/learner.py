@@ -61,9 +61,7 @@ class Training:
         """Train until a limit is reached, then see every agent home. ``report`` gets a learner.csv row."""
         while not self._at_limit():
             busy = self._take_messages()
-            if self._may_learn():
-                self.stats.append(self.learner.update())
-            elif not busy:
+            if not self.learn() and not busy:
                 time.sleep(_PAUSE_S)
             if time.monotonic() - self._last_report[0] >= self.config.train.report_interval:
                 report(self._row())
@@ -92,22 +90,30 @@ class Training:
                 return
             time.sleep(_PAUSE_S)
 
-    def _may_learn(self) -> bool:
-        """Whether there is enough experience, and not yet ``replay_ratio`` samples for each transition."""
+    def learn(self) -> bool:
+        """Make a gradient step if one is due, and return whether it was.
+
+        One is due once there is enough experience, until each transition has been replayed ``replay_ratio``
+        times on average.
+        """
         learning = self.config.learning
         samples = (self.learner.updates + 1) * learning.batch
         enough = self.transitions >= learning.start and len(self.replay) > 0
-        return enough and samples <= learning.replay_ratio * self.transitions
+        if not enough or samples > learning.replay_ratio * self.transitions:
+            return False
+        self.stats.append(self.learner.update())
+        return True
 
     def _take_messages(self) -> bool:
         """Take in all messages that wait; return whether there were any."""
         any_came = False
         while (message := self.link.look()) is not None:
             any_came = True
-            self._take(message)
+            self.take(message)
         return any_came
 
-    def _take(self, message: Message) -> None:
+    def take(self, message: Message) -> None:
+        """Take in one message of an agent."""
         number = self.numbers.get(message.source)
         if message.tag is Tag.EXPERIENCE:
             assert number is not None

@@ -1,0 +1,133 @@
+"""The command line of ``python -m mapmpi.prepare``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from mapmpi.config import ForceField
+from mapmpi.errors import UserError
+from mapmpi.structures.insert import START
+
+EXAMPLES = """examples:
+  python -m mapmpi.prepare silica --formula-units 64 --density 2.20 --rate 50 --insert H2O --output glass.data
+  python -m mapmpi.prepare insert crystal.cif --molecule O2 --axis z --output start.data
+  python -m mapmpi.prepare report glass.data
+  mpirun -n 16 python -m mapmpi.prepare silica --formula-units 530 --length 30.48 --insert H2O --output paper.data
+"""
+
+
+def _number(kind: Callable[[str], float], least: float, text: str) -> Callable[[str], float]:
+    """Return an argparse type for finite numbers of at least, or for ``float`` above, ``least``."""
+
+    def convert(word: str) -> float:
+        value = kind(word)
+        if not (value < float("inf") and (value > least or (kind is int and value == least))):
+            raise argparse.ArgumentTypeError(f"{word} is not {text}")
+        return value
+
+    convert.__name__ = text  # argparse names it when the word is no number at all
+    return convert
+
+
+POSITIVE = _number(float, 0.0, "a positive number")
+COUNT = _number(int, 1, "a whole number of at least 1")
+SEED = _number(int, 0, "a whole number of at least 0")
+
+
+def _placing(command: argparse.ArgumentParser) -> None:
+    """Add the options that say where a molecule goes and what is written."""
+    command.add_argument(
+        "--axis", choices="xyz", default="x", help="cell vector across the start plane (default x)"
+    )
+    command.add_argument(
+        "--start", nargs=2, type=float, default=START, metavar=("LOW", "HIGH"),
+        help=f"the void's slab as fractions of that vector (default {START[0]} {START[1]})",
+    )  # fmt: skip
+    command.add_argument("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
+    command.add_argument(
+        "--forcefield", type=Path, metavar="FILE",
+        help="YAML file with a forcefield: section for the relaxation (default: ReaxFF)",
+    )  # fmt: skip
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="FILE.data",
+        help="LAMMPS data file to write; an extxyz file of the same name comes beside it",
+    )  # fmt: skip
+    command.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
+def _structure(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that name an existing structure."""
+    command.add_argument("structure", type=Path, help="a LAMMPS data file, or any file that ASE reads")
+    command.add_argument(
+        "--elements", nargs="+", metavar="SYMBOL",
+        help="elements of the LAMMPS atom types in order (default: from the masses)",
+    )  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; its namespace has ``command`` and that command's options."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="python -m mapmpi.prepare", description="Make the structure that a path is to be found in.",
+        epilog=EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    silica = commands.add_parser(
+        "silica", help="silica glass by melt–quench, with a molecule in it",
+        description="Random SiO2 is melted at 4000 K for 10 ps and cooled to 300 K (Vashishta potential), then "
+        "relaxed (ReaxFF).", epilog=EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
+    silica.add_argument("--formula-units", type=COUNT, required=True, metavar="N", help="number of SiO2")
+    size = silica.add_mutually_exclusive_group()
+    size.add_argument("--density", type=POSITIVE, default=2.20, help="of the glass, g/cm³ (default 2.20)")
+    size.add_argument("--length", type=POSITIVE, help="edge of the cubic cell in Å, instead of a density")
+    silica.add_argument("--rate", type=POSITIVE, default=50.0, help="of cooling, K/ps (default 50)")
+    silica.add_argument("--insert", metavar="MOLECULE", help="H2O, another name that ASE knows, or a file")
+    _placing(silica)
+    silica.set_defaults(no_relax=False)
+
+    insert = commands.add_parser(
+        "insert", help="a molecule into the largest void near the start plane of a structure",
+        description="Puts a molecule where there is most room near the start plane, and relaxes.",
+        epilog=EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
+    _structure(insert)
+    insert.add_argument("--molecule", default="H2O", help="H2O (default), another name that ASE knows, or a file")
+    insert.add_argument("--no-relax", action="store_true", help="leave all atoms where they are")
+    _placing(insert)
+
+    report = commands.add_parser("report", help="coordination, defects, density, distances and angles of silica")
+    _structure(report)
+    report.add_argument("--json", action="store_true", help="as JSON")
+    return top
+
+
+def read_forcefield(file: Path | None) -> ForceField:
+    """Return the ``forcefield:`` section of a YAML file (ReaxFF without a file).
+
+    Raises UserError when there is none, or when it is wrong.
+    """
+    if file is None:
+        return ForceField()
+    try:
+        section = yaml.safe_load(file.read_text(encoding="utf-8"))["forcefield"]
+        forcefield = ForceField.model_validate(section)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--forcefield {file}: cannot read it ({error}); give an existing YAML file.") from None
+    except (yaml.YAMLError, TypeError, KeyError):
+        raise UserError(f"--forcefield {file}: expected YAML with a section forcefield:, found none.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["forcefield", *map(str, first["loc"])])
+        raise UserError(f"--forcefield {file}: {key}: {first['msg']}, found {first['input']!r}.") from None
+    if forcefield.reaxff_file is not None:
+        forcefield.reaxff_file = (file.parent / forcefield.reaxff_file).resolve()
+        if not forcefield.reaxff_file.is_file():
+            raise UserError(f"--forcefield {file}: forcefield.reaxff_file: no file {forcefield.reaxff_file}.")
+    return forcefield

@@ -1,0 +1,87 @@
+"""What prepare tells its user and leaves in files."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mapmpi.errors import UserError
+from mapmpi.structures.files import write_lammps_data
+
+
+class Console:
+    """Progress and text on standard output: bars on a terminal, plain lines elsewhere, nothing when ``silent``."""
+
+    def __init__(self, silent: bool = False) -> None:
+        self._silent, self._tenth = silent, ("", -1)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        if not silent and sys.stdout.isatty():
+            columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
+            self._bars = Progress(*columns, TimeRemainingColumn())
+            self._bars.start()
+
+    def say(self, text: str) -> None:
+        """Print lines."""
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        elif not self._silent:
+            print(text, flush=True)
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Show how much of a stage is done; a plain line for every tenth."""
+        if self._bars is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bars.add_task(stage, total=1.0)
+            self._bars.update(self._tasks[stage], completed=fraction)
+        elif (stage, int(10 * fraction)) != self._tenth:
+            self._tenth = (stage, int(10 * fraction))
+            self.say(f"{stage}: {fraction:.0%}")
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+
+def files(output: Path) -> tuple[Path, Path]:
+    """Return the LAMMPS data file and the extxyz file that belong to ``--output``."""
+    return output, output.with_suffix(".extxyz")
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Raise UserError unless both files can be written; an existing one only with ``force``."""
+    if output.suffix == ".extxyz":
+        raise UserError(f"--output {output}: name the LAMMPS data file, for example {output.stem}.data.")
+    if not output.parent.is_dir():
+        raise UserError(f"--output {output}: no folder {output.parent}; make it first.")
+    for file in files(output):
+        if file.exists() and not force:
+            raise UserError(f"--output: {file} is there already; choose another name or add --force.")
+
+
+def write(atoms: Atoms, output: Path, arguments: list[str], ids: list[int]) -> None:
+    """Write both files; the data file's first line is the command that made it."""
+    data, extxyz = files(output)
+    kept = [word for word in arguments if word != "--force"]
+    note = "molecule atoms " + " ".join(str(number) for number in ids) if ids else ""
+    write_lammps_data(data, atoms, "# python -m mapmpi.prepare " + shlex.join(kept), note)
+    ase.io.write(extxyz, atoms, format="extxyz", parallel=False)
+
+
+def yaml_lines(atoms: Atoms, output: Path, ids: list[int]) -> str:
+    """Return the ``structure:`` part of an input; the tether pulls the molecule's heaviest atom."""
+    lines = ["structure:", f"  file: {output}"]
+    if ids:
+        masses = atoms.get_masses()
+        heaviest = max(ids, key=lambda number: (masses[number - 1], -number))
+        lines += [f"  tagged_atoms: [{heaviest}]", f"  molecule_atoms: {ids}"]
+    else:
+        lines += ["  tagged_atoms: []  # ids (from 1) of the atoms to be moved"]
+    return "\n".join(lines)

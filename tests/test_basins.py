@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mapmpi.path.basins import Alignment, Basin, Matcher, group_basins, steps_between
+
+CUBE = np.diag([12.0, 12.0, 12.0])
+SKEWED = np.array([[12.0, 0.0, 0.0], [5.0, 11.0, 0.0], [-4.0, 3.0, 12.0]])
+H2O = [0, 1, 2]  # O, H, H
+
+
+def glass(cell: np.ndarray = CUBE) -> tuple[np.ndarray, Matcher]:
+    """Return 27 jittered lattice sites, the first three of them a water molecule, and their matcher."""
+    sites = np.stack(np.meshgrid(*[np.arange(3) / 3] * 3), axis=-1).reshape(-1, 3) @ cell
+    positions = sites + np.random.default_rng(5).uniform(-0.3, 0.3, size=sites.shape)
+    positions[1:3] = positions[0] + np.array([[0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    numbers = np.array([8, 1, 1] + [14, 8, 8] * 8)
+    return positions, Matcher(numbers, cell, np.ones(3, dtype=bool), 0.3, 0.02, tagged=[0])
+
+
+def moved(positions: np.ndarray, atom: int, *vector: float) -> np.ndarray:
+    result = positions.copy()
+    result[atom] += vector
+    return result
+
+
+def swapped(positions: np.ndarray, first: int, second: int) -> np.ndarray:
+    result = positions.copy()
+    result[[first, second]] = positions[[second, first]]
+    return result
+
+
+@pytest.mark.parametrize("cell", [CUBE, SKEWED])
+def test_same_structure_by_translation_periodic_images_and_exchange(cell: np.ndarray) -> None:
+    positions, matcher = glass(cell)
+    other = swapped(positions, 4, 7) + np.array([5.9, -4.0, 0.3])  # two O of the network, all translated
+    other = moved(moved(other, 10, *cell[1]), 12, *(cell[0] - 2 * cell[2]))
+    other += np.random.default_rng(1).uniform(-0.05, 0.05, size=other.shape)
+    alignment = matcher.match(Basin(positions, 0.0), Basin(other, 0.01))
+    assert alignment is not None
+    assert sorted(np.flatnonzero(alignment.order != np.arange(27))) == [4, 7]
+    assert np.abs(alignment.apply(other) - positions).max() < 0.1
+
+
+def test_lattice_vector_shift_of_everything_is_the_same_structure() -> None:
+    positions, matcher = glass()
+    assert matcher.match(Basin(positions, 0.0), Basin(positions + CUBE[0], 0.0)) is not None
+
+
+@pytest.mark.parametrize("shift", [0.25, 0.35])
+def test_tolerance_bounds_the_largest_displacement(shift: float) -> None:
+    positions, matcher = glass()
+    same = matcher.match(Basin(positions, 0.0), Basin(moved(positions, 9, 0.0, shift, 0.0), 0.0)) is not None
+    assert same == (shift < 0.3)
+
+
+def test_different_energies_different_elements_and_empty_places_are_different_structures() -> None:
+    positions, matcher = glass()
+    here = Basin(positions, 0.0)
+    assert matcher.match(here, Basin(positions, 0.03)) is None
+    assert matcher.match(here, Basin(positions, np.nan)) is None
+    assert matcher.match(here, Basin(swapped(positions, 3, 4), 0.0)) is None  # Si and O
+    assert matcher.match(here, Basin(moved(positions, 4, 1.0, 1.0, 0.0), 0.0)) is None
+
+
+def test_one_atom_cannot_take_two_places() -> None:
+    positions, matcher = glass()
+    positions[4] = positions[7] + [0.5, 0.0, 0.0]
+    matcher = replace(matcher, tolerance_A=0.26)
+    other = positions.copy()
+    other[8] = positions[7] + [0.25, 0.0, 0.0]  # between the places of 4 and 7, near enough to either
+    other[7] = positions[8]
+    assert matcher.match(Basin(positions, 0.0), Basin(moved(other, 4, 0.0, 3.0, 0.0), 0.0)) is None
+    assert matcher.match(Basin(positions, 0.0), Basin(other, 0.0)) is not None
+
+
+def test_molecule_in_a_periodic_image_or_exchanged_has_arrived_elsewhere() -> None:
+    positions, matcher = glass()
+    across = positions.copy()
+    across[H2O] += CUBE[0]
+    exchanged = swapped(positions, 0, 4)
+    for other in (across, exchanged):
+        assert matcher.match(Basin(positions, 0.0), Basin(other, 0.0)) is None
+        assert replace(matcher, tagged=()).match(Basin(positions, 0.0), Basin(other, 0.0)) is not None
+    assert matcher.match(Basin(positions, 0.0), Basin(swapped(positions, 1, 2), 0.0)) is not None
+
+
+def test_net_translation_is_that_of_most_atoms() -> None:
+    positions, matcher = glass()
+    apart = matcher.displacements(positions, moved(positions, 0, 4.0, 0.0, 0.0) + 0.2)
+    np.testing.assert_allclose(apart[0], [4.0, 0.0, 0.0], atol=1e-12)
+    assert np.abs(apart[1:]).max() < 1e-12
+
+
+def test_few_frozen_atoms_do_not_translate() -> None:
+    positions = np.array([[5.0, 5.0, 5.0], [1.0, 2.0, 3.0], [4.0, 8.0, 2.0]])
+    matcher = Matcher(np.array([8, 14, 14]), CUBE, np.ones(3, dtype=bool), 0.3, 0.02)
+    assert (matcher.translation(positions, moved(positions, 0, 3.1, 0.7, 0.0)) == 0).all()
+
+
+def test_structures_without_a_cell() -> None:
+    positions = np.random.default_rng(6).normal(size=(5, 3))
+    matcher = Matcher(np.full(5, 8), np.zeros((3, 3)), np.zeros(3, dtype=bool), 0.1, 0.02)
+    alignment = matcher.match(Basin(positions, 0.0), Basin(positions[[1, 0, 2, 4, 3]] + 40.0, 0.0))
+    assert alignment is not None
+    assert alignment.order.tolist() == [1, 0, 2, 4, 3]
+
+
+def test_alignments_compose_and_invert() -> None:
+    random = np.random.default_rng(2)
+    first, second = (Alignment(random.permutation(6), random.normal(size=(6, 3))) for _ in range(2))
+    positions = random.normal(size=(6, 3))
+    np.testing.assert_allclose(second.after(first).apply(positions), second.apply(first.apply(positions)))
+    np.testing.assert_allclose(first.inverse().apply(first.apply(positions)), positions)
+
+
+def test_consecutive_frames_are_grouped_at_their_lowest() -> None:
+    a, matcher = glass()
+    b = moved(a, 0, 2.0, 0.0, 0.0)
+    frames = [a, a + 0.03, b, moved(b, 5, 0.1, 0.0, 0.0), b]
+    chain = group_basins(frames, [0.0, -0.01, 0.5, 0.49, np.nan], matcher)
+    assert [basin.frames for basin in chain.basins] == [(0, 1), (2, 3)]
+    assert [basin.energy for basin in chain.basins] == [-0.01, 0.49]
+    np.testing.assert_allclose(chain.basins[1].positions, frames[3], atol=1e-12)
+    assert chain.loops == []
+
+
+def test_loop_is_cut_out_and_noted() -> None:
+    a, matcher = glass()
+    b, c = moved(a, 0, 2.0, 0.0, 0.0), moved(a, 0, 0.0, 2.0, 0.0)
+    chain = group_basins([a, b, b, a, c], [0.0, 0.5, 0.5, 0.0, 0.2], matcher)
+    assert [basin.frames for basin in chain.basins] == [(0, 3), (4,)]
+    assert [(loop.left, loop.back, loop.frames) for loop in chain.loops] == [(0, 3, (1, 2))]
+
+
+def test_after_a_loop_that_exchanged_atoms_the_path_keeps_the_first_labels() -> None:
+    a, matcher = glass()
+    b = moved(a, 0, 2.0, 0.0, 0.0)
+    back = moved(swapped(a, 4, 7), 10, *CUBE[2])  # the same structure, other labels, another image
+    c = moved(back, 0, 0.0, 2.0, 0.0)
+    chain = group_basins([a, b, back, c], [0.0, 0.5, 0.0, 0.2], matcher)
+    assert [basin.frames for basin in chain.basins] == [(0, 2), (3,)]
+    apart = chain.basins[1].positions - chain.basins[0].positions
+    np.testing.assert_allclose(apart[0], [0.0, 2.0, 0.0], atol=1e-9)
+    assert np.abs(apart[1:]).max() < 1e-9
+
+
+def test_crossing_the_whole_cell_is_no_loop() -> None:
+    a, matcher = glass()
+    frames = []
+    for distance in (0.0, 4.0, 8.0, 12.0):
+        frames.append(a.copy())
+        frames[-1][H2O, 0] += distance
+    chain = group_basins(frames, [0.0, 0.3, 0.4, 0.0], matcher)
+    assert len(chain.basins) == 4
+    assert chain.basins[-1].positions[0, 0] - a[0, 0] == pytest.approx(12.0)
+
+
+def test_drift_between_basins_is_taken_off() -> None:
+    a, matcher = glass()
+    chain = group_basins([a, moved(a, 0, 2.0, 0.0, 0.0) + 0.4], [0.0, 0.5], matcher)
+    np.testing.assert_allclose(chain.basins[1].positions[1:], a[1:], atol=1e-9)
+
+
+def test_remote_jump_is_kept_and_named() -> None:
+    a, matcher = glass()
+    far = max(range(3, 27), key=lambda atom: matcher.distance(a, [atom], H2O))
+    distance = matcher.distance(a, [far], H2O)
+    b = moved(a, 0, 0.0, 1.5, 0.0)
+    c = moved(moved(b, far, 0.0, 0.0, 1.1), 3, 0.2, 0.0, 0.0)
+    basins = group_basins([a, b, c], [0.0, 0.5, 0.1], matcher).basins
+    near, remote = steps_between(basins, matcher, H2O, remote_distance_A=4.0)
+    assert (near.first, near.atoms, near.remote, near.name) == (0, (0,), False, "O1")
+    assert near.largest_displacement_A == pytest.approx(1.5)
+    assert remote.remote
+    assert remote.atoms == (far,)
+    assert remote.largest_displacement_A == pytest.approx(1.1)
+    assert 4.0 < remote.distance_A <= distance + 0.1
+    assert remote.name.startswith(f"{'Si' if matcher.numbers[far] == 14 else 'O'}{far + 1}, ")
+    assert remote.name.endswith("Å from the molecule")
+    assert not steps_between(basins, matcher, H2O, remote_distance_A=distance + 0.2)[1].remote

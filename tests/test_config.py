@@ -1,0 +1,126 @@
+"""The input: presets, settings, units, and complaints that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mapmpi.config import Config, load
+from mapmpi.errors import UserError
+from mapmpi.units import duration_text, seconds
+
+SMALL = "structure: {file: s.xyz, tagged_atoms: [1]}\ngoal: {distance: 5}\n"
+
+
+@pytest.fixture()
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "s.xyz").touch()
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "input.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_and_paths(folder: Path) -> None:
+    config = load(write(folder, SMALL))
+    assert config.structure.file == folder / "s.xyz"  # relative to the input file
+    assert config.structure.molecule == [1]
+    assert config.learning.double
+
+
+def test_paper_mode_is_a_preset_that_the_input_can_override(folder: Path) -> None:
+    config = load(write(folder, SMALL + "mode: paper\nlearning: {steps: 2}\n"))
+    assert config.learning.steps == 2
+    assert not config.learning.double
+    assert not config.network.dueling
+    assert config.rewards.position.measure == "coordinate"
+    assert not config.rewards.barrier.enabled
+    assert config.state.channels == "merged"
+
+
+def test_settings_go_before_the_file(folder: Path) -> None:
+    path = write(folder, SMALL + "train: {stop: {actions: 7}}\n")
+    config = load(path, ["train.stop.wall_time=90s", "rewards.energy.enabled=false", "goal.direction=[0,1,0]"])
+    assert config.train.stop.actions == 7
+    assert config.train.stop.wall_time == 90.0
+    assert not config.rewards.energy.enabled
+    assert config.goal.direction == (0.0, 1.0, 0.0)
+
+
+def test_mode_can_be_set_on_the_command_line(folder: Path) -> None:
+    assert not load(write(folder, SMALL), ["mode=paper"]).learning.double
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (SMALL + "lerning: {steps: 1}\n", ["lerning", "unknown key"]),
+        (SMALL + "learning: {stepps: 1}\n", ["learning.stepps", "unknown key"]),
+        (SMALL + "learning: {steps: many}\n", ["learning.steps", "integer", "many"]),
+        (SMALL + "learning: {discount: 1.5}\n", ["learning.discount", "less than 1", "1.5"]),
+        (SMALL + "train: {stop: {wall_time: soon}}\n", ["train.stop.wall_time", "duration", "soon"]),
+        (SMALL + "train: {stop: {}}\n", ["train.stop", "at least one of"]),
+        (SMALL + "goal: {distance: -1}\n", ["goal.distance", "greater than 0"]),
+        (SMALL + "dynamics: {timestep: .nan}\n", ["dynamics.timestep"]),
+        (SMALL + "dynamics: 5\n", ["dynamics", "5"]),
+        ("structure: {file: s.xyz, tagged_atoms: []}\ngoal: {distance: 5}\n", ["structure.tagged_atoms"]),
+        ("structure: {file: s.xyz, tagged_atoms: [0]}\ngoal: {distance: 5}\n", ["structure.tagged_atoms.0"]),
+        ("structure: {file: none.xyz, tagged_atoms: [1]}\ngoal: {distance: 5}\n", ["structure.file", "none.xyz"]),
+        ("goal: {distance: 5}\n", ["structure", "required"]),
+        ("- a\n- b\n", ["expected keys and values"]),
+        ("structure: {file: [\n", ["not a YAML file"]),
+        ("", ["expected keys and values"]),
+        (SMALL + "forcefield: {units: metal}\n", ["forcefield", "metal needs commands"]),
+    ],
+)
+def test_complaints_name_the_key_and_what_was_found(folder: Path, text: str, parts: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        load(write(folder, text))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_missing_input_and_broken_settings(folder: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the input file"):
+        load(folder / "nothing.yaml")
+    for setting in ("train.stop", "=3", "a..b=3"):
+        with pytest.raises(UserError, match="expected key=value"):
+            load(write(folder, SMALL), [setting])
+    with pytest.raises(UserError, match="nonsense"):
+        load(write(folder, SMALL), ["nonsense=1"])
+    with pytest.raises(UserError, match="not YAML"):
+        load(write(folder, SMALL), ["goal.distance=[1"])
+
+
+def test_every_key_is_described_or_plain() -> None:
+    """The schema is the documentation: each section has a docstring."""
+    schema = Config.model_json_schema()
+    for name, section in schema["$defs"].items():
+        assert section.get("description"), name
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("60s", 60), ("10min", 600), ("2h", 7200), ("1d", 86400), ("1.5 h", 5400), (30, 30), ("01:30:00", 5400)],
+)
+def test_durations(text: str | int, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["soon", "5 weeks", "-3s", ""])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [(2e-12, "2 ps"), (0.0025, "2.5 ms"), (90, "90 s"), (600, "10 min"), (86400 * 3, "3 days")],
+)
+def test_durations_for_readers(duration: float, text: str) -> None:
+    assert duration_text(duration) == text
+    assert duration_text(3.2e9).endswith("years")

@@ -1,0 +1,224 @@
+"""The engines: forces, tether, periodic boundaries, save and restore; LAMMPS and analytic alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from conftest import ROOT, mpiexec, wall_with_a_gap
+
+from mapmpi.config import Dynamics, ForceField
+from mapmpi.errors import EngineError, UserError
+from mapmpi.md.analytic import AnalyticEngine
+from mapmpi.md.engine import Engine, largest_force, thermal_velocities
+from mapmpi.md.forcefield import installed_file, reaxff_elements
+from mapmpi.md.lammps_engine import LammpsEngine
+from mapmpi.units import BOLTZMANN_EV_PER_K, KCAL_PER_MOL_IN_EV
+
+COPPER = ForceField(
+    commands=["pair_style eam/alloy", "pair_coeff * * Cu_mishin1.eam.alloy {elements}"], units="metal", skin=1.0
+)
+SPRING = 100.0  # kcal/mol/Å²
+
+
+def reaxff(atoms: Atoms, **more: object) -> LammpsEngine:
+    return LammpsEngine(atoms, ForceField(), Dynamics(), [1], SPRING, **more)  # type: ignore[arg-type]
+
+
+def copper(dynamics: Dynamics | None = None) -> LammpsEngine:
+    atoms = bulk("Cu", cubic=True) * 3
+    atoms.rattle(0.02, seed=1)
+    return LammpsEngine(atoms, COPPER, dynamics or Dynamics(), [1], SPRING)
+
+
+def analytic() -> AnalyticEngine:
+    return AnalyticEngine(wall_with_a_gap(), np.array([3.6, 7.9, 6.1]), Dynamics(), SPRING)
+
+
+ENGINES = [pytest.param(copper, marks=pytest.mark.lammps, id="copper"), pytest.param(analytic, id="analytic")]
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_forces_are_the_energys_slope(make: Callable[[], Engine]) -> None:
+    engine = make()
+    positions = engine.positions()
+    _, forces = engine.evaluate(positions)
+    for axis in range(3):
+        shifted = positions.copy()
+        shifted[0, axis] += 1e-4
+        up, _ = engine.evaluate(shifted)
+        shifted[0, axis] -= 2e-4
+        down, _ = engine.evaluate(shifted)
+        assert -(up - down) / 2e-4 == pytest.approx(forces[0, axis], abs=2e-4)
+
+
+@pytest.mark.lammps()
+def test_reaxff_forces_are_the_energys_slope(water_box: Atoms) -> None:
+    engine = reaxff(water_box)
+    positions = water_box.positions.copy()
+    _, forces = engine.evaluate(positions)
+    for atom, axis in ((0, 0), (1, 1), (12, 2)):
+        shifted = positions.copy()
+        shifted[atom, axis] += 1e-3
+        up, _ = engine.evaluate(shifted)
+        shifted[atom, axis] -= 2e-3
+        down, _ = engine.evaluate(shifted)
+        assert -(up - down) / 2e-3 == pytest.approx(forces[atom, axis], abs=5e-3)
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_the_tether_pulls_with_k_times_its_length(make: Callable[[], Engine]) -> None:
+    """In the well of a stiff, cold tether the atom rests where spring and material balance."""
+    engine = make()
+    engine.restore(engine.snapshot(), seed=4)
+    agent = engine.tagged_position() + [0.4, 0.0, 0.0]
+    engine.set_tether(agent)
+    engine.run(1000)
+    stretched, forces = [], []
+    for _ in range(40):  # the mean: each moment has thermal motion of √(kT·k) = 0.06 eV/Å
+        engine.run(50)
+        now = engine.snapshot()
+        stretched.append(agent - engine.tagged_position())
+        forces.append(engine.evaluate(now.positions)[1][0])
+        engine.restore(now)
+        engine.set_tether(agent)
+    pull = SPRING * KCAL_PER_MOL_IN_EV * np.mean(stretched, axis=0)
+    assert np.linalg.norm(pull) > 0.3  # it does pull
+    np.testing.assert_allclose(np.mean(forces, axis=0), -pull, atol=0.06)
+
+
+@pytest.mark.lammps()
+def test_the_tether_reaches_across_the_periodic_boundary(water_box: Atoms) -> None:
+    engine = reaxff(water_box)
+    engine.restore(engine.snapshot(), seed=1)
+    agent = engine.tagged_position()
+    start = agent[0]
+    for _ in range(14):
+        agent = agent - [0.3, 0.0, 0.0]
+        engine.set_tether(agent)
+        engine.run(30)
+    moved = engine.tagged_position()
+    assert moved[0] < start - 3.0 < 0.0  # left through the lower face, and counting on
+    np.testing.assert_allclose(engine.positions()[0], moved, atol=1e-9)
+    assert np.linalg.norm(moved - agent) < 1.5
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_restore_gives_the_same_future(make: Callable[[], Engine]) -> None:
+    engine = make()
+    engine.restore(engine.snapshot(), seed=7)
+    engine.run(20)
+    saved = engine.snapshot()
+    engine.restore(saved)
+    first = engine.run(30).energies, engine.positions()
+    engine.restore(saved)
+    again = engine.run(30).energies, engine.positions()
+    np.testing.assert_allclose(first[0], again[0], atol=1e-7)
+    np.testing.assert_allclose(first[1], again[1], atol=1e-7)
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_a_seed_gives_new_velocities(make: Callable[[], Engine]) -> None:
+    engine = make()
+    start = engine.snapshot()
+    futures = []
+    for seed in (1, 1, 2):
+        engine.restore(start, seed=seed)
+        engine.run(20)
+        futures.append(engine.positions())
+    np.testing.assert_allclose(futures[0], futures[1], atol=1e-7)
+    assert not np.allclose(futures[0], futures[2], atol=1e-5)
+
+
+@pytest.mark.lammps()
+def test_the_thermostat_holds_its_temperature_and_nothing_drifts() -> None:
+    engine = copper(Dynamics(temperature=300.0, damping=50.0, timestep=2.0))
+    engine.restore(engine.snapshot(), seed=3)
+    engine.set_tether(engine.tagged_position() + [0.5, 0.0, 0.0])  # pulls on the whole system
+    center = engine.positions().mean(axis=0)
+    engine.run(500)
+    temperatures = [engine.run(20).temperature for _ in range(60)]
+    assert np.mean(temperatures) == pytest.approx(300.0, rel=0.05)
+    np.testing.assert_allclose(engine.positions().mean(axis=0), center, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_quench_comes_to_rest(make: Callable[[], Engine]) -> None:
+    engine = make()
+    before, _ = engine.evaluate(engine.positions())
+    found = engine.quench(fmax=0.01)
+    assert found.residual <= 0.01
+    assert found.energy < before
+    assert largest_force(engine.evaluate(engine.positions())[1]) == pytest.approx(found.residual, abs=1e-6)
+
+
+def test_thermal_velocities_have_the_temperature_and_no_momentum() -> None:
+    masses = np.tile([1.0, 16.0, 28.0], 2000)
+    velocities = thermal_velocities(masses, 350.0, seed=1)
+    np.testing.assert_allclose((masses[:, None] * velocities).sum(axis=0), 0.0, atol=1e-9)
+    kinetic = 0.5 * (masses[:, None] * velocities**2).sum() * 103.642696562
+    assert kinetic / (1.5 * BOLTZMANN_EV_PER_K * 350.0) / len(masses) == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.lammps()
+def test_an_explosion_is_an_engine_error_and_a_new_engine_works(water_box: Atoms) -> None:
+    engine = reaxff(water_box)
+    engine.restore(engine.snapshot(), seed=1)
+    engine.set_tether(engine.tagged_position() + [400.0, 0.0, 0.0])
+    with pytest.raises(EngineError):
+        engine.run(400)
+    engine.close()
+    assert np.isfinite(reaxff(water_box).run(10).energies).all()
+
+
+def test_the_analytic_engine_reports_a_runaway() -> None:
+    engine = analytic()
+    engine.set_tether(np.array([1e4, 0.0, 0.0]))
+    with pytest.raises(EngineError, match="temperature"):
+        engine.run(200)
+
+
+@pytest.mark.lammps()
+def test_triclinic_cells_and_open_sides() -> None:
+    primitive = bulk("Cu") * 5
+    from ase.calculators.lammps import Prism
+
+    primitive.set_cell(Prism(primitive.cell.array).lammps_cell, scale_atoms=True)
+    engine = LammpsEngine(primitive, COPPER, Dynamics(), [1])
+    energy, forces = engine.evaluate(primitive.positions)
+    assert energy / len(primitive) == pytest.approx(-3.54, abs=0.01)  # Mishin et al. 2001, cohesive energy
+    assert np.abs(forces).max() < 1e-6
+    slab = bulk("Cu", cubic=True) * (3, 3, 4)
+    slab.pbc = (True, True, False)
+    opened = LammpsEngine(slab, COPPER, Dynamics(), [1])
+    assert opened.evaluate(slab.positions)[0] / len(slab) > -3.5  # surfaces cost energy
+
+
+@pytest.mark.lammps()
+def test_refusals_name_the_key(water_box: Atoms, tmp_path: Path) -> None:
+    helium = water_box.copy()
+    helium.symbols[0] = "He"
+    with pytest.raises(UserError, match=r"no ReaxFF parameters for He .*forcefield.reaxff_file"):
+        reaxff(helium)
+    with pytest.raises(UserError, match=r"forcefield.commands: LAMMPS refused 'pair_style nonsense'"):
+        LammpsEngine(water_box, ForceField(commands=["pair_style nonsense"]), Dynamics(), [1])
+    with pytest.raises(UserError, match="not among the parameter files"):
+        installed_file("no-such.file")
+    rubbish = tmp_path / "rubbish"
+    rubbish.write_text("hello\n")
+    with pytest.raises(UserError, match="not a ReaxFF parameter file"):
+        reaxff_elements(rubbish)
+    assert {"Si", "O", "H"} <= set(reaxff_elements(installed_file("ffield.reax")))
+
+
+@pytest.mark.lammps()
+@pytest.mark.mpi()
+def test_two_ranks_agree_with_one() -> None:
+    """Energy, forces, owned atoms, tether and density grid: the script compares groups of one and of two."""
+    done = mpiexec(2, ROOT / "tests" / "two_ranks.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("agree") == 2
