@@ -324,7 +324,7 @@ def _complaint(path: Path, error: ValidationError) -> str:
         key = ".".join(str(part) for part in item["loc"]) or "(whole input)"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "unknown key; see the list of keys in the README, or look for a spelling mistake"
+            message = "unknown key; look for a spelling mistake (`mapmpi keys` lists all)"
         elif item["type"] == "missing":
             message = "this key is required and missing; add it"
         elif not isinstance(item["input"], dict):

@@ -18,9 +18,19 @@ ROOT = Path(__file__).parent.parent
 MPIEXEC = Path(sys.executable).parent / "mpiexec"
 
 
-def mpiexec(ranks: int, *words: object, timeout: float = 120, **kwargs: object) -> subprocess.CompletedProcess[str]:
+def mpiexec(
+    ranks: int, *words: object, timeout: float = 120, **kwargs: object
+) -> subprocess.CompletedProcess[str]:
     """Run Python with arguments on so many ranks; the result has its output as text."""
-    command = [str(MPIEXEC if MPIEXEC.exists() else "mpiexec"), "-n", str(ranks), sys.executable, "-m", "mpi4py", *map(str, words)]
+    command = [
+        str(MPIEXEC if MPIEXEC.exists() else "mpiexec"),
+        "-n",
+        str(ranks),
+        sys.executable,
+        "-m",
+        "mpi4py",
+        *map(str, words),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, env=environment, check=False, **kwargs
@@ -63,7 +73,7 @@ def analytic_engine(config: Config, landscape: Landscape, comm: object = None) -
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def water_box() -> Atoms:
     """Return 8 water molecules on a lattice in a 9 Å cell: ReaxFF in milliseconds."""
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * 4.5 + 1.0
@@ -72,7 +82,7 @@ def water_box() -> Atoms:
     return Atoms("OHH" * 8, positions, cell=[9.0] * 3, pbc=True)
 
 
-@pytest.fixture()
+@pytest.fixture
 def cold() -> Dynamics:
     """Return the default dynamics."""
     return Dynamics()

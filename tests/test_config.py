@@ -13,7 +13,7 @@ from mapmpi.units import duration_text, seconds
 SMALL = "structure: {file: s.xyz, tagged_atoms: [1]}\ngoal: {distance: 5}\n"
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "s.xyz").touch()
     return tmp_path

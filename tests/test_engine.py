@@ -56,7 +56,7 @@ def test_forces_are_the_energys_slope(make: Callable[[], Engine]) -> None:
         assert -(up - down) / 2e-4 == pytest.approx(forces[0, axis], abs=2e-4)
 
 
-@pytest.mark.lammps()
+@pytest.mark.lammps
 def test_reaxff_forces_are_the_energys_slope(water_box: Atoms) -> None:
     engine = reaxff(water_box)
     positions = water_box.positions.copy()
@@ -91,7 +91,7 @@ def test_the_tether_pulls_with_k_times_its_length(make: Callable[[], Engine]) ->
     np.testing.assert_allclose(np.mean(forces, axis=0), -pull, atol=0.06)
 
 
-@pytest.mark.lammps()
+@pytest.mark.lammps
 def test_the_tether_reaches_across_the_periodic_boundary(water_box: Atoms) -> None:
     engine = reaxff(water_box)
     engine.restore(engine.snapshot(), seed=1)
@@ -134,7 +134,7 @@ def test_a_seed_gives_new_velocities(make: Callable[[], Engine]) -> None:
     assert not np.allclose(futures[0], futures[2], atol=1e-5)
 
 
-@pytest.mark.lammps()
+@pytest.mark.lammps
 def test_the_thermostat_holds_its_temperature_and_nothing_drifts() -> None:
     engine = copper(Dynamics(temperature=300.0, damping=50.0, timestep=2.0))
     engine.restore(engine.snapshot(), seed=3)
@@ -143,7 +143,8 @@ def test_the_thermostat_holds_its_temperature_and_nothing_drifts() -> None:
     engine.run(500)
     temperatures = [engine.run(20).temperature for _ in range(60)]
     assert np.mean(temperatures) == pytest.approx(300.0, rel=0.05)
-    np.testing.assert_allclose(engine.positions().mean(axis=0), center, atol=1e-6)
+    # left to itself the crystal would have gone ½·F/M·t² = 17 Å after the tether
+    np.testing.assert_allclose(engine.positions().mean(axis=0), center, atol=0.03)
 
 
 @pytest.mark.parametrize("make", ENGINES)
@@ -164,7 +165,7 @@ def test_thermal_velocities_have_the_temperature_and_no_momentum() -> None:
     assert kinetic / (1.5 * BOLTZMANN_EV_PER_K * 350.0) / len(masses) == pytest.approx(1.0, rel=0.03)
 
 
-@pytest.mark.lammps()
+@pytest.mark.lammps
 def test_an_explosion_is_an_engine_error_and_a_new_engine_works(water_box: Atoms) -> None:
     engine = reaxff(water_box)
     engine.restore(engine.snapshot(), seed=1)
@@ -182,7 +183,7 @@ def test_the_analytic_engine_reports_a_runaway() -> None:
         engine.run(200)
 
 
-@pytest.mark.lammps()
+@pytest.mark.lammps
 def test_triclinic_cells_and_open_sides() -> None:
     primitive = bulk("Cu") * 5
     from ase.calculators.lammps import Prism
@@ -198,7 +199,7 @@ def test_triclinic_cells_and_open_sides() -> None:
     assert opened.evaluate(slab.positions)[0] / len(slab) > -3.5  # surfaces cost energy
 
 
-@pytest.mark.lammps()
+@pytest.mark.lammps
 def test_refusals_name_the_key(water_box: Atoms, tmp_path: Path) -> None:
     helium = water_box.copy()
     helium.symbols[0] = "He"
@@ -215,8 +216,8 @@ def test_refusals_name_the_key(water_box: Atoms, tmp_path: Path) -> None:
     assert {"Si", "O", "H"} <= set(reaxff_elements(installed_file("ffield.reax")))
 
 
-@pytest.mark.lammps()
-@pytest.mark.mpi()
+@pytest.mark.lammps
+@pytest.mark.mpi
 def test_two_ranks_agree_with_one() -> None:
     """Energy, forces, owned atoms, tether and density grid: the script compares groups of one and of two."""
     done = mpiexec(2, ROOT / "tests" / "two_ranks.py")

@@ -48,9 +48,7 @@ def test_periodic_images_against_brute_force(cell: list) -> None:
     atoms = Atoms("O2", [[0.1, 0.2, 0.3], [1.4, 1.1, 2.0]], cell=cell, pbc=True)
     center = np.array([2.9, 0.1, -7.5])
     grid = DensityGrid(GRID, ["O"], atoms.cell.array, atoms.pbc)
-    np.testing.assert_allclose(
-        grid.density(local(atoms, ["O"]), center)[0], brute_force(atoms, center), atol=2e-3
-    )
+    np.testing.assert_allclose(grid.density(local(atoms, ["O"]), center)[0], brute_force(atoms, center), atol=2e-3)
 
 
 def test_the_grid_does_not_know_where_the_cell_begins() -> None:
@@ -77,7 +75,9 @@ def test_channels_are_elements_or_one() -> None:
     atoms = Atoms("HO", [[5, 5, 5], [6, 5, 5]], cell=[20] * 3, pbc=True)
     where = np.array([5.0, 5.0, 5.0])
     apart = DensityGrid(GRID, ["H", "O"], atoms.cell.array, atoms.pbc).density(local(atoms, ["H", "O"]), where)
-    merged_grid = DensityGrid(GRID.model_copy(update={"channels": "merged"}), ["H", "O"], atoms.cell.array, atoms.pbc)
+    merged_grid = DensityGrid(
+        GRID.model_copy(update={"channels": "merged"}), ["H", "O"], atoms.cell.array, atoms.pbc
+    )
     merged = merged_grid.density(local(atoms, ["H", "O"]), where)
     assert apart.shape[0] == 2
     assert merged.shape[0] == 1

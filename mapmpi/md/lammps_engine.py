@@ -192,9 +192,9 @@ class LammpsEngine(Engine):
             for done in range(0, steps, SAMPLE_STEPS):
                 self._command(f"run {min(SAMPLE_STEPS, steps - done)} pre no post no")
                 energies.append(self._energy())
-            temperature = self._lammps.get_thermo("temp")
-        if not temperature < self.dynamics.max_temperature:
-            raise EngineError(f"the temperature reached {temperature:.0f} K (dynamics.max_temperature)")
+                temperature = self._lammps.get_thermo("temp")
+                if not temperature < self.dynamics.max_temperature:
+                    raise EngineError(f"the temperature reached {temperature:.0f} K (dynamics.max_temperature)")
         return Segment(np.array(energies), float(temperature))
 
     def anneal(

@@ -17,6 +17,9 @@ from mapmpi.errors import UserError
 
 Value = TypeVar("Value")
 
+PATIENCE_S = 30.0
+"""How long the first rank waits at the end for the others."""
+
 
 def on_root(world: MPI.Comm, function: Callable[[], Value]) -> Value:
     """Call a function on rank 0 and return its value, or raise its UserError, on every rank (collective)."""
@@ -55,7 +58,7 @@ def parse(world: MPI.Comm, parser: argparse.ArgumentParser, argv: list[str] | No
         return parser.parse_args(argv)
 
 
-def leave_together(world: MPI.Comm, patience_s: float = 30.0) -> None:
+def leave_together(world: MPI.Comm) -> None:
     """Wait for all ranks, without spinning; ranks that never come end the job once everything is written.
 
     A rank can hang inside LAMMPS when another of its group has died there; nothing but an abort gets it out.
@@ -64,7 +67,7 @@ def leave_together(world: MPI.Comm, patience_s: float = 30.0) -> None:
     started = time.monotonic()
     while not everybody.Test():
         time.sleep(0.01)
-        if world.rank == 0 and time.monotonic() - started > patience_s:
+        if world.rank == 0 and time.monotonic() - started > PATIENCE_S:
             print("mapmpi: some ranks hang in a dead group; ending the job, all results are written.", flush=True)
             world.Abort(3)
 

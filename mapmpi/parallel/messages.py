@@ -116,11 +116,9 @@ class AgentLink:
                 self.stopped = True
             else:
                 self._asked = False
-                numbers = message.data.view(np.float32)
-                if len(numbers) > WEIGHTS_HEADER:
-                    low, high = numbers[:WEIGHTS_HEADER]
-                    self.version = int(low) + (int(high) << 24)
-                    weights = numbers[WEIGHTS_HEADER:]
+                packed = message.data.view(np.float32)
+                if len(packed):
+                    self.version, weights = unpack_weights(packed)
         return weights
 
     def wait(self) -> None:
@@ -158,3 +156,9 @@ def pack_weights(version: int, weights: np.ndarray) -> np.ndarray:
     """Return weights (float32) behind their version, as one buffer that serves every agent."""
     # float32 holds whole numbers below 2^24 exactly: two of them hold any version
     return np.concatenate([[version % (1 << 24), version >> 24], weights]).astype(np.float32)
+
+
+def unpack_weights(packed: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return version and weights of what :func:`pack_weights` made."""
+    low, high = packed[:WEIGHTS_HEADER]
+    return int(low) + (int(high) << 24), packed[WEIGHTS_HEADER:]

@@ -59,17 +59,22 @@ class Training:
 
     def run(self, report: Callable[[dict[str, float]], None]) -> None:
         """Train until a limit is reached, then see every agent home. ``report`` gets a learner.csv row."""
-        while not self._at_limit():
-            busy = self._take_messages()
-            if not self.learn() and not busy:
-                time.sleep(_PAUSE_S)
+        while not self.at_limit():
+            self.turn()
             if time.monotonic() - self._last_report[0] >= self.config.train.report_interval:
                 report(self._row())
         self.link.stop()
         self._see_home()
         report(self._row())
 
-    def _at_limit(self) -> bool:
+    def turn(self) -> None:
+        """Take in what has come and make a gradient step if one is due; pause if there was nothing to do."""
+        busy = self._take_messages()
+        if not self.learn() and not busy:
+            time.sleep(_PAUSE_S)
+
+    def at_limit(self) -> bool:
+        """Whether the training is to end."""
         stop = self.config.train.stop
         return (
             self.interrupted

@@ -1,0 +1,50 @@
+"""The environment with Gymnasium's interface, for learners other than ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from mapmpi.env.environment import TERMINAL, Environment
+from mapmpi.store.records import REWARD_TERMS
+
+
+class PathfinderEnv(gymnasium.Env[np.ndarray, np.int64]):
+    """Observation: the density grid, uint8 (channels, points, points, points). Action: index of a displacement.
+
+    ``info`` has the reward's terms, the progress in Å, the highest energy above the start in eV, and the
+    action that would undo the last one (-1: none), which a learner may mask.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012  (Gymnasium's own form)
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.observation_space = gymnasium.spaces.Box(0, 255, environment.grid.shape, np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(len(environment.vectors))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode; equal seeds give equal velocities."""
+        super().reset(seed=seed, options=options)
+        step = self.environment.reset(int(self.np_random.integers(1 << 31)))
+        return step.state, {"forbidden": step.forbidden}
+
+    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Take an action; terminated at the goal or by a failure, truncated at the step limit."""
+        step = self.environment.step(int(action))
+        info = {
+            "terms": dict(zip(REWARD_TERMS, step.terms.tolist(), strict=True)),
+            "ending": step.ending,
+            "progress": step.progress,
+            "highest_energy": step.highest_rise,
+            "forbidden": step.forbidden,
+        }
+        return step.state, step.reward, step.ending in TERMINAL, step.ending == "step_limit", info
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.environment.close()

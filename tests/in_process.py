@@ -1,0 +1,78 @@
+"""Learner and one agent in one process, message by message: the real rooms, repeatable to the bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+from mapmpi.config import Config
+from mapmpi.env.environment import Environment
+from mapmpi.md.engine import Engine
+from mapmpi.parallel.messages import Message, Tag, unpack_weights
+from mapmpi.rl.dqn import Learner
+from mapmpi.rl.inference import QFunction
+from mapmpi.rl.replay import Replay
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.train.agent import Agent
+from mapmpi.train.learner import Training
+from mapmpi.train.lockstep import Lockstep
+
+
+class DirectLink:
+    """Both ends of the line: what the agent sends, the learner takes in at once, and learns what is due."""
+
+    leaders = (1,)
+
+    def __init__(self) -> None:
+        self.training: Training | None = None
+        self.version, self.stopped = -1, False
+        self._mail: np.ndarray | None = None
+
+    def send(self, tag: Tag, record: np.ndarray) -> None:
+        assert self.training is not None
+        self.training.take(Message(tag, 1, np.atleast_1d(record).view(np.uint8)))
+        while self.training.learn():
+            pass
+        self.stopped = self.training.at_limit()
+
+    def ask_for_weights(self) -> None:
+        self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
+
+    def answer_weights(self, destination: int, packed: np.ndarray) -> None:
+        assert destination == 1
+        self._mail = packed
+
+    def look(self) -> np.ndarray | None:
+        mail, self._mail = self._mail, None
+        if mail is None or not len(mail):
+            return None
+        self.version, weights = unpack_weights(mail)
+        return weights
+
+    def wait(self) -> None:
+        pass
+
+
+def train(
+    config: Config, make_engine: Callable[[], Engine], folder: Path, epsilon: float
+) -> tuple[Training, QFunction]:
+    """Train to the configuration's limit; return the learner's books and the learned Q function."""
+    directory, began = RunDirectory.create(folder), time.monotonic()
+    environment = Environment(config, make_engine)
+    shape, actions = environment.grid.shape, len(environment.vectors)
+    replay = Replay(shape, config.replay, 1)
+    learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
+    link = DirectLink()
+    training = Training(config, learner, replay, link, directory, began)  # type: ignore[arg-type]
+    link.training = training
+    writer = TrajectoryWriter(directory.trajectory(1), environment.engine.atoms, 1, config.dynamics.timestep, {})
+    lockstep = Lockstep(environment, MPI.COMM_SELF)
+    q_function = QFunction(shape, actions, config.network)
+    Agent(1, epsilon, config, lockstep, q_function, link, writer, began).run()  # type: ignore[arg-type]
+    q_function.load(learner.weights())
+    return training, q_function
