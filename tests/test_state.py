@@ -107,6 +107,12 @@ def test_ranks_that_own_parts_add_up_to_the_whole() -> None:
     np.testing.assert_allclose(sum(grid.density(part, center) for part in parts), whole, atol=1e-12)
 
 
+def test_a_rank_without_atoms_near_adds_nothing() -> None:
+    atoms = Atoms("O", [[1.0, 1.0, 1.0]], cell=[30] * 3, pbc=True)
+    grid = DensityGrid(GRID, ["O"], atoms.cell.array, atoms.pbc)
+    assert (grid.density(local(atoms, ["O"]), np.array([15.0, 15.0, 15.0])) == 0).all()
+
+
 def test_near_finds_each_image_once() -> None:
     surroundings = Surroundings(np.eye(3) * 2.0, np.array([True] * 3), reach=2.9)
     atoms = LocalAtoms(np.array([1]), np.zeros((1, 3)), np.array([0]))

@@ -63,7 +63,8 @@ class DensityGrid:
         grid = np.zeros(self.shape)
         for number in range(self.channels):
             x, y, z = profiles[channel == number].transpose(1, 0, 2)
-            grid[number] = (x.T @ (y[:, :, None] * z[:, None, :]).reshape(len(y), -1)).reshape(self.shape[1:])
+            across = (y[:, :, None] * z[:, None, :]).reshape(len(y), self.state.points**2)
+            grid[number] = (x.T @ across).reshape(self.shape[1:])
         if self.comm is not None and self.comm.size > 1:
             total = np.empty_like(grid)
             self.comm.Allreduce(grid, total)

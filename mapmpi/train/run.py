@@ -33,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mapmpi.train",
         description="Phase 1: agents drag a molecule through a material and learn paths that cost little energy.",
-        epilog="example: mpiexec -n 3 python -m mapmpi.train inputs/silica-small.yaml --set train.stop.wall_time=9min",
+        epilog="example: mpiexec -n 3 python -m mapmpi.train inputs/silica-small.yaml --set train.stop.actions=99",
     )
     parser.add_argument("input", type=Path, help="input file (YAML)")
     parser.add_argument("--run-dir", type=Path, help="new folder for the results (default: runs/INPUT-NUMBER)")
