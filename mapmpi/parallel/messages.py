@@ -122,8 +122,12 @@ class AgentLink:
         return weights
 
     def wait(self) -> None:
-        """Wait until all that was sent has left."""
-        while not self._outbox.sweep():
+        """Wait until all that was sent has left and all that was asked for has come.
+
+        A message that nobody has received when MPI is closed may bring MPICH down.
+        """
+        while not self._outbox.sweep() or self._asked:
+            self.look()
             time.sleep(0.005)
 
 
