@@ -124,3 +124,19 @@ def test_no_durations(text: str) -> None:
 def test_durations_for_readers(duration: float, text: str) -> None:
     assert duration_text(duration) == text
     assert duration_text(3.2e9).endswith("years")
+
+
+def test_keys_lists_every_key_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    from mapmpi.cli import main
+
+    assert main(["keys"]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "goal.distance = required",
+        "learning.discount = 0.98",
+        "train.stop.wall_time",
+        "rewards.barrier.weight",
+    ):
+        assert part in text
+    assert main(["no-such-word"]) == 2
+    assert "usage" in capsys.readouterr().err

@@ -75,7 +75,7 @@ def test_water_in_silica_with_two_agents(tmp_path: Path) -> None:
     assert (run / "checkpoints" / "learner.npz").is_file()
     path = str(run / "trajectories" / "agent-00001.h5")
     universe = MDAnalysis.Universe.empty(195, trajectory=True)
-    universe.load_new(path)
+    universe.load_new(path, format="H5MD")
     assert universe.trajectory.n_frames == rows["frames"][rows["agent"] == 1].sum()
     np.testing.assert_allclose(universe.dimensions[:3], 14.264, atol=1e-3)
 
