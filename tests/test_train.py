@@ -78,6 +78,7 @@ def test_water_in_silica_with_two_agents(tmp_path: Path) -> None:
     universe.load_new(path, format="H5MD")
     assert universe.trajectory.n_frames == rows["frames"][rows["agent"] == 1].sum()
     np.testing.assert_allclose(universe.dimensions[:3], 14.264, atol=1e-3)
+    check_books(run)  # also while another reader of this process has the file open
 
 
 @pytest.mark.lammps

@@ -72,7 +72,10 @@ def reading(path: Path) -> h5py.File:
 
     Raises OSError when the file is not there or is no HDF5 file of this kind.
     """
-    return h5py.File(path, "r", libver=("v110", "v110"), swmr=True, locking=False)
+    try:
+        return h5py.File(path, "r", libver=("v110", "v110"), swmr=True, locking=False)
+    except OSError:  # another reader of this process has it open in the ordinary way, and HDF5 wants one way only
+        return h5py.File(path, "r")
 
 
 def _checksum(block: bytes) -> int:
