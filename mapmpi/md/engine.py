@@ -87,7 +87,8 @@ class Engine(ABC):
     def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         """Move the atoms to ``positions`` (n, 3) Å and return energy (eV) and forces (n, 3) eV/Å.
 
-        The tether is not part of either. Raises EngineError when the result is not a number.
+        The tether is not part of either. The answer depends on nothing but the positions: on one rank it is the
+        same to the last bit whatever was computed before. Raises EngineError when the result is not a number.
         """
 
     @abstractmethod

@@ -67,7 +67,12 @@ def _reaxff_commands(forcefield: ForceField, elements: list[str], issue: Callabl
         issue(f'pair_coeff * * "{file}" {" ".join(elements)}')
     finally:
         os.unlink(handle.name)
-    issue(f"fix charges all qeq/reaxff 1 0.0 10.0 {forcefield.qeq_tolerance} reaxff maxiter {QEQ_MAXITER}")
+    issue(equilibrate_charges(forcefield))
+
+
+def equilibrate_charges(forcefield: ForceField) -> str:
+    """Return the command of ReaxFF's charge equilibration; issued again, it forgets the charges before."""
+    return f"fix charges all qeq/reaxff 1 0.0 10.0 {forcefield.qeq_tolerance} reaxff maxiter {QEQ_MAXITER}"
 
 
 def define_forces(forcefield: ForceField, elements: list[str], issue: Callable[[str], None]) -> None:

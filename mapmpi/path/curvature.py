@@ -1,0 +1,155 @@
+"""What forces tell about curvatures: a Hessian that learns from every step, and the lowest modes at a point.
+
+Both are kept as a small matrix over the preconditioner's metric, so that their cost grows only linearly with the
+number of atoms. Gradients are minus forces, (n, 3) eV/Å.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mapmpi.path.calculation import Calculation
+from mapmpi.path.preconditioner import Metric
+from mapmpi.path.quench import clipped
+
+PROBE = 0.05
+"""Longest displacement of an atom in a finite difference, Å: ReaxFF's noise drowns shorter ones."""
+SOFTEST = 0.02
+"""Curvatures nearer to zero count as this, in units of the metric: noise leads no step far astray."""
+SOFT = 0.3
+"""eV/Å²: below this curvature no mode need be known better."""
+
+
+class CurvatureModel:
+    """The Hessian as far as forces have shown it: P, but for a subspace in which it is a full matrix.
+
+    The subspace is spanned by the rows of ``vectors`` (k, 3n), orthonormal in the metric P; ``duals`` are P times
+    those. Every pair of a step and the gradient's change along it is taken up by the TS-BFGS formula, which lets
+    curvatures be negative; its change lies in span(step, P⁻¹·change), so the subspace grows by two at most.
+    """
+
+    def __init__(self, metric: Metric, size: int) -> None:
+        self.metric = metric
+        self.vectors, self.duals, self.matrix = np.zeros((0, size)), np.zeros((0, size)), np.zeros((0, 0))
+        self._eigen = np.zeros(0), self.matrix
+
+    def _span(self, vector: np.ndarray) -> None:
+        """Add the part of ``vector`` (3n,) outside the subspace to it."""
+        length = np.sqrt(vector @ self.metric.times(vector))
+        for _ in range(2):  # the second time removes what rounding left
+            vector = vector - self.vectors.T @ (self.duals @ vector)
+        dual = self.metric.times(vector)
+        left = np.sqrt(max(vector @ dual, 0.0))
+        if left > 1e-6 * length:
+            self.vectors = np.vstack([self.vectors, vector / left])
+            self.duals = np.vstack([self.duals, dual / left])
+            larger = np.eye(len(self.vectors))
+            larger[:-1, :-1] = self.matrix
+            self.matrix = larger
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+        """Take up a step (n, 3) Å and the change (n, 3) eV/Å of the gradient along it."""
+        step, change = step.ravel(), change.ravel()
+        self._span(step)
+        self._span(self.metric.solve(change))
+        s, y = self.duals @ step, self.vectors @ change
+        values, modes = np.linalg.eigh(self.matrix)
+        absolute = modes @ (abs(values) * (modes.T @ s))
+        u = (y @ s) * y + (s @ absolute) * absolute
+        self._eigen = values, modes
+        if u @ s < 1e-12 * np.linalg.norm(u) * np.linalg.norm(s):
+            return
+        u /= u @ s
+        rest = y - self.matrix @ s
+        self.matrix = self.matrix + np.outer(rest, u) + np.outer(u, rest) - (s @ rest) * np.outer(u, u)
+        self._eigen = np.linalg.eigh(self.matrix)
+
+    def saddle_step(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the step (n, 3) Å uphill along the lowest mode and downhill along all others."""
+        flat = gradient.ravel()
+        values, modes = self._eigen
+        inside = self.vectors @ flat
+        shares = -(modes.T @ inside) / np.maximum(abs(values), SOFTEST)
+        shares[0] *= -1.0
+        outside = self.metric.solve(flat) - self.vectors.T @ inside
+        return (self.vectors.T @ (modes @ shares) - outside).reshape(gradient.shape)
+
+    def lowest_mode(self) -> np.ndarray:
+        """Return the lowest mode (3n,), of unit length in the metric."""
+        return self.vectors.T @ self._eigen[1][:, 0]
+
+    @property
+    def curvatures(self) -> np.ndarray:
+        """The curvatures (k,) in the subspace, in units of the metric, ascending."""
+        return self._eigen[0]
+
+    def predicted(self, step: np.ndarray) -> np.ndarray:
+        """Return the change (n, 3) eV/Å of the gradient that the model expects of a step (n, 3) Å."""
+        inside = self.duals @ step.ravel()
+        change = self.metric.times(step.ravel()) + self.duals.T @ (self.matrix @ inside - inside)
+        return change.reshape(step.shape)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Lowest modes: curvatures (k,) relative to the metric, vectors (k, n, 3) Å of unit length in the metric,
+    what the Hessian makes of them, actions (k, n, 3) eV/Å, whether as many as were asked for are as accurate as
+    was asked for, and the force calls it took."""
+
+    curvatures: np.ndarray
+    vectors: np.ndarray
+    actions: np.ndarray
+    accurate: bool
+    calls: int
+
+
+def lowest_modes(
+    positions: np.ndarray,
+    gradient: np.ndarray | None,
+    guess: np.ndarray,
+    metric: Metric,
+    count: int = 1,
+    accuracy: float = 0.5,
+    max_calls: int = 8,
+) -> Calculation[Modes]:
+    """Find the lowest modes of the Hessian at ``positions`` (n, 3) Å by Davidson's method, from a guess (n, 3).
+
+    H v = λ P v is solved in a space that grows by P⁻¹ times the residual of the first mode that is not yet right
+    (E. R. Davidson, J. Comput. Phys. 17, 87 (1975)), with finite differences of forces: one-sided from
+    ``gradient`` there, central without it. A translation of everything is left out where it meets no force. Ends
+    when the ``count`` lowest have residuals below ``accuracy`` times their curvature, or after ``max_calls``.
+    """
+    drift = np.zeros((0, guess.size))
+    directions, actions = np.zeros((0, guess.size)), np.zeros((0, guess.size))
+    new, calls, random = guess.ravel(), 0, np.random.default_rng(1)
+    while True:
+        for _ in range(2):  # the second time removes what rounding left
+            new = new - drift.T @ (drift @ new)
+            new = new - directions.T @ (directions @ metric.times(new))
+        new = new / np.sqrt(new @ metric.times(new))
+        probe = clipped(1e6 * new.reshape(positions.shape), PROBE)
+        if gradient is None:
+            ahead, behind = yield [positions + probe, positions - probe]
+            change, calls = 0.5 * (behind.forces - ahead.forces), calls + 2
+        else:
+            (ahead,) = yield [positions + probe]
+            change, calls = -ahead.forces - gradient, calls + 1
+        if not len(directions) and np.linalg.norm(change.sum(axis=0)) < 1e-3 * abs(change).sum():
+            drift = np.tile(np.eye(3), len(positions)) / np.sqrt(len(positions))
+        directions = np.vstack([directions, new])
+        actions = np.vstack([actions, change.ravel() * np.linalg.norm(new) / np.linalg.norm(probe)])
+        matrix = directions @ actions.T
+        values, ritz = np.linalg.eigh(0.5 * (matrix + matrix.T))
+        rests = metric.solve(ritz.T @ actions) - values[:, None] * (ritz.T @ directions)
+        lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))
+        softest = SOFT * ((ritz.T @ directions) ** 2).sum(axis=1)
+        doubts = lengths / np.maximum(abs(values), softest)
+        wrong = [rest for rest, doubt in zip(rests[:count], doubts, strict=False) if doubt > accuracy]
+        if calls >= max_calls or len(values) == guess.size or (not wrong and len(values) >= count):
+            break
+        new = wrong[0] if wrong else random.normal(size=guess.size)
+    shape = (-1, *positions.shape)
+    vectors, actions = (ritz.T @ directions).reshape(shape), (ritz.T @ actions).reshape(shape)
+    return Modes(values, vectors, actions, not wrong and len(values) >= count, calls)

@@ -1,0 +1,141 @@
+"""A refined pathway: the basins it visits, a hop over a saddle between each two, and the times that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+
+from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.saddle import Saddle
+from mapmpi.path.tst import (
+    Prefactor,
+    diffusion_coefficient_cm2_s,
+    mean_first_passage_time_s,
+    pathway_time_s,
+    prefactor_hz,
+    rate_hz,
+)
+
+
+@dataclass(frozen=True)
+class Hop:
+    """From one basin of a pathway to the next.
+
+    ``saddle`` is None where none was found, and ``reason`` then says why (``not converged: …``); it also says what
+    is wrong with a saddle that was not ``verified``. ``band`` (m, n, 3) Å, with ``energies`` (m,) eV, leads from the
+    basin over the saddle (``top``, its number) to the next basin: the ways down from the saddle; without a
+    saddle it is the first band. ``curvatures`` (2,) eV/Å² are the two lowest at the saddle, ``residual`` the largest
+    force there in eV/Å. ``name`` says what moves, ``remote`` that this is far from the molecule. The two
+    prefactors are Vineyard's, NaN where they were not asked for or have none.
+    """
+
+    band: np.ndarray
+    energies: np.ndarray
+    top: int
+    name: str
+    remote: bool
+    saddle: Saddle | None = None
+    verified: bool = False
+    reason: str = ""
+    residual: float = np.nan
+    curvatures: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
+    forward_hz: float = np.nan
+    backward_hz: float = np.nan
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The pathway as it was stored: energies (f,) eV of its frames, and the way (f,) Å of the tagged atoms.
+
+    The way is that of their center from the first frame, along the straight line to the last basin.
+    """
+
+    energies: np.ndarray
+    way: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pathway:
+    """A refined pathway. ``basins`` are one more than ``hops``; all are in one continuous labelling, unwrapped.
+
+    ``atoms`` has elements, cell and periodicity; ``tagged`` and ``molecule`` are atom indices from 0. ``source`` says
+    where the path came from, ``notes`` what was dropped or cut out on the way. ``before`` is None for a pathway that
+    no trajectory shows (the network's). ``calls`` are the force calls it took.
+    """
+
+    name: str
+    source: str
+    atoms: Atoms
+    tagged: tuple[int, ...]
+    molecule: tuple[int, ...]
+    basins: list[StationaryPoint]
+    hops: list[Hop]
+    before: Profile | None = None
+    notes: tuple[str, ...] = ()
+    calls: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every hop has a saddle, verified or not."""
+        return all(hop.saddle is not None for hop in self.hops)
+
+    @property
+    def verified(self) -> int:
+        """How many hops have a verified saddle."""
+        return sum(hop.verified for hop in self.hops)
+
+    @property
+    def length_A(self) -> float:
+        """The distance in Å between the tagged atoms' centers in the first basin and in the last."""
+        return float(np.linalg.norm(self._center(self.basins[-1].positions) - self._center(self.basins[0].positions)))
+
+    def _center(self, positions: np.ndarray) -> np.ndarray:
+        """Return the center of mass (3,) Å of the tagged atoms."""
+        some = list(self.tagged)
+        return np.average(positions[some], axis=0, weights=self.atoms.get_masses()[some])
+
+    def way(self, positions: Sequence[np.ndarray]) -> np.ndarray:
+        """Return how far (k,) Å the tagged atoms are along the line from the first to the last basin."""
+        first, last = (self._center(self.basins[end].positions) for end in (0, -1))
+        along = (last - first) / max(np.linalg.norm(last - first), 1e-12)
+        return np.array([(self._center(one) - first) @ along for one in positions])
+
+    def barriers_ev(self, backward: bool = False) -> np.ndarray:
+        """Return the barrier (hops,) of every hop, or of the hops back; NaN where there is no saddle."""
+        basins = self.basins[1:] if backward else self.basins[:-1]
+        return np.array(
+            [
+                hop.saddle.energy - basin.energy if hop.saddle is not None else np.nan
+                for hop, basin in zip(self.hops, basins, strict=True)
+            ]
+        )
+
+    def attempts_hz(self, prefactor: Prefactor, temperature_k: float, backward: bool = False) -> np.ndarray:
+        """Return the prefactor (hops,) of every hop's rate, or of the rate back."""
+        if prefactor == "vineyard":
+            return np.array([hop.backward_hz if backward else hop.forward_hz for hop in self.hops])
+        return np.full(len(self.hops), prefactor_hz(prefactor, temperature_k))
+
+    def time_s(self, prefactor: Prefactor, temperature_k: float) -> float:
+        """Return the time by the paper's Eq. 3; NaN for an incomplete pathway, 0 for one without hops."""
+        if not self.complete:
+            return float("nan")
+        return pathway_time_s(self.barriers_ev(), temperature_k, self.attempts_hz(prefactor, temperature_k))
+
+    def passage_time_s(self, prefactor: Prefactor, temperature_k: float) -> float:
+        """Return the mean first-passage time from the first basin to the last, hops back included."""
+        if not self.complete:
+            return float("nan")
+        rates = [
+            rate_hz(self.barriers_ev(back), temperature_k, self.attempts_hz(prefactor, temperature_k, back))
+            for back in (False, True)
+        ]
+        return mean_first_passage_time_s(*rates)
+
+    def diffusion_cm2_s(self, prefactor: Prefactor, temperature_k: float) -> float:
+        """Return D = L²/2t in cm²/s with the time of Eq. 3 and L the pathway's length; NaN if incomplete."""
+        time_s = self.time_s(prefactor, temperature_k)
+        return diffusion_coefficient_cm2_s(self.length_A, time_s) if time_s > 0 else float("nan")

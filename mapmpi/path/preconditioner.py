@@ -1,0 +1,94 @@
+"""A model of the stiffness of a solid: the metric in which quench, band and saddle search take their steps.
+
+Bonds are stiff and everything else is soft; in Cartesian coordinates an optimizer spends its force calls on
+learning that. In the metric of a stiffness matrix P made from the distances alone (Packwood et al., J. Chem.
+Phys. 144, 164109 (2016); for bands Makri, Ortner and Kermode, ibid. 150, 094109 (2019)) a solid looks nearly
+isotropic, and one measured number, the scale, is left to be found by the optimizer itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
+from scipy.sparse import coo_matrix, csc_matrix, identity
+from scipy.sparse.linalg import splu
+
+DECAY = 3.0
+"""Stiffness of a pair at distance d: exp(-DECAY·(d/d₀ - 1)), d₀ the sum of the covalent radii."""
+REACH = 1.8
+"""Pairs farther apart than REACH·d₀ do not count."""
+BENDING = 0.1
+"""Stiffness across a bond in units of that along it."""
+ANCHOR = 0.05
+"""Stiffness of every atom against a fixed background: it makes P positive definite."""
+UNIT = 30.0
+"""eV/Å² of a bond at d₀; of no importance after the first step."""
+
+
+class Metric:
+    """P (3n, 3n) in eV/Å²; displacements have lengths √(sᵀPs), forces √(fᵀP⁻¹f).
+
+    Pickled it is what it was made from, not the matrix.
+    """
+
+    def __init__(self, matrix: csc_matrix, recipe: tuple[Callable[..., Metric], tuple[object, ...]]) -> None:
+        self._matrix, self._recipe = matrix.tocsc(), recipe
+        self._factors = splu(self._matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+
+    @classmethod
+    def uniform(cls, atoms: int) -> Metric:
+        """Return the metric that takes all directions as equally stiff."""
+        return cls(UNIT * identity(3 * atoms), (cls.uniform, (atoms,)))
+
+    @classmethod
+    def of_solid(cls, atoms: Atoms, images: Sequence[np.ndarray]) -> Metric:
+        """Return the stiffness of ``atoms`` (elements, cell, periodicity) at positions (n, 3) Å.
+
+        With several configurations, as of a band, it is their mean.
+        """
+        bonds = sum(_bonds(atoms, positions) for positions in images) / len(images)
+        kind = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
+        return cls(UNIT * (bonds + ANCHOR * identity(bonds.shape[0])), (cls.of_solid, (kind, images)))
+
+    def __reduce__(self) -> tuple[Callable[..., Metric], tuple[object, ...]]:
+        return self._recipe
+
+    def times(self, displacement: np.ndarray) -> np.ndarray:
+        """Return P·s (…, n, 3) eV/Å of displacements (…, n, 3) Å, also flat ones (3n,)."""
+        columns = displacement.reshape(-1, self._matrix.shape[0]).T
+        return (self._matrix @ columns).T.reshape(displacement.shape)
+
+    def solve(self, forces: np.ndarray) -> np.ndarray:
+        """Return P⁻¹·f (…, n, 3) Å of forces (…, n, 3) eV/Å, also flat ones (3n,)."""
+        columns = np.ascontiguousarray(forces.reshape(-1, self._matrix.shape[0]).T)
+        return self._factors.solve(columns).T.reshape(forces.shape)
+
+    def length(self, displacement: np.ndarray) -> float:
+        """Return √(sᵀPs) of a displacement (…, n, 3) Å."""
+        return float(np.sqrt((displacement * self.times(displacement)).sum()))
+
+    def force_length(self, forces: np.ndarray) -> float:
+        """Return √(fᵀP⁻¹f) of forces (…, n, 3) eV/Å."""
+        return float(np.sqrt((forces * self.solve(forces)).sum()))
+
+
+def _bonds(atoms: Atoms, positions: np.ndarray) -> csc_matrix:
+    """Return the stiffness of all pairs, Σ k(d)·(r̂r̂ᵀ + BENDING·(1 - r̂r̂ᵀ)), without its unit."""
+    there = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
+    radii = covalent_radii[atoms.numbers]
+    first, second, vectors, distances = neighbor_list("ijDd", there, REACH * radii)
+    stiffness = np.exp(-DECAY * (distances / (radii[first] + radii[second]) - 1))
+    along = vectors / distances[:, None]
+    blocks = (1 - BENDING) * along[:, :, None] * along[:, None, :] + BENDING * np.eye(3)
+    blocks *= stiffness[:, None, None]
+    rows = np.broadcast_to(3 * first[:, None, None] + np.arange(3)[:, None], blocks.shape)
+    own = np.broadcast_to(3 * first[:, None, None] + np.arange(3), blocks.shape)
+    other = np.broadcast_to(3 * second[:, None, None] + np.arange(3), blocks.shape)
+    size = 3 * len(atoms)
+    diagonal = coo_matrix((blocks.ravel(), (rows.ravel(), own.ravel())), shape=(size, size))
+    cross = coo_matrix((blocks.ravel(), (rows.ravel(), other.ravel())), shape=(size, size))
+    return (diagonal - cross).tocsc()

@@ -1,0 +1,106 @@
+"""Quench to the nearest minimum: preconditioned L-BFGS that looks at forces, not at energies.
+
+ReaxFF's energy has steps of about a meV where bond orders are cut off (see the control file's cutoffs), so a
+line search on energies gets stuck on them; the forces stay within hundredths of an eV/Å of a smooth
+function. A step is therefore judged by the force along it: it is taken back only when it went far beyond the
+minimum along its direction, or uphill by more than such a step in the energy can explain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mapmpi.md.engine import largest_force
+from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.calculation import Calculation
+from mapmpi.path.preconditioner import Metric
+
+MEMORY = 30
+FIRST_TRUST, LARGEST_TRUST, SMALLEST_TRUST = 0.2, 0.4, 0.01
+"""Longest step of an atom in Å."""
+TRAIL = 0.4
+"""Å between the points of a trail."""
+UPHILL = 0.1
+"""Rise of the energy in eV at which a step is taken back whatever the forces say."""
+
+
+@dataclass(frozen=True)
+class Minimum(StationaryPoint):
+    """Where a quench ended: the largest force on an atom in eV/Å and the force calls it took.
+
+    The way down from where it began, (k, n, 3) Å with energies (k,) in eV, is kept at a spacing of TRAIL Å (over
+    all coordinates): where two quenches end apart, their trails are a path between the two minima.
+    """
+
+    residual: float
+    calls: int
+    trail: np.ndarray
+    trail_energies: np.ndarray
+
+
+class LimitedMemory:
+    """The inverse Hessian of L-BFGS over the metric (Nocedal and Wright, algorithm 7.4)."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> bool:
+        """Take up a step (…, 3) Å and the change of the gradient along it; tell if it was convex."""
+        convex = bool((step * change).sum() > 1e-3 * (step * self.metric.times(step)).sum())
+        if convex:
+            self._pairs = [*self._pairs[1 - MEMORY :], (step, change)]
+        return convex
+
+    def descend(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the quasi-Newton step (…, 3) Å for a gradient (…, 3) eV/Å."""
+        rest, shares = gradient.copy(), []
+        for step, change in reversed(self._pairs):
+            shares.append((step * rest).sum() / (step * change).sum())
+            rest -= shares[-1] * change
+        move = self.metric.solve(rest)
+        if self._pairs:
+            step, change = self._pairs[-1]
+            move *= (step * change).sum() / (change * self.metric.solve(change)).sum()
+        for (step, change), share in zip(self._pairs, reversed(shares), strict=True):
+            move += step * (share - (change * move).sum() / (step * change).sum())
+        return -move
+
+
+def clipped(step: np.ndarray, longest: float) -> np.ndarray:
+    """Return the step (…, 3) scaled so that no atom moves farther than ``longest`` (Å)."""
+    return step * min(1.0, longest / max(largest_force(step), 1e-300))
+
+
+def quench(
+    positions: np.ndarray, metric: Metric, fmax: float = 0.02, max_calls: int = 300
+) -> Calculation[Minimum]:
+    """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than ``fmax`` eV/Å.
+
+    Give up after ``max_calls`` and say so by the residual. EngineError passes through.
+    """
+    memory, trust, convex = LimitedMemory(metric), FIRST_TRUST, True
+    (here,) = yield [positions]
+    gradient, energy, calls = -here.forces, here.energy, 1
+    trail = [(positions, energy)]
+    while largest_force(gradient) > fmax and calls < max_calls:
+        step = memory.descend(gradient)
+        # where the energy curves downwards, as beside a saddle, the model has no length to offer: go far
+        step = clipped(step if convex else step * (trust / largest_force(step)), trust)
+        (there,) = yield [positions + step]
+        new, calls = -there.forces, calls + 1
+        convex = memory.learn(step, new - gradient)
+        before, after = (step * gradient).sum(), (step * new).sum()
+        overshot = after > -0.6 * before and largest_force(new) > 0.5 * largest_force(gradient)
+        if (overshot or there.energy > energy + UPHILL) and largest_force(step) > SMALLEST_TRUST:
+            trust = 0.25 * largest_force(step)
+            continue
+        if largest_force(step) > 0.99 * trust:
+            trust = min(1.5 * trust, LARGEST_TRUST)
+        positions, gradient, energy = positions + step, new, there.energy
+        if np.linalg.norm(positions - trail[-1][0]) > TRAIL:
+            trail.append((positions, energy))
+    places, energies = zip(*trail, (positions, energy), strict=True)
+    return Minimum(positions, energy, largest_force(gradient), calls, np.array(places), np.array(energies))

@@ -1,0 +1,115 @@
+"""Is it a transition state? The ways down from a saddle, its curvatures, and the minima that it joins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mapmpi.md.engine import largest_force
+from mapmpi.path.band import difference
+from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.calculation import Calculation
+from mapmpi.path.curvature import lowest_modes
+from mapmpi.path.preconditioner import Metric
+from mapmpi.path.quench import Minimum, clipped, quench
+from mapmpi.path.saddle import Saddle
+
+PUSHES = (0.15, 0.3, 0.6)
+"""Longest displacements of an atom with which the way down from a saddle begins, one after another, Å."""
+FALL = 0.01
+"""eV: a quench that ends less than this below a saddle may not have left it."""
+FLAT = 0.02
+"""eV/Å²: a curvature above minus this counts as flat."""
+
+
+def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint) -> bool:
+    """Tell whether two points are one, each atom in its own place.
+
+    Unlike :meth:`Matcher.match`, which also takes structures as one in which equal atoms have changed places:
+    such an exchange has a barrier.
+    """
+    apart = largest_force(difference(first.positions, second.positions, matcher.pbc))
+    return apart <= matcher.tolerance_A and abs(first.energy - second.energy) <= matcher.energy_tolerance_ev
+
+
+def downhill(
+    saddle: Saddle, metric: Metric, fmax: float = 0.02, max_calls: int = 300
+) -> Calculation[tuple[Minimum, Minimum]]:
+    """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
+    backward = yield from _way_down(saddle, -saddle.mode, metric, fmax, max_calls)
+    forward = yield from _way_down(saddle, saddle.mode, metric, fmax, max_calls)
+    return backward, forward
+
+
+def _way_down(
+    saddle: Saddle, direction: np.ndarray, metric: Metric, fmax: float, max_calls: int
+) -> Calculation[Minimum]:
+    """Quench from beside a saddle; from farther away if it is so flat that the quench ends where it began."""
+    calls = 0
+    for push in PUSHES:
+        side = saddle.positions + clipped(1e6 * direction, push)
+        end = yield from quench(side, metric, fmax, max_calls)
+        calls += end.calls
+        if saddle.energy - end.energy > FALL or largest_force(end.positions - side) > push:
+            break
+    return replace(end, calls=calls)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The checks of a saddle: largest force in eV/Å, two lowest curvatures (2,) in eV/Å², each along its mode,
+    the minima on its two sides, what is wrong (nothing: verified), and the force calls it took."""
+
+    residual: float
+    curvatures: np.ndarray
+    sides: tuple[Minimum, Minimum]
+    faults: tuple[str, ...]
+    calls: int
+
+    @property
+    def verified(self) -> bool:
+        """Whether the point is a transition state between the two minima."""
+        return not self.faults
+
+
+def verify_saddle(
+    saddle: Saddle,
+    start: StationaryPoint,
+    end: StationaryPoint,
+    metric: Metric,
+    matcher: Matcher,
+    sides: tuple[Minimum, Minimum] | None = None,
+    fmax: float = 0.05,
+    side_fmax: float = 0.02,
+    max_calls: int = 40,
+) -> Calculation[Verification]:
+    """Check that a point is the transition state from one minimum to another, and name every fault.
+
+    Its forces, computed anew, are below ``fmax`` eV/Å; exactly one curvature is negative; the quenches from its
+    two sides (``sides``, if already made) end in the two minima, each atom in its own place, with forces below
+    ``side_fmax``. ``max_calls`` bounds
+    the force calls for the curvatures. By Sylvester's law of inertia as many are negative as the Hessian has
+    negative eigenvalues, whatever the metric.
+    """
+    (here,) = yield [saddle.positions]
+    modes = yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.3, max_calls)
+    calls = 1 + modes.calls
+    if sides is None:
+        sides = yield from downhill(saddle, metric, side_fmax)
+        calls += sides[0].calls + sides[1].calls
+    faults = []
+    if (residual := largest_force(here.forces)) > fmax:
+        faults.append(f"a force of {residual:.3f} eV/Å is left")
+    curvatures = modes.curvatures / (modes.vectors**2).sum(axis=(1, 2))
+    if (negative := int((curvatures < -FLAT).sum())) != 1:
+        faults.append(f"{negative} curvatures are negative instead of one")
+    elif not modes.accurate:
+        faults.append(f"the curvatures did not come clear in {modes.calls} force calls")
+    for side in sides:
+        if side.residual > side_fmax:
+            faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
+    for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end")):
+        if not same_place(matcher, point, side):
+            faults.append(f"the way down towards the {name} leads to another minimum")
+    return Verification(residual, curvatures[:2], sides, tuple(faults), calls)

@@ -1,0 +1,41 @@
+"""A landscape with known saddles: Müller and Brown, Theor. Chim. Acta 53, 75 (1979), in units of 0.01 eV.
+
+Atom 0 moves on it in x and y, bound harmonically in z; the others sit in wells of their own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+
+from mapmpi.path.basins import Matcher
+
+SCALE = 0.01
+HEIGHT = np.array([-200.0, -100.0, -170.0, 15.0])
+XX, XY, YY = np.array([[-1, -1, -6.5, 0.7], [0, 0, 11, 0.6], [-10, -10, -6.5, 0.7]])
+X0, Y0 = np.array([[1, 0, -0.5, -1], [0, 0.5, 1.5, 1]])
+MINIMA = {
+    "deep": (-0.558224, 1.441726, -146.69952),
+    "middle": (-0.050011, 0.466694, -80.76782),
+    "right": (0.623499, 0.028038, -108.16672),
+}
+SADDLES = {"upper": (-0.822001, 0.624313, -40.66484), "lower": (0.212487, 0.292988, -72.24894)}
+HOST = np.array([[6.0, 0.0, 0.0], [0.0, 6.0, 0.0], [0.0, 0.0, 6.0], [6.0, 6.0, 6.0]])
+ATOMS = Atoms("OSi4", np.vstack([np.zeros(3), HOST]), cell=np.eye(3) * 20, pbc=False)
+MATCHER = Matcher(ATOMS.numbers, ATOMS.cell.array, ATOMS.pbc, 0.1, 0.01)
+
+
+def place(x: float, y: float) -> np.ndarray:
+    """Return all positions (5, 3) with the mobile atom at x, y."""
+    return np.vstack([[x, y, 0.0], HOST])
+
+
+def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return energy in eV and forces (5, 3) in eV/Å."""
+    x, y, z = positions[0]
+    dx, dy = x - X0, y - Y0
+    terms = HEIGHT * np.exp(XX * dx**2 + XY * dx * dy + YY * dy**2)
+    slope = [terms @ (2 * XX * dx + XY * dy), terms @ (XY * dx + 2 * YY * dy), 200 * z]
+    apart = positions[1:] - HOST
+    energy = terms.sum() + 100 * z**2 + 100 * (apart**2).sum()
+    return SCALE * float(energy), -SCALE * np.vstack([slope, 200 * apart])

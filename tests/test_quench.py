@@ -1,0 +1,71 @@
+"""Quenches to known minima, with few force calls and in spite of steps in the energy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from muller_brown import MINIMA, SCALE, evaluate, place
+
+from mapmpi.errors import EngineError
+from mapmpi.path.calculation import solve
+from mapmpi.path.preconditioner import Metric
+from mapmpi.path.quench import quench
+
+
+@pytest.mark.parametrize("name", MINIMA)
+def test_reaches_the_minimum(name):
+    x, y, energy = MINIMA[name]
+    found = solve(quench(place(x + 0.08, y - 0.08), Metric.uniform(5), 1e-3), evaluate)
+    assert found.residual <= 1e-3
+    assert found.energy == pytest.approx(SCALE * energy, abs=1e-5)
+    assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-3)
+    assert found.calls < 40
+
+
+def test_steps_in_the_energy_do_not_stop_it():
+    """ReaxFF's energy has steps of a meV; here of 3 meV, so any line search on energies would fail."""
+
+    def rough(positions):
+        energy, forces = evaluate(positions)
+        return energy + 0.003 * (np.floor(1e3 * positions[0, 0]) % 2), forces
+
+    x, y, _ = MINIMA["right"]
+    found = solve(quench(place(x - 0.1, y + 0.1), Metric.uniform(5), 1e-3), rough)
+    assert found.residual <= 1e-3
+    assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-3)
+
+
+def test_gives_up_and_says_so():
+    found = solve(quench(place(-0.3, 1.0), Metric.uniform(5), 1e-6, max_calls=4), evaluate)
+    assert found.calls == 4
+    assert found.residual > 1e-6
+
+
+def test_from_beside_a_saddle_it_does_not_creep():
+    x, y, _ = MINIMA["deep"]
+    found = solve(quench(place(-0.80, 0.66), Metric.uniform(5), 1e-2), evaluate)
+    assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-2)
+    assert found.calls < 50
+
+
+def test_engine_errors_pass_through():
+    def broken(positions):
+        raise EngineError("lost atoms")
+
+    with pytest.raises(EngineError, match="lost atoms"):
+        solve(quench(place(0, 0), Metric.uniform(5)), broken)
+
+
+def test_metric_of_a_solid():
+    """Its inverse undoes it; bonds are stiffer than what does not stretch them; copies of a band are averaged."""
+    solid = bulk("Cu", "fcc", 3.6, cubic=True) * 2
+    metric = Metric.of_solid(solid, [solid.positions])
+    random = np.random.default_rng(1).normal(size=(4, len(solid), 3))
+    assert metric.solve(metric.times(random)) == pytest.approx(random, abs=1e-9)
+    assert metric.times(random)[2] == pytest.approx(metric.times(random[2]))
+    drift, single = np.ones((len(solid), 3)), np.zeros((len(solid), 3))
+    single[0] = np.sqrt(len(solid))
+    assert (single * metric.times(single)).sum() > 5 * (drift * metric.times(drift)).sum()
+    twice = Metric.of_solid(solid, [solid.positions, solid.positions])
+    assert twice.times(single) == pytest.approx(metric.times(single))
