@@ -25,7 +25,7 @@ from mapmpi.config import ForceField  # noqa: E402
 from mapmpi.env.environment import Environment  # noqa: E402
 from mapmpi.md.factory import make_engine  # noqa: E402
 from mapmpi.md.forcefield import installed_file  # noqa: E402
-from mapmpi.train.inputs import read_input  # noqa: E402
+from mapmpi.structures.inputs import read_input  # noqa: E402
 
 INPUT = Path(__file__).parent.parent / "inputs" / "silica-small.yaml"
 USUAL = ForceField(

@@ -9,6 +9,7 @@ from mapmpi.threads import one_thread_per_rank
 
 _WORDS = {
     "train": ("mapmpi.train.run", "phase 1: learn pathways (under mpiexec)"),
+    "pneb": ("mapmpi.pneb.run", "phase 2: refine pathways to barriers and times (under mpiexec)"),
     "prepare": ("mapmpi.prepare.__main__", "make a structure: melt and quench a glass, insert a molecule"),
     "keys": ("mapmpi.keys", "list every key of the input with its default and unit"),
 }

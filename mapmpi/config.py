@@ -258,6 +258,40 @@ class Train(Section):
     report_interval: Seconds = Field(10.0, description="time between progress reports and learner.csv rows")
 
 
+class Pneb(Section):
+    """Phase 2: from stored pathways to barriers and a time (python -m mapmpi.pneb)."""
+
+    top: Count = Field(1, description="how many of the best episodes are refined")
+    segmentation: Literal["basins", "profile"] = Field(
+        "basins",
+        description="basins: every frame is quenched and the path cut between basins; profile (the paper's): cut at "
+        "the minima of the energy profile between its peaks",
+    )
+    prominence: Positive = Field(0.1, description="eV by which a peak of the profile stands out")
+    first_band: Literal["path", "idpp"] = Field(
+        "path", description="path: the trajectory's frames and their ways down to the minima; or interpolation"
+    )
+    image_spacing: Positive = Field(0.6, description="Å (over all coordinates) between images of a first band")
+    max_images: int = Field(15, ge=5, description="most images of a band, with its ends")
+    minimum_force: Positive = Field(0.01, description="eV/Å: largest force on an atom of a quenched structure")
+    minimum_calls: Count = Field(400, description="force calls after which a quench gives up")
+    saddle_force: Positive = Field(0.05, description="eV/Å: largest force on an atom of a transition state")
+    saddle_calls: Count = Field(150, description="force calls after which a saddle search gives up")
+    searches: Count = Field(8, description="searches for each segment that the path is first cut into, on average")
+    same_distance: Positive = Field(0.3, description="Å: atoms of two quenches of one basin are no farther apart")
+    same_energy: Positive = Field(0.02, description="eV: nor are their energies")
+    remote_distance: Positive = Field(6.0, description="Å from the molecule beyond which a jump is called remote")
+    prefactor: Literal["hbar", "h", "vineyard"] = Field(
+        "hbar", description="of the rates: k_BT/ℏ (the paper's Eq. 3), k_BT/h (Eyring), or from harmonic frequencies"
+    )
+    temperatures: list[Positive] = Field(
+        [623.15], min_length=1, description="K at which times are computed; the first ranks the pathways"
+    )
+    moving_distance: Positive = Field(0.1, description="vineyard: Å that an atom moves to have its frequencies taken")
+    hessian_step: Positive = Field(0.01, description="vineyard: Å of the finite differences")
+    ranks_per_image: Count = Field(1, description="ranks that compute one configuration together")
+
+
 class Config(Section):
     """A whole input."""
 
@@ -277,6 +311,7 @@ class Config(Section):
     replay: Replay = Replay()
     exploration: Exploration = Exploration()
     train: Train = Train()
+    pneb: Pneb = Pneb()
 
 
 PAPER: dict[str, Any] = {
@@ -333,10 +368,11 @@ def _complaint(path: Path, error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def load(path: Path | str, settings: list[str] | None = None) -> Config:
+def load(path: Path | str, settings: list[str] | None = None, structure_needed: bool = True) -> Config:
     """Read an input file and return it checked, with paths made absolute and every default filled in.
 
-    ``settings`` are ``key=value`` texts that go before the file. Raises UserError for anything wrong.
+    ``settings`` are ``key=value`` texts that go before the file. Without ``structure_needed`` the structure's file may
+    be missing: a run directory holds the structure itself. Raises UserError for anything wrong.
     """
     path = Path(path)
     try:
@@ -355,7 +391,8 @@ def load(path: Path | str, settings: list[str] | None = None) -> Config:
         config = Config.model_validate(tree)
     except ValidationError as error:
         raise UserError(_complaint(path, error)) from None
-    config.structure.file = _existing(path, "structure.file", config.structure.file)
+    if structure_needed:
+        config.structure.file = _existing(path, "structure.file", config.structure.file)
     if config.forcefield.reaxff_file is not None:
         config.forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", config.forcefield.reaxff_file)
     return config

@@ -40,9 +40,9 @@ def path_lengths(band: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(band, axis=0), axis=(1, 2)))])
 
 
-def images_for(length: float, spacing: float = 0.6) -> int:
-    """Return how many images, with the ends, a path of ``length`` Å gets: 5 to 15."""
-    return int(np.clip(round(length / spacing) + 1, 5, 15))
+def images_for(length: float, spacing: float = 0.6, most: int = 15) -> int:
+    """Return how many images, with the ends, a path of ``length`` Å gets: one each ``spacing`` Å, 5 to ``most``."""
+    return int(np.clip(round(length / spacing) + 1, 5, most))
 
 
 def resample(frames: Sequence[np.ndarray], images: int, atoms: Atoms) -> np.ndarray:

@@ -8,23 +8,35 @@ the two that the band was put between: then the segment is split, not forced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 
 from mapmpi.errors import EngineError, EngineLost
+from mapmpi.parallel.groups import Work
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import Calculation
-from mapmpi.path.curvature import lowest_modes
+from mapmpi.path.curvature import Modes
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import Metric
-from mapmpi.path.quench import Minimum, quench
+from mapmpi.path.quench import Minimum, clipped, quench
 from mapmpi.path.saddle import Saddle, find_saddle
-from mapmpi.path.transition import downhill, same_place
+from mapmpi.path.transition import (
+    FLAT,
+    Verification,
+    judge,
+    plain_curvatures,
+    same_place,
+    two_lowest_modes,
+    ways_down,
+)
 
 Status = Literal["converged", "split", "same basin", "collapsed", "kinked", "not converged", "engine failed"]
+
+ASIDE = 0.15
+"""Å: how far a search goes aside from a point at which two curvatures are negative."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class BarrierSettings:
     band_iterations: int = 15
     saddle_force: float = 0.05
     saddle_calls: int = 150
-    minimum_force: float = 0.02
+    minimum_force: float = 0.01
     minimum_calls: int = 300
 
 
@@ -54,8 +66,8 @@ class Barrier:
     ``saddle`` and ``sides``, the minima to which it leads (first the one towards the start), where they are
     known; ``inner``, minima found between start and end, in that order, each unlike its predecessor. When split
     at a saddle, that saddle already joins ``sides``: only the remaining gaps need a search. ``band`` (m, n, 3) Å
-    and ``energies`` (m,) eV are those of the first band; ``calls`` are all force calls, ``way_down_calls`` those of
-    them that went from the saddle to its sides.
+    and ``energies`` (m,) eV are those of the first band; ``calls`` are all force calls, ``check_calls`` those of
+    them that were made after the saddle was found: its curvatures and the ways down from it.
     """
 
     status: Status
@@ -66,7 +78,8 @@ class Barrier:
     saddle: Saddle | None = None
     sides: tuple[Minimum, Minimum] | None = None
     inner: tuple[Minimum, ...] = ()
-    way_down_calls: int = 0
+    verification: Verification | None = None
+    check_calls: int = 0
 
 
 def find_barrier(
@@ -105,7 +118,7 @@ class _Search:
         self.start, self.end, self.atoms, self.matcher, self.settings = start, end, atoms, matcher, settings
         self.band = Band(images, (start.energy, end.energy), self.metric(images[len(images) // 2]))
         self.near = self.band
-        self.other_calls = self.down_calls = 0
+        self.other_calls = self.check_calls = 0
 
     def metric(self, positions: np.ndarray) -> Metric:
         """Return the metric at a configuration (n, 3) Å."""
@@ -113,10 +126,10 @@ class _Search:
 
     def result(self, status: Status, reason: str, **found: Any) -> Barrier:
         """Return what is known as the result."""
-        calls = self.band.calls + self.other_calls + self.down_calls
+        calls = self.band.calls + self.other_calls + self.check_calls
         calls += self.near.calls if self.near is not self.band else 0
         band = self.band
-        return Barrier(status, reason, band.images, band.energies, calls, way_down_calls=self.down_calls, **found)
+        return Barrier(status, reason, band.images, band.energies, calls, check_calls=self.check_calls, **found)
 
     def run(self) -> Calculation[Barrier]:
         """Search; EngineError passes through."""
@@ -145,11 +158,11 @@ class _Search:
         self.other_calls += saddle.calls
         return saddle
 
-    def quench(self, positions: np.ndarray, tighter: float = 1.0) -> Calculation[Minimum]:
-        """Quench a configuration (n, 3) Å to the tolerance of the settings, or a fraction of it."""
-        force = self.settings.minimum_force * tighter
-        found = yield from quench(positions, self.metric(positions), force, self.settings.minimum_calls)
-        self.other_calls += found.calls
+    def quench(self, *places: np.ndarray, tighter: float = 1.0) -> Calculation[list[Minimum]]:
+        """Quench configurations (n, 3) Å to the tolerance of the settings, or a fraction of it."""
+        limits = self.settings.minimum_force * tighter, self.settings.minimum_calls
+        found = yield [Work(quench, (place, self.metric(place), *limits)) for place in places]
+        self.other_calls += sum(minimum.calls for minimum in found)
         return found
 
     def collapsed(self) -> Calculation[Barrier]:
@@ -157,31 +170,53 @@ class _Search:
         higher, lower = (
             (self.start, self.end) if self.start.energy > self.end.energy else (self.end, self.start)
         )
-        found = yield from self.quench(higher.positions, 0.25)
+        (found,) = yield from self.quench(higher.positions, tighter=0.25)
         if same_place(self.matcher, found, lower):
             return self.result("same basin", "the higher end, quenched further, comes to the lower one")
         return self.result("collapsed", "no image lies above both ends: no pass is seen between them")
 
     def connected(self, saddle: Saddle) -> Calculation[Barrier]:
-        """Go down from a saddle and say whether it joins the two ends; twice if both ways lead to one minimum."""
-        settings, metric = self.settings, self.metric(saddle.positions)
-        for again in (False, True):
-            if again:  # the mode of the search was not good enough to tell one side from the other
-                modes = yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 1, 0.1, 20)
-                self.other_calls += modes.calls
-                saddle = saddle.along(modes.vectors[0])
-            sides = yield from downhill(saddle, metric, settings.minimum_force, settings.minimum_calls)
-            self.down_calls += sides[0].calls + sides[1].calls
-            if not same_place(self.matcher, *sides):
-                break
-        else:
-            reason = "both ways down from the saddle lead to one minimum"
-            inner = self.new_minima(*sides[:1])
-            return self.result("split" if inner else "not converged", reason, saddle=saddle, inner=inner)
-        found = {"saddle": saddle, "sides": sides}
-        if self.new_minima(*sides) or same_place(self.matcher, sides[0], self.end):
-            return self.result("split", "the saddle leads to another minimum", inner=self.new_minima(*sides), **found)
-        return self.result("converged", "", **found)
+        """Go down from a saddle, say whether it joins the two ends, and check it."""
+        modes, sides = yield from self.look_around(saddle)
+        if plain_curvatures(modes)[1] < -FLAT:
+            lower = yield from self.off_the_hill(saddle, modes)
+            if lower.residual <= self.settings.saddle_force:
+                saddle = lower
+                modes, sides = yield from self.look_around(saddle)
+        if same_place(self.matcher, *sides):  # the search's mode may tell the sides apart less well than this one
+            saddle = saddle.along(modes.vectors[0])
+            modes, sides = yield from self.look_around(saddle)
+        if same_place(self.matcher, *sides):
+            return self.result("not converged", "both ways down from the saddle lead to one minimum", saddle=saddle)
+        verification = judge(saddle, modes, sides, self.settings.saddle_force, self.settings.minimum_force)
+        found = {"saddle": saddle, "sides": sides, "verification": verification}
+        if same_place(self.matcher, sides[0], self.start) and same_place(self.matcher, sides[1], self.end):
+            return self.result("converged", "", **found)
+        return self.result("split", "the saddle leads to another minimum", inner=self.new_minima(*sides), **found)
+
+    def look_around(self, saddle: Saddle) -> Calculation[tuple[Modes, tuple[Minimum, Minimum]]]:
+        """Find the two lowest modes at a saddle and the minima on its two sides, all three at once."""
+        metric, settings = self.metric(saddle.positions), self.settings
+        down = ways_down(saddle, metric, settings.minimum_force, settings.minimum_calls)
+        modes, backward, forward = yield [Work(two_lowest_modes, (saddle, metric)), *down]
+        self.check_calls += modes.calls + backward.calls + forward.calls
+        return modes, (backward, forward)
+
+    def off_the_hill(self, saddle: Saddle, modes: Modes) -> Calculation[Saddle]:
+        """Search on from a point with two ways down, off it along the second."""
+        aside = saddle.positions + clipped(1e6 * modes.vectors[1], ASIDE)
+        (there,) = yield [aside]
+        lower = yield from find_saddle(
+            aside,
+            -there.forces,
+            there.energy,
+            modes.vectors[0],
+            self.metric(aside),
+            self.settings.saddle_force,
+            self.settings.saddle_calls,
+        )
+        self.check_calls += 1 + lower.calls
+        return lower
 
     def new_minima(self, *minima: Minimum) -> tuple[Minimum, ...]:
         """Return those of some minima that came to rest and are not one of the ends."""
@@ -196,12 +231,11 @@ class _Search:
     def missed(self, saddle: Saddle) -> Calculation[Barrier]:
         """Say why there is no saddle; minima beside the highest image may help the next search."""
         near = self.near
-        left = yield from self.quench(near.images[near.top - 1])
-        right = yield from self.quench(near.images[near.top + 1])
+        left, right = yield from self.quench(near.images[near.top - 1], near.images[near.top + 1])
         reason = f"the last saddle search stopped at {saddle.residual:.3f} eV/Å"
         inner = self.new_minima(left) if same_place(self.matcher, left, right) else self.new_minima(left, right)
         if inner:
             return self.result("split", f"{reason}; other minima lie beside the highest image", inner=inner)
         if near.kinked:
-            return self.result("kinked", f"the band turns back on itself, and {reason}", saddle=replace(saddle))
+            return self.result("kinked", f"the band turns back on itself, and {reason}", saddle=saddle)
         return self.result("not converged", reason, saddle=saddle)

@@ -120,6 +120,25 @@ class Matcher:
         apart = self._nearest(moved[order] - first.positions)
         return Alignment(order, first.positions + apart - second.positions[order])
 
+    def nearest_labels(self, first: np.ndarray, second: np.ndarray) -> Alignment:
+        """Return the alignment that lays ``second`` (n, 3) Å as near to ``first`` as equal atoms can.
+
+        Atoms at their own places keep them, tagged atoms always do; the others of an element are assigned to the
+        nearest places (least sum of squares).
+        """
+        count = len(first)
+        moved = second - (second - first).mean(axis=0)
+        order, offset = np.arange(count), np.zeros((count, 3))
+        away = np.linalg.norm(moved - first, axis=1) > self.tolerance_A
+        away[list(self.tagged)] = False
+        for number in np.unique(self.numbers[away]):
+            atoms = np.flatnonzero(away & (self.numbers == number))
+            apart = self._nearest(moved[atoms] - first[atoms][:, None])
+            places, takers = linear_sum_assignment((apart**2).sum(axis=2))
+            order[atoms[places]] = atoms[takers]
+            offset[atoms[places]] = first[atoms[places]] + apart[places, takers] - moved[atoms[takers]]
+        return Alignment(order, offset)
+
     def _tagged_back(self, apart: np.ndarray) -> bool:
         """Tell whether the center of the tagged atoms has come back, periodic images counted as apart."""
         if not len(self.tagged):
@@ -160,10 +179,14 @@ class Loop:
 
 @dataclass(frozen=True)
 class Chain:
-    """Basins in the order of the path, none twice, in one labelling of the atoms; and what was cut out."""
+    """Basins in the order of the path, none twice, in one labelling of the atoms; and what was cut out.
+
+    ``labels`` are the alignments that bring each frame of the path into that labelling.
+    """
 
     basins: list[Basin]
     loops: list[Loop]
+    labels: dict[int, Alignment]
 
 
 def _known(here: Basin, basins: list[Basin], matcher: Matcher) -> tuple[int, Alignment] | None:
@@ -186,10 +209,12 @@ def group_basins(positions: Sequence[np.ndarray], energies: Sequence[float], mat
     basins: list[Basin] = []
     loops: list[Loop] = []
     labels = Alignment.identity(len(matcher.numbers))
+    by_frame: dict[int, Alignment] = {}
     for frame, (quenched, energy) in enumerate(zip(positions, energies, strict=True)):
         if not np.isfinite(energy):
             continue
         here = Basin(labels.apply(quenched), float(energy), (frame,))
+        by_frame[frame] = labels
         known = _known(here, basins, matcher)
         if known is None:
             if basins:
@@ -201,11 +226,11 @@ def group_basins(positions: Sequence[np.ndarray], energies: Sequence[float], mat
         if detour := [visited for basin in basins[index + 1 :] for visited in basin.frames]:
             loops.append(Loop(basins[index].frames[-1], frame, tuple(detour)))
             del basins[index + 1 :]
-        labels = alignment.after(labels)
+        labels = by_frame[frame] = alignment.after(labels)
         here = replace(here, positions=labels.apply(quenched))
         lower = here if here.energy < basins[index].energy else basins[index]
         basins[index] = replace(lower, frames=(*basins[index].frames, frame))
-    return Chain(basins, loops)
+    return Chain(basins, loops, by_frame)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ Every algorithm of this room (quench, band, saddle search, Hessian) is a generat
 configurations, each (n, 3) Å, is sent back a list of :class:`Forces` in the same order, and returns its result
 when it is done. So the same algorithm runs on one engine (:func:`solve`) and, a force call at a time, spread
 over the ranks of a machine (:mod:`mapmpi.parallel.tasks`), and nothing idles for the sake of a band's size.
+In place of a configuration it may ask for a whole calculation that needs no company, such as a quench: a
+:class:`~mapmpi.parallel.groups.Work`, whose answer is its result.
 A configuration that an engine cannot compute raises EngineError inside the algorithm, at its ``yield``.
 """
 
@@ -11,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mapmpi.errors import EngineError
+from mapmpi.parallel.groups import Request, Work
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Forces:
 
 
 Result = TypeVar("Result")
-Calculation = Generator[list[np.ndarray], list[Forces], Result]
+Calculation = Generator[list[Request], list[Any], Result]
+"""Yields configurations (or Works), is sent their Forces (or results), returns a Result."""
 
 
 def solve(calculation: Calculation[Result], evaluate: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> Result:
@@ -36,7 +40,10 @@ def solve(calculation: Calculation[Result], evaluate: Callable[[np.ndarray], tup
         wanted = next(calculation)
         while True:
             try:
-                answers = [Forces(*evaluate(positions)) for positions in wanted]
+                answers = [
+                    solve(one.function(*one.arguments), evaluate) if isinstance(one, Work) else Forces(*evaluate(one))
+                    for one in wanted
+                ]
             except EngineError as error:
                 wanted = calculation.throw(error)
             else:

@@ -10,23 +10,23 @@ and a gap that nothing crosses is circumvented where that is possible.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
 
-from mapmpi.path.band import difference
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.quench import Minimum
-from mapmpi.path.saddle import Saddle
-from mapmpi.path.transition import Verification, same_place
+from mapmpi.path.basins import Alignment, Matcher, StationaryPoint
 
 KNOWN = 1e-6
 """Å²: what crossing a known saddle costs; more than nothing, for a graph without weights has no edges."""
+UNGUIDED = 2.0
+"""How many times as much a gap costs for which no path is known to begin with."""
 IN_VAIN = 1e3
 """How many times as much a gap costs once it was searched in vain."""
+ATTEMPTS = 3
+"""How often a gap is searched, each time from another path."""
 
 Gap = tuple[int, int]
 """The numbers of two minima, in the sense in which the gap is to be crossed."""
@@ -34,62 +34,115 @@ Gap = tuple[int, int]
 
 @dataclass(frozen=True)
 class Crossing:
-    """A saddle that joins minima ``first`` and ``last`` (numbers), with the ends of the ways down from it."""
+    """A saddle that joins minima ``first`` and ``last`` (numbers), as the search ``barrier`` found it.
+
+    The two alignments lead from the labels of the search to those of the minima.
+    """
 
     first: int
     last: int
-    saddle: Saddle
-    sides: tuple[Minimum, Minimum]
-    verification: Verification
+    barrier: Barrier
+    to_first: Alignment
+    to_last: Alignment
+
+    @property
+    def energy(self) -> float:
+        """Energy of the saddle in eV."""
+        assert self.barrier.saddle is not None
+        return self.barrier.saddle.energy
+
+    @property
+    def verified(self) -> bool:
+        """Whether the saddle was verified."""
+        return self.barrier.verification is not None and self.barrier.verification.verified
 
 
+@dataclass
+class _Attempts:
+    """The searches of one gap: how many were begun, the path for the next, and why the last failed."""
+
+    begun: int = 0
+    path: list[np.ndarray] | None = None
+    reason: str = ""
+
+
+@dataclass
 class Connection:
     """What is known between the basins of a path; the first is the start, the last of them the end.
 
-    ``minima`` are numbered as they are found, the basins first; ``crossings`` the saddles; ``reasons`` says of each
-    gap that was searched and not crossed why, ``merged`` are gaps whose two ends turned out to be one minimum.
-    ``searches`` is the number of searches that may still be made.
+    ``minima`` are numbered as they are found, the basins first, structures that differ by an exchange of equal atoms
+    as one; ``merged`` are gaps whose two ends turned out to be one minimum. ``searches`` is the number of searches
+    that may still be made. What lies above ``ceiling_ev`` is not used: the path itself, as it was stored, is lower.
     """
 
-    def __init__(self, basins: Sequence[StationaryPoint], matcher: Matcher, searches: int) -> None:
-        self.minima = list(basins)
-        self.end = len(basins) - 1
-        self.crossings: list[Crossing] = []
-        self.reasons: dict[Gap, str] = {}
-        self.merged: set[Gap] = set()
-        self.searches = searches
-        self._matcher = matcher
-        self._begun: set[Gap] = set()
-        self._guesses: dict[Gap, list[np.ndarray]] = {}
+    basins: Sequence[StationaryPoint]
+    matcher: Matcher
+    searches: int
+    ceiling_ev: float = np.inf
+    minima: list[StationaryPoint] = field(init=False)
+    crossings: list[Crossing] = field(init=False, default_factory=list)
+    merged: set[Gap] = field(init=False, default_factory=set)
+    _gaps: dict[Gap, _Attempts] = field(init=False, default_factory=dict)
+    _lengths: dict[Gap, float] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.minima = list(self.basins)
+        self.end = len(self.minima) - 1
+
+    def _attempts(self, gap: Gap) -> _Attempts:
+        return self._gaps.setdefault(_unordered(gap), _Attempts())
+
+    def reason(self, gap: Gap) -> str:
+        """Return why the last search of a gap failed."""
+        return self._attempts(gap).reason
 
     def guess(self, gap: Gap, path: Sequence[np.ndarray]) -> None:
-        """Keep a path (configurations (n, 3) Å, both minima included) as the first band across a gap."""
-        self._guesses.setdefault(_unordered(gap), list(path) if gap[0] < gap[1] else list(path)[::-1])
+        """Keep a path (configurations (n, 3) Å, both minima included) as the next first band across a gap.
 
-    def first_path(self, gap: Gap) -> list[np.ndarray] | None:
-        """Return the path to begin with, in the gap's sense; None where nothing better than the two ends is known."""
-        path = self._guesses.get(_unordered(gap))
-        return path if path is None or gap[0] < gap[1] else path[::-1]
+        Its ends may have other labels than the minima, but the same all along. It goes before what was kept.
+        """
+        attempts = self._attempts(gap)
+        attempts.path = list(path) if gap[0] < gap[1] else list(path)[::-1]
+        attempts.reason = ""
 
-    def _number(self, point: StationaryPoint) -> int:
-        """Return the number of a minimum, new or known."""
+    def first_path(self, gap: Gap) -> list[np.ndarray]:
+        """Return the path to begin with, in the gap's sense: the two minima where nothing better is known."""
+        path = self._attempts(gap).path
+        if path is not None:
+            return path if gap[0] < gap[1] else path[::-1]
+        first, last = (self.minima[number].positions for number in gap)
+        return [first, self.matcher.nearest_labels(first, last).apply(last)]
+
+    def _number(self, point: StationaryPoint) -> tuple[int, Alignment]:
+        """Return the number of a minimum, new or known, and the alignment from its labels to the known one's."""
         for number, known in enumerate(self.minima):
-            if same_place(self._matcher, known, point):
-                return number
+            alignment = self.matcher.match(known, point)
+            if alignment is not None:
+                return number, alignment
         self.minima.append(point)
-        return len(self.minima) - 1
+        return len(self.minima) - 1, Alignment.identity(len(point.positions))
+
+    def _length2(self, gap: Gap) -> float:
+        """Return the square of a gap's length in Å², equal atoms exchanged so that it is the least."""
+        if gap not in self._lengths:
+            first, last = (self.minima[number].positions for number in gap)
+            apart = self.matcher.nearest_labels(first, last).apply(last) - first
+            self._lengths[gap] = float(((apart - apart.mean(axis=0)) ** 2).sum())
+        return self._lengths[gap]
 
     def _costs(self) -> np.ndarray:
-        """Return the cost (m, m) of each gap in Å²."""
+        """Return the cost (m, m) of each gap in Å², its lower number first."""
         count = len(self.minima)
         costs = np.zeros((count, count))
         for gap in combinations(range(count), 2):
-            first, last = (self.minima[number].positions for number in gap)
-            costs[gap] = (difference(first, last, self._matcher.pbc) ** 2).sum() + KNOWN
-            if gap in self.reasons:
+            attempts = self._gaps.get(gap, _Attempts())
+            costs[gap] = self._length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
+            if attempts.reason:
                 costs[gap] *= IN_VAIN
+            if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
+                costs[gap] *= IN_VAIN**2
         for crossing in self.crossings:
-            if crossing.verification.verified:
+            if crossing.verified:
                 costs[_unordered((crossing.first, crossing.last))] = KNOWN
         for gap in self.merged:
             costs[gap] = KNOWN
@@ -106,54 +159,59 @@ class Connection:
     def crossing(self, gap: Gap) -> Crossing | None:
         """Return the lowest saddle known across a gap; one that was verified goes first."""
         found = [crossing for crossing in self.crossings if {crossing.first, crossing.last} == set(gap)]
-        return min(found, key=lambda one: (not one.verification.verified, one.saddle.energy), default=None)
+        return min(found, key=lambda one: (not one.verified, one.energy), default=None)
 
     def next_gaps(self) -> list[Gap]:
         """Return the gaps to search now; none when all is connected, or nothing is left to try or only to wait for.
 
-        Each is handed out once; :meth:`learn` is to follow.
+        :meth:`learn` is to follow for each.
         """
         gaps = []
         for gap in pairwise(self.way()):
-            key = _unordered(gap)
-            known = key in self.merged or self.crossing(gap) is not None
-            if not known and key not in self._begun and self.searches > 0:
-                self._begun.add(key)
+            attempts = self._attempts(gap)
+            known = _unordered(gap) in self.merged or self.crossing(gap) is not None
+            again = attempts.begun == 0 or (attempts.path is not None and attempts.begun < ATTEMPTS)
+            if not known and again and not attempts.reason and self.searches > 0:
                 self.searches -= 1
                 gaps.append(gap)
         return gaps
 
-    def learn(self, gap: Gap, barrier: Barrier, verification: Verification | None) -> None:
-        """Take up what a search across a gap has found, with the check of its saddle where it has one."""
-        key = _unordered(gap)
+    def begin(self, gap: Gap) -> list[np.ndarray]:
+        """Return the path to search from and note that the search has begun."""
+        path = self.first_path(gap)
+        attempts = self._attempts(gap)
+        attempts.begun += 1
+        attempts.reason = "still being searched"
+        return path
+
+    def learn(self, gap: Gap, barrier: Barrier) -> None:
+        """Take up what a search across a gap has found."""
+        attempts = self._attempts(gap)
         if barrier.status == "same basin":
-            self.merged.add(key)
+            self.merged.add(_unordered(gap))
             return
-        self.reasons[key] = f"{barrier.status}: {barrier.reason}"
-        if barrier.saddle is None or barrier.sides is None or verification is None:
-            self._take_inner(gap, barrier)
+        attempts.reason = f"{barrier.status}: {barrier.reason}"
+        top = 1 + int(np.argmax(barrier.energies[1:-1]))
+        before, behind = list(barrier.band[:top]), list(barrier.band[top + 1 :])
+        if barrier.saddle is None or barrier.sides is None:
+            for point in barrier.inner:
+                self._bridge(gap, self._number(point)[0], [*before, *point.trail])
+                self._bridge((gap[1], gap[0]), self._number(point)[0], [*behind[::-1], *point.trail])
             return
-        first, last = (self._number(side) for side in barrier.sides)
+        (first, to_first), (last, to_last) = (self._number(side) for side in barrier.sides)
         below = max(self.minima[number].energy for number in (first, last)) - barrier.saddle.energy
         if below >= 0:
-            self.reasons[key] = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
-        elif first != last:
-            self.crossings.append(Crossing(first, last, barrier.saddle, barrier.sides, verification))
-            self.reasons.pop(_unordered((first, last)), None)
-            top = 1 + int(np.argmax(barrier.energies[1:-1]))
-            if first != gap[0]:
-                self.guess((gap[0], first), [*barrier.band[:top], *barrier.sides[0].trail])
-            if last != gap[1]:
-                self.guess((last, gap[1]), [*barrier.sides[1].trail[::-1], *barrier.band[top + 1 :]])
+            attempts.reason = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
+            return
+        if first != last:
+            self.crossings.append(Crossing(first, last, barrier, to_first, to_last))
+        self._bridge(gap, first, [*before, *barrier.sides[0].trail])
+        self._bridge((gap[1], gap[0]), last, [*behind[::-1], *barrier.sides[1].trail])
 
-    def _take_inner(self, gap: Gap, barrier: Barrier) -> None:
-        """Take up minima that were found without a saddle, each with a path from the ends of the gap."""
-        top = 1 + int(np.argmax(barrier.energies[1:-1]))
-        for point in barrier.inner:
-            number = self._number(point)
-            if number not in gap:
-                self.guess((gap[0], number), [*barrier.band[:top], *point.trail])
-                self.guess((number, gap[1]), [*point.trail[::-1], *barrier.band[top + 1 :]])
+    def _bridge(self, gap: Gap, number: int, path: list[np.ndarray]) -> None:
+        """Keep a path from the gap's first minimum to another, unless that is where it begins."""
+        if number != gap[0] and self.crossing((gap[0], number)) is None:
+            self.guess((gap[0], number), path)
 
 
 def _unordered(gap: Gap) -> Gap:

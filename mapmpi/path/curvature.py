@@ -18,8 +18,11 @@ PROBE = 0.05
 """Longest displacement of an atom in a finite difference, Å: ReaxFF's noise drowns shorter ones."""
 SOFTEST = 0.02
 """Curvatures nearer to zero count as this, in units of the metric: noise leads no step far astray."""
-SOFT = 0.3
-"""eV/Å²: below this curvature no mode need be known better."""
+SETTLED = 4
+"""Directions added without changing the lowest curvatures, after which these count as known."""
+
+FAINT = 1e-3
+"""Curvatures nearer to zero than this, in units of the metric, need not be told apart."""
 
 
 class CurvatureModel:
@@ -85,18 +88,11 @@ class CurvatureModel:
         """The curvatures (k,) in the subspace, in units of the metric, ascending."""
         return self._eigen[0]
 
-    def predicted(self, step: np.ndarray) -> np.ndarray:
-        """Return the change (n, 3) eV/Å of the gradient that the model expects of a step (n, 3) Å."""
-        inside = self.duals @ step.ravel()
-        change = self.metric.times(step.ravel()) + self.duals.T @ (self.matrix @ inside - inside)
-        return change.reshape(step.shape)
-
 
 @dataclass(frozen=True)
 class Modes:
     """Lowest modes: curvatures (k,) relative to the metric, vectors (k, n, 3) Å of unit length in the metric,
-    what the Hessian makes of them, actions (k, n, 3) eV/Å, whether as many as were asked for are as accurate as
-    was asked for, and the force calls it took."""
+    what the Hessian makes of them, actions (k, n, 3) eV/Å, whether the curvatures had settled, and the force calls it took."""
 
     curvatures: np.ndarray
     vectors: np.ndarray
@@ -119,8 +115,11 @@ def lowest_modes(
     H v = λ P v is solved in a space that grows by P⁻¹ times the residual of the first mode that is not yet right
     (E. R. Davidson, J. Comput. Phys. 17, 87 (1975)), with finite differences of forces: one-sided from
     ``gradient`` there, central without it. A translation of everything is left out where it meets no force. Ends
-    when the ``count`` lowest have residuals below ``accuracy`` times their curvature, or after ``max_calls``.
+    when the ``count`` lowest curvatures have changed by less than ``accuracy`` of their values since SETTLED
+    directions ago, or after ``max_calls``. (Residuals do not tell: the anharmonic part of a finite difference never
+    goes away.)
     """
+    history: list[np.ndarray] = []
     drift = np.zeros((0, guess.size))
     directions, actions = np.zeros((0, guess.size)), np.zeros((0, guess.size))
     new, calls, random = guess.ravel(), 0, np.random.default_rng(1)
@@ -143,13 +142,14 @@ def lowest_modes(
         matrix = directions @ actions.T
         values, ritz = np.linalg.eigh(0.5 * (matrix + matrix.T))
         rests = metric.solve(ritz.T @ actions) - values[:, None] * (ritz.T @ directions)
-        lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))
-        softest = SOFT * ((ritz.T @ directions) ** 2).sum(axis=1)
-        doubts = lengths / np.maximum(abs(values), softest)
-        wrong = [rest for rest, doubt in zip(rests[:count], doubts, strict=False) if doubt > accuracy]
-        if calls >= max_calls or len(values) == guess.size or (not wrong and len(values) >= count):
+        history.append(np.resize(values, count) if len(values) < count else values[:count])
+        changes = abs(history[-1] - history[-1 - SETTLED]) if len(history) > SETTLED else np.full(count, np.inf)
+        settled = bool((changes <= accuracy * np.maximum(abs(history[-1]), FAINT)).all())
+        if calls >= max_calls or len(values) == guess.size or settled:
             break
-        new = wrong[0] if wrong else random.normal(size=guess.size)
+        lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))[:count]
+        doubts = lengths / np.maximum(abs(values[:count]), FAINT)
+        new = rests[int(np.argmax(doubts))] if lengths.max() > 1e-10 else random.normal(size=guess.size)
     shape = (-1, *positions.shape)
     vectors, actions = (ritz.T @ directions).reshape(shape), (ritz.T @ actions).reshape(shape)
-    return Modes(values, vectors, actions, not wrong and len(values) >= count, calls)
+    return Modes(values, vectors, actions, settled or len(values) == guess.size, calls)

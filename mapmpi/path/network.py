@@ -20,14 +20,21 @@ from mapmpi.path.tst import Prefactor, barrier_ev, log_rate, prefactor_hz
 
 @dataclass(frozen=True)
 class Saddle(StationaryPoint):
-    """A saddle between two basins, with Vineyard's prefactors from either where they are known (else NaN)."""
+    """A saddle between two basins, with Vineyard's prefactors from either where they are known (else NaN).
+
+    ``number`` is the caller's own, to find it again in a route; ``backwards`` tells that it is crossed backwards.
+    """
 
     forward_hz: float = np.nan
     backward_hz: float = np.nan
+    number: int = -1
+    backwards: bool = False
 
     def reversed(self) -> Saddle:
         """Return the same saddle as seen by who goes the other way."""
-        return replace(self, forward_hz=self.backward_hz, backward_hz=self.forward_hz)
+        return replace(
+            self, forward_hz=self.backward_hz, backward_hz=self.forward_hz, backwards=not self.backwards
+        )
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,13 @@ class Pass:
 class Route:
     """A way through the pool, its structures in one continuous labelling of the atoms.
 
-    ``pathways`` names for each saddle the pathways that found it; ``time_s`` is Eq. 3 along the route;
+    ``labels`` lead from each saddle's own labels to these; ``pathways`` names the pathways that found it; ``time_s`` is Eq. 3 along the route;
     ``mean_first_passage_time_s`` that of a walker on the whole graph, from the route's start to the goals.
     """
 
     basins: list[Basin]
     saddles: list[Saddle]
+    labels: list[Alignment]
     pathways: list[tuple[str, ...]]
     time_s: float
     mean_first_passage_time_s: float
@@ -205,12 +213,13 @@ class Pool:
 
     def _route(self, start: int, passes: Sequence[Pass], time_s: float, passage_s: float) -> Route:
         """Lay the passes end to end, each structure in the labels in which the one before it ended."""
-        basins, saddles = [self.basins[start]], []
+        basins, saddles, onwards = [self.basins[start]], [], []
         labels = Alignment.identity(len(basins[0].positions))
         for way in passes:
             onward = labels.after(way.to_first)
             saddles.append(replace(way.saddle, positions=onward.apply(way.saddle.positions)))
+            onwards.append(onward)
             labels = onward.after(way.to_last.inverse())
             end = self.basins[way.last]
             basins.append(replace(end, positions=labels.apply(end.positions)))
-        return Route(basins, saddles, [way.pathways for way in passes], time_s, passage_s)
+        return Route(basins, saddles, onwards, [way.pathways for way in passes], time_s, passage_s)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ase import Atoms
 
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.basins import Alignment, StationaryPoint
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.tst import (
     Prefactor,
@@ -45,6 +45,29 @@ class Hop:
     forward_hz: float = np.nan
     backward_hz: float = np.nan
 
+    def relabelled(self, labels: Alignment) -> Hop:
+        """Return the same hop in other labels of the atoms."""
+        saddle = self.saddle
+        if saddle is not None:
+            mode = saddle.mode[labels.order]
+            saddle = replace(saddle, positions=labels.apply(saddle.positions), mode=mode)
+        return replace(self, band=np.array([labels.apply(image) for image in self.band]), saddle=saddle)
+
+    def reversed(self) -> Hop:
+        """Return the hop back."""
+        saddle = self.saddle
+        if saddle is not None:
+            saddle = replace(saddle, mode=-saddle.mode)
+        return replace(
+            self,
+            band=self.band[::-1],
+            energies=self.energies[::-1],
+            top=len(self.band) - 1 - self.top,
+            saddle=saddle,
+            forward_hz=self.backward_hz,
+            backward_hz=self.forward_hz,
+        )
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -63,7 +86,8 @@ class Pathway:
 
     ``atoms`` has elements, cell and periodicity; ``tagged`` and ``molecule`` are atom indices from 0. ``source`` says
     where the path came from, ``notes`` what was dropped or cut out on the way. ``before`` is None for a pathway that
-    no trajectory shows (the network's). ``calls`` are the force calls it took.
+    no trajectory shows (the network's), whose mean first-passage times are those of a walker on the whole network and
+    given as ``passage_times_s`` for each temperature in K. ``calls`` are the force calls it took.
     """
 
     name: str
@@ -76,6 +100,7 @@ class Pathway:
     before: Profile | None = None
     notes: tuple[str, ...] = ()
     calls: int = 0
+    passage_times_s: tuple[tuple[float, float], ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -127,6 +152,8 @@ class Pathway:
 
     def passage_time_s(self, prefactor: Prefactor, temperature_k: float) -> float:
         """Return the mean first-passage time from the first basin to the last, hops back included."""
+        if temperature_k in dict(self.passage_times_s):
+            return dict(self.passage_times_s)[temperature_k]
         if not self.complete:
             return float("nan")
         rates = [

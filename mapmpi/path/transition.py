@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapmpi.md.engine import largest_force
+from mapmpi.parallel.groups import Work
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import Calculation
-from mapmpi.path.curvature import lowest_modes
+from mapmpi.path.curvature import Modes, lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, clipped, quench
 from mapmpi.path.saddle import Saddle
@@ -33,19 +34,23 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
     return apart <= matcher.tolerance_A and abs(first.energy - second.energy) <= matcher.energy_tolerance_ev
 
 
+def ways_down(saddle: Saddle, metric: Metric, fmax: float, max_calls: int) -> list[Work]:
+    """Return the two quenches from a saddle as works: against its mode, and along it."""
+    return [Work(way_down, (saddle, sign * saddle.mode, metric, fmax, max_calls)) for sign in (-1.0, 1.0)]
+
+
 def downhill(
     saddle: Saddle, metric: Metric, fmax: float = 0.02, max_calls: int = 300
 ) -> Calculation[tuple[Minimum, Minimum]]:
     """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
-    backward = yield from _way_down(saddle, -saddle.mode, metric, fmax, max_calls)
-    forward = yield from _way_down(saddle, saddle.mode, metric, fmax, max_calls)
+    backward, forward = yield ways_down(saddle, metric, fmax, max_calls)
     return backward, forward
 
 
-def _way_down(
+def way_down(
     saddle: Saddle, direction: np.ndarray, metric: Metric, fmax: float, max_calls: int
 ) -> Calculation[Minimum]:
-    """Quench from beside a saddle; from farther away if it is so flat that the quench ends where it began."""
+    """Quench from beside a saddle, along a direction (n, 3); from farther away if it is so flat that the quench ends where it began."""
     calls = 0
     for push in PUSHES:
         side = saddle.positions + clipped(1e6 * direction, push)
@@ -59,18 +64,48 @@ def _way_down(
 @dataclass(frozen=True)
 class Verification:
     """The checks of a saddle: largest force in eV/Å, two lowest curvatures (2,) in eV/Å², each along its mode,
-    the minima on its two sides, what is wrong (nothing: verified), and the force calls it took."""
+    what is wrong (nothing: verified), and the force calls it took."""
 
     residual: float
     curvatures: np.ndarray
-    sides: tuple[Minimum, Minimum]
     faults: tuple[str, ...]
     calls: int
 
     @property
     def verified(self) -> bool:
-        """Whether the point is a transition state between the two minima."""
+        """Whether the point is a transition state."""
         return not self.faults
+
+
+def two_lowest_modes(saddle: Saddle, metric: Metric, max_calls: int = 80) -> Calculation[Modes]:
+    """Find the two lowest modes at a saddle, by central differences, so well that their signs are sure."""
+    return (yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.2, max_calls))
+
+
+def plain_curvatures(modes: Modes) -> np.ndarray:
+    """Return the curvatures (k,) in eV/Å² along modes found in a metric.
+
+    By Sylvester's law of inertia as many are negative as the Hessian has negative eigenvalues, whatever the metric.
+    """
+    return modes.curvatures / (modes.vectors**2).sum(axis=(1, 2))
+
+
+def judge(
+    saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: float, side_fmax: float
+) -> Verification:
+    """Check a saddle: its forces below ``fmax`` eV/Å, exactly one negative curvature, both ways down at rest."""
+    faults = []
+    if saddle.residual > fmax:
+        faults.append(f"a force of {saddle.residual:.3f} eV/Å is left")
+    curvatures = plain_curvatures(modes)[:2]
+    if (negative := int((curvatures < -FLAT).sum())) != 1:
+        faults.append(f"{negative} curvatures are negative instead of one")
+    elif not modes.accurate:
+        faults.append(f"the curvatures were not clear after {modes.calls} force calls")
+    for side in sides:
+        if side.residual > side_fmax:
+            faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
+    return Verification(saddle.residual, curvatures, tuple(faults), modes.calls)
 
 
 def verify_saddle(
@@ -79,37 +114,23 @@ def verify_saddle(
     end: StationaryPoint,
     metric: Metric,
     matcher: Matcher,
-    sides: tuple[Minimum, Minimum] | None = None,
     fmax: float = 0.05,
     side_fmax: float = 0.02,
-    max_calls: int = 40,
 ) -> Calculation[Verification]:
     """Check that a point is the transition state from one minimum to another, and name every fault.
 
-    Its forces, computed anew, are below ``fmax`` eV/Å; exactly one curvature is negative; the quenches from its
-    two sides (``sides``, if already made) end in the two minima, each atom in its own place, with forces below
-    ``side_fmax``. ``max_calls`` bounds
-    the force calls for the curvatures. By Sylvester's law of inertia as many are negative as the Hessian has
-    negative eigenvalues, whatever the metric.
+    Besides what :func:`judge` looks at, with the forces computed anew, the quenches from its two sides end in the
+    two minima, each atom in its own place.
     """
     (here,) = yield [saddle.positions]
-    modes = yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.3, max_calls)
-    calls = 1 + modes.calls
-    if sides is None:
-        sides = yield from downhill(saddle, metric, side_fmax)
-        calls += sides[0].calls + sides[1].calls
-    faults = []
-    if (residual := largest_force(here.forces)) > fmax:
-        faults.append(f"a force of {residual:.3f} eV/Å is left")
-    curvatures = modes.curvatures / (modes.vectors**2).sum(axis=(1, 2))
-    if (negative := int((curvatures < -FLAT).sum())) != 1:
-        faults.append(f"{negative} curvatures are negative instead of one")
-    elif not modes.accurate:
-        faults.append(f"the curvatures did not come clear in {modes.calls} force calls")
-    for side in sides:
-        if side.residual > side_fmax:
-            faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
-    for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end")):
-        if not same_place(matcher, point, side):
-            faults.append(f"the way down towards the {name} leads to another minimum")
-    return Verification(residual, curvatures[:2], sides, tuple(faults), calls)
+    saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
+    modes = yield from two_lowest_modes(saddle, metric)
+    sides = yield from downhill(saddle, metric, side_fmax)
+    found = judge(saddle, modes, sides, fmax, side_fmax)
+    faults = [
+        f"the way down towards the {name} leads to another minimum"
+        for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))
+        if not same_place(matcher, point, side)
+    ]
+    calls = 1 + modes.calls + sides[0].calls + sides[1].calls
+    return replace(found, faults=(*found.faults, *faults), calls=calls)

@@ -6,11 +6,8 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-
 from mapmpi.config import Stop
+from mapmpi.panel import Panel
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.units import duration_text
 
@@ -43,33 +40,16 @@ def progress_line(stop: Stop, row: dict[str, float], epsilons: np.ndarray) -> di
     }
 
 
-class Progress:
+class Progress(Panel):
     """Reports of one training; use as a context. Only rank 0 has one."""
 
     def __init__(self, stop: Stop, epsilons: np.ndarray) -> None:
+        super().__init__()
         self.stop, self.epsilons = stop, epsilons
-        self.console = Console(highlight=False)
-        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
-
-    def __enter__(self) -> Progress:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def __call__(self, row: dict[str, float]) -> None:
         """Show a row of learner.csv."""
-        figures = progress_line(self.stop, row, self.epsilons)
-        if self._live is None:
-            print("  ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
-            return
-        table = Table.grid(padding=(0, 2))
-        for name, value in figures.items():
-            table.add_row(f"[bold]{name}[/bold]", value)
-        self._live.update(table, refresh=True)
+        self.show(progress_line(self.stop, row, self.epsilons))
 
 
 def best_episodes(episodes: Sequence[np.void], count: int = 5) -> list[np.void]:

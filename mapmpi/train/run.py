@@ -24,7 +24,7 @@ from mapmpi.rl.inference import QFunction
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train.agent import Agent
-from mapmpi.train.inputs import read_input
+from mapmpi.structures.inputs import read_input
 from mapmpi.train.lockstep import Lockstep
 
 

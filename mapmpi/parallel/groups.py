@@ -1,0 +1,245 @@
+"""Ranks in groups that compute together, what they are asked for, and the messages between leaders and rank 0.
+
+MPICH spins in blocking calls, so nobody blocks: waiting is looking, with short sleeps in between.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from mapmpi.errors import EngineError, EngineLost, UserError
+
+SERVE_ONLY = 64
+"""With more groups than this, rank 0 belongs to none of them: handing out work keeps it busy enough."""
+
+PAUSE_S = 2e-4
+"""How long a rank sleeps before it looks again."""
+
+_DISMISS = -1
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of ranks, and the place of this rank among them.
+
+    ``number`` is this rank's group, counted from 0, and ``comm`` its communicator (-1 and None: in no group).
+    ``leaders`` are the world ranks of the groups' first ranks, ``idle`` those that do not fill a group.
+    ``serves`` tells that rank 0 is in no group because it only serves the others.
+    """
+
+    number: int
+    comm: MPI.Comm | None
+    leaders: list[int]
+    idle: list[int]
+    serves: bool
+
+
+def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int], bool]:
+    """Return leaders, idle ranks, and whether rank 0 only serves; UserError if not even one group fits."""
+    if size < ranks_per_image:
+        raise UserError(
+            f"pneb.ranks_per_image: {size} rank{'s' * (size > 1)} cannot hold a group of {ranks_per_image}; "
+            f"start at least {ranks_per_image}, for example with mpiexec -n {2 * ranks_per_image}."
+        )
+    serves = size // ranks_per_image > SERVE_ONLY
+    first = 1 if serves else 0
+    end = first + (size - first) // ranks_per_image * ranks_per_image
+    return list(range(first, end, ranks_per_image)), list(range(end, size)), serves
+
+
+def make_groups(world: MPI.Comm, ranks_per_image: int) -> Groups:
+    """Split the world (collective). Raises UserError, on every rank, if not even one group fits."""
+    leaders, idle, serves = divide(world.size, ranks_per_image)
+    outside = world.rank in idle or world.rank < leaders[0]
+    number = -1 if outside else (world.rank - leaders[0]) // ranks_per_image
+    comm = world.Split(MPI.UNDEFINED if outside else number, world.rank)
+    return Groups(number, None if outside else comm, leaders, idle, serves)
+
+
+class Tag(IntEnum):
+    """What a message is, and what it holds."""
+
+    TASK = 1  # rank 0: number of the request, request
+    STOP = 2  # rank 0: None
+    ANSWER = 3  # leader: Outcome
+    LOST = 4  # any rank of a group: number of the group, number of the request it died of
+    GOODBYE = 5  # leader: Outcome of what STOP broke off, or None
+
+
+class Mailbox:
+    """Pickled messages that leave and come while the ranks compute."""
+
+    def __init__(self, world: MPI.Comm) -> None:
+        self._world = world
+        self._leaving: list[tuple[MPI.Request, np.ndarray]] = []
+        self._coming: list[tuple[MPI.Request, np.ndarray, Tag, int]] = []
+
+    def post(self, destination: int, tag: Tag, content: Any = None) -> None:
+        """Send something and go on."""
+        data = np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8)
+        self._leaving.append((self._world.Isend(data, dest=destination, tag=tag), data))
+
+    def take(self) -> tuple[Tag, int, Any] | None:
+        """Return tag, source and content of a message that has come, or None when there is none."""
+        self._sweep()
+        status = MPI.Status()
+        while (waiting := self._world.Improbe(status=status)) is not None:
+            data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
+            # a large message comes in only while its sender looks too: do not wait for that
+            self._coming.append((waiting.Irecv(data), data, Tag(status.Get_tag()), status.Get_source()))
+        for place, (request, data, tag, source) in enumerate(self._coming):
+            if request.Test():
+                del self._coming[place]
+                return tag, source, pickle.loads(data.data)
+        return None
+
+    def _sweep(self) -> None:
+        """Let go of what has left."""
+        self._leaving = [(request, data) for request, data in self._leaving if not request.Test()]
+
+    def quiet(self) -> bool:
+        """Return whether all has left, and all that began to come has been taken.
+
+        A message that nobody has received when MPI is closed may bring MPICH down.
+        """
+        self._sweep()
+        return not self._leaving and not self._coming
+
+
+class Team:
+    """The ranks of one group: what the leader evaluates, all evaluate together.
+
+    ``renew`` makes the engine anew after an EngineError, which all ranks of a group raise together.
+    """
+
+    def __init__(
+        self, comm: MPI.Comm, evaluate: Callable[[np.ndarray], Any], renew: Callable[[], None] | None = None
+    ) -> None:
+        self._comm, self._evaluate, self._renew = comm, evaluate, renew
+        self.number = 0
+        """The request that is computed."""
+
+    def evaluate(self, number: int, positions: np.ndarray) -> Any:
+        """Evaluate positions (n, 3) Å for a request (leader). Raises EngineError; EngineLost ends the group."""
+        if self._comm.size > 1:
+            self._comm.Ibcast(np.array([number, len(positions)], dtype="i8")).Wait()
+            self._comm.Ibcast(np.ascontiguousarray(positions, dtype=float)).Wait()
+        self.number = number
+        return self._call(positions)
+
+    def dismiss(self) -> None:
+        """Send the other ranks home (leader)."""
+        if self._comm.size > 1:
+            self._comm.Ibcast(np.array([_DISMISS, 0], dtype="i8")).Wait()
+
+    def follow(self) -> None:
+        """Do what the leader says, until it dismisses (the other ranks). Raises EngineLost."""
+        while True:
+            number, rows = (int(value) for value in self._listen(np.empty(2, dtype="i8")))
+            if number == _DISMISS:
+                return
+            self.number = number
+            positions = self._listen(np.empty((rows, 3)))
+            try:
+                self._call(positions)
+            except EngineLost:
+                raise
+            except EngineError:
+                continue  # the leader raises it too, and reports it
+
+    def _listen(self, buffer: np.ndarray) -> np.ndarray:
+        coming = self._comm.Ibcast(buffer)
+        while not coming.Test():
+            time.sleep(PAUSE_S)
+        return buffer
+
+    def _call(self, positions: np.ndarray) -> Any:
+        try:
+            return self._evaluate(positions)
+        except EngineLost:
+            raise
+        except EngineError:
+            if self._renew is not None:
+                try:
+                    self._renew()
+                except (EngineError, UserError) as error:
+                    raise EngineLost(f"the engine could not be made anew: {error}") from error
+            raise
+
+
+@dataclass(frozen=True)
+class Work:
+    """A whole calculation for one group: ``function(*arguments)``, which its module can be asked for by name."""
+
+    function: Callable[..., Generator[Any, Any, Any]]
+    arguments: tuple[Any, ...] = ()
+
+
+Request = np.ndarray | Work
+
+
+@dataclass
+class Outcome:
+    """The answer to a request or the error that it met, force calls, and seconds that the group spent on it."""
+
+    number: int
+    answer: Any = None
+    error: EngineError | None = None
+    calls: int = 0
+    busy_s: float = 0.0
+
+
+class Computation:
+    """A request that is computed by this rank's group, a force call at a time."""
+
+    def __init__(self, number: int, request: Request, team: Team) -> None:
+        self.outcome = Outcome(number)
+        self._team, self._steps = team, self._solve(request)
+
+    def advance(self) -> bool:
+        """Make a force call; return whether ``outcome`` is complete. Raises EngineLost."""
+        began = time.monotonic()
+        try:
+            next(self._steps)
+            return False
+        except StopIteration as stop:
+            self.outcome.answer = stop.value
+        except EngineLost:
+            raise
+        except EngineError as error:
+            self.outcome.error = error
+        finally:
+            self.outcome.busy_s += time.monotonic() - began
+        return True
+
+    def _solve(self, request: Request) -> Generator[None, None, Any]:
+        """Return the answer; pause after every force call."""
+        if not isinstance(request, Work):
+            self.outcome.calls += 1
+            answer = self._team.evaluate(self.outcome.number, request)
+            yield
+            return answer
+        calculation = request.function(*request.arguments)
+        try:
+            wanted = next(calculation)
+            while True:
+                try:
+                    answers = []
+                    for one in wanted:
+                        answers.append((yield from self._solve(one)))
+                except EngineLost:
+                    raise
+                except EngineError as error:
+                    wanted = calculation.throw(error)
+                else:
+                    wanted = calculation.send(answers)
+        except StopIteration as stop:
+            return stop.value

@@ -1,0 +1,306 @@
+"""Force calls and whole calculations spread over groups of ranks: rank 0 hands out, whoever is free computes.
+
+A calculation is a generator: it yields a list of requests, is sent the list of their answers, EngineError is
+thrown in at its ``yield``, and it returns its result. A request is a configuration, positions (n, 3) Å, or a
+:class:`~mapmpi.parallel.groups.Work`. What an answer to a configuration is, the caller's ``evaluate`` decides.
+
+Rank 0 runs the calculations of :meth:`Pool.compute` side by side in asyncio's loop and sends what they ask for to
+the groups; all other ranks are in :func:`follow`. Each group has up to two requests, one that it computes and one
+in hand, so that none waits while rank 0 makes a force call of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Any, TypeVar
+
+import numpy as np
+from mpi4py import MPI
+
+from mapmpi.errors import EngineError, EngineLost
+from mapmpi.parallel.groups import PAUSE_S, Computation, Groups, Mailbox, Outcome, Request, Tag, Team, Work
+
+Result = TypeVar("Result")
+Evaluate = Callable[[np.ndarray], Any]
+
+GOODBYE_S = 20.0
+"""How long a group may take over its last force call; who is silent longer counts as lost."""
+
+LIVES = 2
+"""A request that has cost so many groups their lives is not tried again."""
+
+_NOBODY = "no group of ranks is left"
+_PAUSE_S = 5e-4
+_HOPS = 12
+"""Turns of asyncio's loop in which an answer gets through nested tasks to the requests that it leads to."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop (:attr:`Pool.interrupted`), and has stopped in order."""
+
+
+def follow(world: MPI.Comm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None) -> None:
+    """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
+
+    ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.
+    A group that is lost is reported to rank 0; its other ranks may hang, see
+    :func:`mapmpi.parallel.agreement.leave_together`. Signals are for rank 0 alone: ignore them here.
+    """
+    if groups.comm is None:
+        return
+    mail, team = Mailbox(world), Team(groups.comm, evaluate, renew)
+    try:
+        if groups.comm.rank == 0:
+            _lead(mail, team)
+        else:
+            team.follow()
+    except EngineLost as error:
+        if groups.leaders[groups.number] == 0:
+            raise  # rank 0 itself hangs: nobody is left to go on
+        print(f"mapmpi: group {groups.number} is lost: {error}", file=sys.stderr, flush=True)
+        mail.post(0, Tag.LOST, (groups.number, team.number))
+        stopped = groups.comm.rank > 0
+        while not (stopped and mail.quiet()):
+            message = mail.take()
+            stopped |= message is not None and message[0] is Tag.STOP
+            time.sleep(PAUSE_S)
+
+
+def _lead(mail: Mailbox, team: Team) -> None:
+    """Be the leader of a group: compute request after request. Raises EngineLost."""
+    hand: deque[tuple[int, Request]] = deque()
+    current, stopped = None, False
+    while not stopped:
+        while (message := mail.take()) is not None:
+            if message[0] is Tag.STOP:
+                stopped = True
+            else:
+                hand.append(message[2])
+        if stopped:
+            break
+        if current is None and hand:
+            current = Computation(*hand.popleft(), team)
+        if current is None:
+            time.sleep(PAUSE_S)
+        elif current.advance():
+            mail.post(0, Tag.ANSWER, current.outcome)
+            current = None
+    team.dismiss()
+    mail.post(0, Tag.GOODBYE, current and current.outcome)
+    while not mail.quiet():
+        mail.take()
+        time.sleep(PAUSE_S)
+
+
+@dataclass(order=True)
+class _Task:
+    """A request on rank 0, in the order in which they are handed out."""
+
+    priority: float
+    number: int
+    request: Request = field(compare=False)
+    future: asyncio.Future[Any] = field(compare=False)
+    deaths: int = field(default=0, compare=False)
+
+
+class Pool:
+    """Rank 0's side: all groups of ranks as one place to have requests answered.
+
+    ``interrupted`` may be set at any time, by a signal's handler, to end :meth:`run`. ``force_calls`` counts what
+    has been answered, ``busy_s`` sums the seconds that groups spent on it, ``lost`` are the dead groups' numbers.
+    """
+
+    def __init__(
+        self, world: MPI.Comm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None
+    ) -> None:
+        self.groups = groups
+        self.interrupted = False
+        self.force_calls, self.busy_s = 0, 0.0
+        self.lost: list[int] = []
+        self._mail = Mailbox(world)
+        self._team = None if groups.comm is None else Team(groups.comm, evaluate, renew)
+        self._own: tuple[_Task, Computation] | None = None
+        self._hands: dict[int, dict[int, _Task]] = {
+            number: {} for number, leader in enumerate(groups.leaders) if leader != 0
+        }
+        self._queue: list[_Task] = []
+        self._submitted = 0
+        self._answered = False
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests wait or are computed."""
+        return len(self._queue) + sum(map(len, self._hands.values())) + (self._own is not None)
+
+    def _alive(self) -> bool:
+        return self._team is not None or bool(self._hands)
+
+    def submit(self, request: Request, priority: float = 0) -> asyncio.Future[Any]:
+        """Have a request answered; what has the lowest ``priority`` goes first, then what came first.
+
+        The future raises EngineError where the computation did. Cancel it to take the request back.
+        """
+        self._submitted += 1
+        task = _Task(priority, self._submitted, request, asyncio.get_running_loop().create_future())
+        if self._alive():
+            heappush(self._queue, task)
+        else:
+            task.future.set_exception(EngineError(_NOBODY))
+        return task.future
+
+    async def compute(self, calculation: Generator[Any, Any, Result], priority: float = 0) -> Result:
+        """Drive a calculation to its end and return its result; EngineError of any answer is thrown into it."""
+        try:
+            wanted = next(calculation)
+            while True:
+                futures = [self.submit(request, priority) for request in wanted]
+                answers = await asyncio.gather(*futures, return_exceptions=True)
+                error = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+                wanted = calculation.send(answers) if error is None else calculation.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            calculation.close()
+
+    def run(self, main: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine that submits and computes; return its result, once all groups have been sent home.
+
+        Raises Interrupted (``interrupted`` was set) or EngineError (no group is left) after ``main`` was
+        cancelled, and whatever ``main`` raises. Call it once.
+        """
+        return asyncio.run(self._run(main))
+
+    async def _run(self, main: Coroutine[Any, Any, Result]) -> Result:
+        driver = asyncio.create_task(main)
+        reason: Exception | None = None
+        while not driver.done():
+            if reason is None and (self.interrupted or not self._alive()):
+                reason = Interrupted() if self.interrupted else EngineError(_NOBODY)
+                driver.cancel()
+            self._hand_out()
+            computing = self._compute()
+            self._take_messages()
+            await self._let_others_run(computing)
+        self._send_home()
+        if reason is None:
+            return driver.result()
+        raise reason from (None if driver.cancelled() else driver.exception())
+
+    async def _let_others_run(self, busy: bool) -> None:
+        """Let the coroutines go on; sleep if there was nothing to do."""
+        hops, self._answered = (_HOPS if self._answered else 1), False
+        if hops == 1 and not busy:
+            await asyncio.sleep(_PAUSE_S)
+        for _ in range(hops):
+            await asyncio.sleep(0)
+
+    def _next(self) -> _Task | None:
+        """Take the next request out of the queue; those that were cancelled fall out."""
+        while self._queue:
+            task = heappop(self._queue)
+            if not task.future.done():
+                return task
+        return None
+
+    def _hand_out(self) -> None:
+        """Give idle groups a request, rank 0's own the last of them, and only then fill hands.
+
+        A group that computes a Work gets nothing into its hand: there it could wait long while others idle.
+        """
+        while not self._alive() and (task := self._next()) is not None:
+            task.future.set_exception(EngineError(_NOBODY))
+        if not self._queue:
+            return
+        for limit in (1, 2):
+            for number, hand in self._hands.items():
+                full = len(hand) >= limit or any(isinstance(task.request, Work) for task in hand.values())
+                if not full and (task := self._next()) is not None:
+                    hand[task.number] = task
+                    self._mail.post(self.groups.leaders[number], Tag.TASK, (task.number, task.request))
+            if self._team and self._own is None and (task := self._next()) is not None:
+                self._own = task, Computation(task.number, task.request, self._team)
+
+    def _compute(self) -> bool:
+        """Make one force call on rank 0's own group; return whether there was one to make."""
+        if self._own is None:
+            return False
+        task, computation = self._own
+        try:
+            done = computation.advance()
+        except EngineLost as error:
+            print(f"mapmpi: rank 0's group is lost: {error}", file=sys.stderr, flush=True)
+            self._team = self._own = None
+            self._retire(0, [task], task.number)
+            return True
+        if done or task.future.done():
+            self._own = None
+            self._finish(task, computation.outcome)
+        return True
+
+    def _take_messages(self) -> None:
+        while (message := self._mail.take()) is not None:
+            tag, source, content = message
+            if tag is Tag.ANSWER:
+                # a group that was given up may still have answered: somebody else computes that by now
+                hand = self._hands.get(self.groups.leaders.index(source), {})
+                task = hand.pop(content.number, None)
+                if task is not None:
+                    self._finish(task, content)
+            elif tag is Tag.LOST:
+                number, culprit = content
+                if number in self._hands:
+                    self._retire(number, list(self._hands.pop(number).values()), culprit)
+            elif tag is Tag.GOODBYE:
+                self._hands.pop(self.groups.leaders.index(source), None)
+                if content is not None:
+                    self._count(content)
+
+    def _count(self, outcome: Outcome) -> None:
+        self.force_calls += outcome.calls
+        self.busy_s += outcome.busy_s
+
+    def _finish(self, task: _Task, outcome: Outcome) -> None:
+        """Give an answer to who waits for it."""
+        self._count(outcome)
+        self._answered = True
+        if task.future.done():
+            return
+        if outcome.error is not None:
+            task.future.set_exception(outcome.error)
+        else:
+            task.future.set_result(outcome.answer)
+
+    def _retire(self, number: int, tasks: list[_Task], culprit: int) -> None:
+        """Give up a group; what it had is computed elsewhere, unless that has killed others before."""
+        self.lost.append(number)
+        for task in tasks:
+            task.deaths += task.number == culprit
+            if task.deaths < LIVES:
+                heappush(self._queue, task)
+            else:
+                error = EngineError(f"{LIVES} groups of ranks died of this configuration or calculation")
+                self._finish(task, Outcome(task.number, error=error))
+
+    def _send_home(self) -> None:
+        """Tell all groups to stop after the force call that they make, and see them off."""
+        if self._own is not None:
+            self._count(self._own[1].outcome)
+        if self._team is not None:
+            self._team.dismiss()
+        for leader in self.groups.leaders:
+            if leader != 0:
+                self._mail.post(leader, Tag.STOP)
+        started = time.monotonic()
+        # what was sent to a dead group never leaves, and leave_together ends the job
+        while self._hands or not (self.lost or self._mail.quiet()):
+            self._take_messages()
+            time.sleep(_PAUSE_S)
+            if time.monotonic() - started > GOODBYE_S:
+                self.lost.extend(self._hands)
+                return

@@ -1,0 +1,80 @@
+"""From the minima and saddles of a connection to a pathway: one continuous way, in one labelling of the atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, steps_between
+from mapmpi.path.connection import Connection, Crossing, Gap
+from mapmpi.path.pathway import Hop
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way from the first basin to the last: basins one more than hops, and what was dropped, in words."""
+
+    basins: list[StationaryPoint]
+    hops: list[Hop]
+    notes: tuple[str, ...]
+
+
+def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPoint]:
+    """Return a crossing as a hop between the minima to which the ways down led, in the labels of its search."""
+    barrier = crossing.barrier
+    assert barrier.saddle is not None and barrier.sides is not None and barrier.verification is not None
+    backward, forward = barrier.sides
+    hop = Hop(
+        band=np.array([*backward.trail[::-1], barrier.saddle.positions, *forward.trail]),
+        energies=np.array([*backward.trail_energies[::-1], barrier.saddle.energy, *forward.trail_energies]),
+        top=len(backward.trail),
+        name="",
+        remote=False,
+        saddle=barrier.saddle,
+        verified=crossing.verified,
+        reason="; ".join(barrier.verification.faults),
+        residual=barrier.saddle.residual,
+        curvatures=barrier.verification.curvatures,
+    )
+    return backward, hop, forward
+
+
+def assemble(connection: Connection, matcher: Matcher, molecule: list[int], remote_distance_A: float) -> Way:
+    """Lay the crossings along a connection's way end to end; a gap that nothing crosses becomes a hop without saddle.
+
+    ``molecule`` are atom indices; the hops are named by what moves (:func:`mapmpi.path.basins.steps_between`).
+    """
+    basins, hops, notes = [connection.minima[0]], [], []
+    labels = Alignment.identity(len(matcher.numbers))
+    for gap in pairwise(connection.way()):
+        crossing, last = connection.crossing(gap), connection.minima[gap[1]]
+        if crossing is not None:
+            forward = crossing.first == gap[0]
+            here, there = (crossing.to_first, crossing.to_last)[:: 1 if forward else -1]
+            onward = labels.after(here)
+            hop = crossing_hop(crossing)[1]
+            hops.append((hop if forward else hop.reversed()).relabelled(onward))
+            labels = onward.after(there.inverse())
+        else:
+            labels = matcher.nearest_labels(basins[-1].positions, last.positions)
+            if (min(gap), max(gap)) in connection.merged:
+                notes.append(f"a step of {_length(basins[-1], last, labels):.2f} Å had no barrier and was dropped")
+                continue
+            hops.append(_open_hop(connection, gap, basins[-1], labels.apply(last.positions)))
+        basins.append(StationaryPoint(labels.apply(last.positions), last.energy))
+    steps = steps_between(basins, matcher, molecule, remote_distance_A)
+    named = [replace(hop, name=step.name, remote=step.remote) for hop, step in zip(hops, steps, strict=True)]
+    return Way(basins, named, tuple(notes))
+
+
+def _length(basin: StationaryPoint, last: StationaryPoint, labels: Alignment) -> float:
+    return float(np.linalg.norm(labels.apply(last.positions) - basin.positions, axis=1).max())
+
+
+def _open_hop(connection: Connection, gap: Gap, basin: StationaryPoint, end: np.ndarray) -> Hop:
+    """Return a hop for which no saddle was found."""
+    reason = connection.reason(gap) or "not converged: no searches were left (pneb.searches)"
+    energies = np.array([basin.energy, connection.minima[gap[1]].energy])
+    return Hop(np.array([basin.positions, end]), energies, 0, "", False, reason=reason)

@@ -1,0 +1,12 @@
+"""Phase 2: ``mpiexec -n N python -m mapmpi.pneb RUN_DIR``."""
+
+import sys
+
+from mapmpi.threads import one_thread_per_rank
+
+one_thread_per_rank()
+
+from mapmpi.pneb.run import main  # noqa: E402  (after the threads are set)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What phase 2 computes, spread over the ranks, and remembered: a run that starts again computes nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from ase import Atoms
+
+from mapmpi.config import Config
+from mapmpi.errors import EngineError
+from mapmpi.parallel.groups import Work
+from mapmpi.parallel.tasks import Pool
+from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
+from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
+from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.calculation import Forces
+from mapmpi.path.preconditioner import Metric
+from mapmpi.path.quench import Minimum, quench
+from mapmpi.path.saddle import Saddle
+from mapmpi.path.transition import Verification
+from mapmpi.path.tst import hessian_calculation
+from mapmpi.pneb.progress import Tally
+from mapmpi.store.journal import Journal, digest
+
+RESULTS = (Barrier, Forces, Minimum, Saddle, Verification)
+"""The dataclasses that a journal of phase 2 holds."""
+
+FORMAT = 1
+"""Counted up when the meaning of a remembered result changes."""
+
+Result = TypeVar("Result")
+
+
+class Calculator:
+    """Quenches, barriers and Hessians of one system of ``atoms`` by the force field of ``config``.
+
+    Every result is kept in the journal under all that determines it.
+    """
+
+    def __init__(self, config: Config, atoms: Atoms, pool: Pool, journal: Journal, tally: Tally) -> None:
+        self.settings, self.atoms, self.pool, self.journal, self.tally = config.pneb, atoms, pool, journal, tally
+        tagged = [number - 1 for number in config.structure.tagged_atoms]
+        limits = self.settings.same_distance, self.settings.same_energy
+        self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged)
+        self._system = (FORMAT, config.forcefield.model_dump(mode="json"), atoms.numbers, atoms.cell.array, atoms.pbc)
+        self._barrier_settings = BarrierSettings(
+            saddle_force=self.settings.saddle_force,
+            saddle_calls=self.settings.saddle_calls,
+            minimum_force=self.settings.minimum_force,
+            minimum_calls=self.settings.minimum_calls,
+        )
+
+    async def _remembered(self, parts: tuple[Any, ...], compute: Callable[[], Awaitable[Result]]) -> Result:
+        """Return a result from the journal, or compute it and write it there."""
+        key = digest(*self._system, *parts)
+        if key not in self.journal:
+            self.journal[key] = await compute()
+        return self.journal[key]
+
+    async def energy(self, positions: np.ndarray) -> float:
+        """Return the potential energy in eV of positions (n, 3) Å. Raises EngineError."""
+
+        async def compute() -> float:
+            return float((await self.pool.submit(positions)).energy)
+
+        return await self._remembered(("energy", positions), compute)
+
+    async def quench(self, positions: np.ndarray) -> Minimum | None:
+        """Return the minimum below positions (n, 3) Å; None where the engine failed on the way."""
+        limits = self.settings.minimum_force, self.settings.minimum_calls
+
+        async def compute() -> Minimum | None:
+            metric = Metric.of_solid(self.atoms, [positions])
+            try:
+                return await self.pool.submit(Work(quench, (positions, metric, *limits)))
+            except EngineError:
+                return None
+
+        found = await self._remembered(("quench", positions, limits), compute)
+        self.tally.quenched(found)
+        return found
+
+    async def barrier(self, start_ev: float, end_ev: float, path: Sequence[np.ndarray]) -> Barrier:
+        """Search the barrier along a path (configurations (n, 3) Å) between two minima of known energies in eV.
+
+        A path of the two ends alone is interpolated.
+        """
+        band = self._first_band(path)
+        ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
+
+        async def compute() -> Barrier:
+            search = find_barrier(*ends, band, self.atoms, self.matcher, self._barrier_settings)
+            return await self.pool.compute(search)
+
+        settings = (repr(self._barrier_settings), repr(self.settings.same_distance), repr(self.settings.same_energy))
+        found = await self._remembered(("barrier", start_ev, end_ev, band, *settings), compute)
+        self.tally.searched(found)
+        return found
+
+    def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the images (m, n, 3) Å of a path, so many as its length asks for."""
+        line = without_drift(path, self.atoms)
+        count = images_for(path_lengths(line)[-1], self.settings.image_spacing, self.settings.max_images)
+        if len(path) == 2:
+            return interpolate(line[0], line[-1], count, self.atoms)
+        return resample(line, count, self.atoms)
+
+    async def hessian(self, positions: np.ndarray, movable: np.ndarray) -> np.ndarray:
+        """Return the Hessian (3m, 3m) eV/Å² of m atoms (indices), the others fixed. Raises EngineError."""
+        step = self.settings.hessian_step
+
+        async def compute() -> np.ndarray:
+            return await self.pool.compute(hessian_calculation(positions, movable, step))
+
+        return await self._remembered(("hessian", positions, movable, step), compute)

@@ -1,0 +1,178 @@
+"""Which paths are refined: the best episodes of a training, named ones, or a path that mapmpi did not make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.geometry import find_mic
+
+from mapmpi.errors import UserError
+from mapmpi.path.segments import profile_segments
+from mapmpi.path.tst import log_rate, prefactor_hz
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import TrajectoryReader
+
+
+@dataclass(frozen=True)
+class StoredPath:
+    """A path to be refined: frames (f, n, 3) Å, unwrapped, and their energies (f,) eV where they are known."""
+
+    name: str
+    source: str
+    positions: np.ndarray
+    energies: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An episode in a trajectory file: row of its table, and what ranks it (lower is better)."""
+
+    file: Path
+    row: int
+    agent: int
+    episode: int
+    outcome: bytes
+    progress: float
+    log_time: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Sort key: goal reached, then the estimated time; the others by how far they came."""
+        return (0.0, self.log_time) if self.outcome == b"goal" else (1.0, -self.progress)
+
+
+def log_time_estimate(energies: np.ndarray, prominence_ev: float, temperature_k: float) -> float:
+    """Return ln(time/s) of a path from its raw energy profile (f,) eV, to rank paths.
+
+    Eq. 3 with the climbs from every minimum of the profile to the next peak; they hold thermal noise and the strain
+    of the tether, so only their order means anything.
+    """
+    climbs = [energies[s.top] - energies[s.first] for s in profile_segments(energies, prominence_ev)]
+    climbs = climbs or [max(float(energies.max() - energies[0]), 0.0)]
+    logs = -log_rate(np.array(climbs), temperature_k, prefactor_hz("hbar", temperature_k))
+    return float(np.logaddexp.reduce(logs))
+
+
+def start_structure(run: RunDirectory) -> Atoms:
+    """Return the structure from which a run's agents started. Raises UserError when it has no trajectory."""
+    files = run.trajectory_files()
+    if not files:
+        raise UserError(f"{run.trajectories} holds no trajectory; give the folder of a training that ran.")
+    with TrajectoryReader(files[0]) as reader:
+        return reader.atoms_template()
+
+
+def choose_episodes(
+    run: RunDirectory, named: Sequence[str], top: int, prominence_ev: float, temperature_k: float
+) -> tuple[list[StoredPath], str]:
+    """Return the named episodes (``AGENT:EPISODE``), or else the ``top`` best, and a sentence on the choice.
+
+    The best are those that reached the goal, by :func:`log_time_estimate`; if none did, the one that came
+    farthest. Raises UserError for an episode that is not there, and when there is none to choose from.
+    """
+    candidates = _candidates(run, prominence_ev, temperature_k)
+    if not candidates:
+        raise UserError(f"{run.trajectories} holds no episode of two frames or more; train longer.")
+    if named:
+        return [_read(_named(run, candidates, name)) for name in named], "Episodes as named."
+    best = sorted(candidates, key=lambda candidate: candidate.rank)
+    reached = [candidate for candidate in best if candidate.outcome == b"goal"]
+    if reached:
+        count = min(top, len(reached))
+        said = f"The best {count} of {len(reached)} episodes that reached the goal, by the time that their raw profile"
+        return [_read(candidate) for candidate in reached[:count]], f"{said} suggests."
+    return [_read(best[0])], (
+        f"No episode reached the goal; refining the longest path instead, {best[0].progress:.2f} Å."
+    )
+
+
+def _candidates(run: RunDirectory, prominence_ev: float, temperature_k: float) -> list[_Candidate]:
+    """Return all episodes of a run that have a path at all."""
+    found = []
+    for file in run.trajectory_files():
+        with TrajectoryReader(file) as reader:
+            for row, record in enumerate(reader.episodes):
+                if record["frames"] < 2:
+                    continue
+                energies = reader.episode(row).potential_energy
+                log_time = log_time_estimate(energies, prominence_ev, temperature_k)
+                numbers = int(record["agent"]), int(record["episode"])
+                outcome, progress = bytes(record["outcome"]), float(record["progress"])
+                found.append(_Candidate(file, row, *numbers, outcome, progress, log_time))
+    return found
+
+
+def _named(run: RunDirectory, candidates: list[_Candidate], name: str) -> _Candidate:
+    for candidate in candidates:
+        if name == f"{candidate.agent}:{candidate.episode}":
+            return candidate
+    raise UserError(
+        f"--episode {name}: no such episode of two frames or more in {run.trajectories}; write AGENT:EPISODE as in "
+        f"{run.metrics.name}, for example {candidates[0].agent}:{candidates[0].episode}."
+    )
+
+
+def _read(candidate: _Candidate) -> StoredPath:
+    with TrajectoryReader(candidate.file) as reader:
+        episode = reader.episode(candidate.row)
+    return StoredPath(
+        f"agent-{candidate.agent:05d}-episode-{candidate.episode:05d}",
+        f"{candidate.file.name}, episode {candidate.episode} ({candidate.outcome.decode()})",
+        episode.positions,
+        episode.potential_energy,
+    )
+
+
+def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPath:
+    """Return a path from an extxyz file, a LAMMPS dump or whatever else ASE reads, unwrapped from frame to frame.
+
+    It must have the atoms of the run in their order; ``elements`` are those of a dump's atom types. Raises UserError.
+    """
+    try:
+        frames = ase.io.read(file, index=":", parallel=False)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"--trajectory {file}: cannot read it ({reason}); give an extxyz file or a dump.") from None
+    if len(frames) < 2:
+        raise UserError(f"--trajectory {file}: {len(frames)} frame; a path needs two or more.")
+    for number, frame in enumerate(frames, start=1):
+        _check_frame(file, number, frame, atoms, elements)
+    positions = [frames[0].positions + _shift(frames[0], atoms)]
+    for frame in frames[1:]:
+        apart, _ = find_mic(frame.positions - positions[-1], atoms.cell, atoms.pbc)
+        positions.append(positions[-1] + apart)
+    try:
+        energies = np.array([frame.get_potential_energy() for frame in frames])
+    except (RuntimeError, NotImplementedError):
+        energies = None
+    return StoredPath(file.stem, str(file.name), np.array(positions), energies)
+
+
+def _shift(frame: Atoms, atoms: Atoms) -> np.ndarray:
+    """Return the shift (3,) Å of a dump whose box does not begin at zero."""
+    return -frame.get_celldisp().ravel()
+
+
+def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: list[str] | None) -> None:
+    """Refuse a frame of another system; give a dump's types their elements."""
+    if len(frame) != len(atoms):
+        raise UserError(
+            f"--trajectory {file}: frame {number} has {len(frame)} atoms, the run {len(atoms)}; give the same system."
+        )
+    types = frame.arrays.get("type")
+    if types is not None and elements is not None and types.max() <= len(elements):
+        frame.set_chemical_symbols([elements[kind - 1] for kind in types])
+    if types is None or elements is not None:
+        wrong = np.flatnonzero(frame.numbers != atoms.numbers)
+        if len(wrong):
+            raise UserError(
+                f"--trajectory {file}: atom {wrong[0] + 1} of frame {number} is {frame.symbols[wrong[0]]}, in the run "
+                f"{atoms.symbols[wrong[0]]}; give the atoms in the run's order."
+            )
+    if frame.cell.rank == 3 and not np.allclose(frame.cell.array, atoms.cell.array, atol=1e-3):
+        raise UserError(f"--trajectory {file}: frame {number} has another cell than the run; give the same system.")

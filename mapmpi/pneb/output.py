@@ -1,0 +1,88 @@
+"""What phase 2 leaves: a file per pathway with extxyz beside it, the ranking, figures, and words at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from mapmpi.config import Config
+from mapmpi.errors import UserError
+from mapmpi.path.basins import Matcher
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb import record
+from mapmpi.pneb.export import write_band, write_transition_states
+from mapmpi.pneb.figure import profile_figure
+from mapmpi.pneb.pooling import NAME, Network
+from mapmpi.pneb.refine import SidePass
+from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
+from mapmpi.store.rundir import RunDirectory, versions
+
+_NOT_PHYSICS = {"top", "temperatures", "ranks_per_image"}
+"""Settings of phase 2 that change no barrier."""
+
+
+class Output:
+    """Writes into the run directory; ``pathways`` are all that have been refined with the same settings."""
+
+    def __init__(self, config: Config, directory: RunDirectory, matcher: Matcher) -> None:
+        self.config, self.settings, self.directory, self.matcher = config, config.pneb, directory, matcher
+        self.pathways: list[Pathway] = []
+        physics = config.pneb.model_dump(mode="json", exclude=_NOT_PHYSICS)
+        self._physics = {"forcefield": config.forcefield.model_dump(mode="json"), "pneb": physics}
+
+    def write(self, pathway: Pathway) -> None:
+        """Write a pathway's own files."""
+        folder, name = self.directory.pathways, pathway.name
+        record.save(folder / f"{name}.h5", pathway, {**self._physics, "versions": versions()})
+        write_band(folder / f"{name}.xyz", pathway)
+        for old in folder.glob(f"{name}-ts-*.xyz"):
+            old.unlink()
+        write_transition_states(folder, pathway)
+        write_hops_csv(folder / f"{name}-hops.csv", pathway)
+        profile_figure(self.directory.figures / f"{name}-profile.png", pathway)
+
+    def write_all(self, found: Sequence[tuple[Pathway, list[SidePass]]]) -> None:
+        """Find the network's route, write it, and rank everything."""
+        network = Network(self.matcher, self.settings.prefactor)
+        earlier = self._earlier({pathway.name for pathway, _ in found} | {NAME})
+        self.pathways = [pathway for pathway, _ in found] + earlier
+        for pathway, beside in [*found, *((pathway, []) for pathway in earlier)]:
+            network.add(pathway, beside)
+        route = network.fastest(self.settings.temperatures, self.settings.remote_distance)
+        if route is not None:
+            self.write(route)
+            self.pathways.append(route)
+        path = self.directory.pathways / "pathways.csv"
+        write_csv(path, self.pathways, self.settings.prefactor, self.settings.temperatures)
+
+    def _earlier(self, names: set[str]) -> list[Pathway]:
+        """Return the pathways of earlier runs with the same settings."""
+        pathways = []
+        for path in sorted(self.directory.pathways.glob("*.h5")):
+            if path.stem in names:
+                continue
+            try:
+                if self._same_physics(record.load_settings(path)):
+                    pathways.append(record.load(path))
+            except UserError:
+                continue  # a file of another version; it stays where it is
+        return pathways
+
+    def _same_physics(self, settings: dict[str, Any]) -> bool:
+        ours = json.loads(json.dumps(self._physics))
+        return all(settings.get(key) == value for key, value in ours.items())
+
+    def tell(self, console: Console) -> None:
+        """Print the ranking, the best pathway hop by hop, and where everything lies."""
+        best = ranked(self.pathways, self.settings.prefactor, self.settings.temperatures)
+        console.print(terminal_table(best, self.settings.prefactor, self.settings.temperatures))
+        console.print(hops_table(best[0]))
+        for pathway in best:
+            for note in pathway.notes:
+                console.print(f"{pathway.name}: {note}.", highlight=False, soft_wrap=True)
+        console.print(
+            f"Pathways: {self.directory.pathways}/pathways.csv; profiles: {self.directory.figures}", soft_wrap=True
+        )

@@ -1,0 +1,184 @@
+"""From a stored path to a refined pathway: quench, cut into segments, search their barriers, lay them end to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from mapmpi.config import Config
+from mapmpi.errors import EngineError
+from mapmpi.path.assembly import Way, assemble, crossing_hop
+from mapmpi.path.barrier import Barrier
+from mapmpi.path.basins import Basin, Chain, StationaryPoint, group_basins
+from mapmpi.path.connection import Connection, Gap
+from mapmpi.path.pathway import Hop, Pathway, Profile
+from mapmpi.path.quench import Minimum
+from mapmpi.path.segments import profile_segments
+from mapmpi.path.tst import frequencies_hz, moving_atoms, vineyard_hz
+from mapmpi.pneb.calculator import Calculator
+from mapmpi.pneb.choose import StoredPath
+
+SidePass = tuple[StationaryPoint, Hop, StationaryPoint]
+"""A saddle that was found beside the pathway, between the minima that it joins."""
+
+
+class Refinement:
+    """The refinement of one stored path; :meth:`run` gives the pathway and what was found beside it."""
+
+    def __init__(self, config: Config, calculator: Calculator, stored: StoredPath) -> None:
+        self.settings, self.calculator, self.stored = config.pneb, calculator, stored
+        self.tagged = tuple(number - 1 for number in config.structure.tagged_atoms)
+        self.molecule = tuple(number - 1 for number in config.structure.molecule)
+        self.calls = 0
+
+    async def run(self) -> tuple[Pathway, list[SidePass]]:
+        """Refine. What cannot be computed is told by the pathway's notes and its hops' reasons."""
+        energies, frames = await self._frames()
+        minima = await self._quench(frames)
+        chain = self._chain(minima)
+        connection = self._connection(chain, minima, energies)
+        await self._connect(connection)
+        way = assemble(connection, self.calculator.matcher, list(self.molecule), self.settings.remote_distance)
+        hops = list(way.hops)
+        if self.settings.prefactor == "vineyard":
+            hops = list(await asyncio.gather(*(self._with_prefactors(way, index) for index in range(len(hops)))))
+        beside = [crossing_hop(crossing) for crossing in connection.crossings if crossing.verified]
+        return self._pathway(way, hops, chain, minima, energies), beside
+
+    async def _frames(self) -> tuple[np.ndarray, list[int]]:
+        """Return the energies (f,) eV of the stored path, and the frames to be quenched."""
+        everything = list(range(len(self.stored.positions)))
+        energies = self.stored.energies
+        if energies is None:
+            found = await asyncio.gather(*(self._energy(frame) for frame in everything))
+            energies = np.array(found)
+        if self.settings.segmentation == "basins":
+            return energies, everything
+        known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
+        segments = profile_segments(known, self.settings.prominence)
+        borders = [segment.first for segment in segments] + [segment.last for segment in segments[-1:]]
+        return energies, sorted({0, *borders, everything[-1]})
+
+    async def _energy(self, frame: int) -> float:
+        try:
+            return await self.calculator.energy(self.stored.positions[frame])
+        except EngineError:
+            return float("nan")
+
+    async def _quench(self, frames: list[int]) -> dict[int, Minimum | None]:
+        """Return the minimum below each frame; None where the engine failed."""
+        self.calculator.tally.frames += len(frames)
+        found = await asyncio.gather(*(self.calculator.quench(self.stored.positions[frame]) for frame in frames))
+        self.calls += sum(minimum.calls for minimum in found if minimum is not None)
+        return dict(zip(frames, found, strict=True))
+
+    def _chain(self, minima: dict[int, Minimum | None]) -> Chain:
+        """Group the quenched frames into basins, whose ``frames`` are numbers of the stored path's."""
+        there = {frame: minimum for frame, minimum in minima.items() if minimum is not None}
+        numbers = list(there)
+        chain = group_basins(
+            [minimum.positions for minimum in there.values()],
+            [minimum.energy for minimum in there.values()],
+            self.calculator.matcher,
+        )
+        basins = [replace(basin, frames=tuple(numbers[frame] for frame in basin.frames)) for basin in chain.basins]
+        labels = {numbers[frame]: alignment for frame, alignment in chain.labels.items()}
+        return Chain(basins, chain.loops, labels)
+
+    def _connection(
+        self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray
+    ) -> Connection:
+        """Return the connection of the chain's basins, with the stored path's frames as first paths."""
+        gaps = max(len(chain.basins) - 1, 1)
+        # a frame under the tether's strain lies above the pass that it went over
+        ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
+        matcher, searches = self.calculator.matcher, self.settings.searches * gaps
+        connection = Connection(chain.basins, matcher, searches, ceiling)
+        if self.settings.first_band == "path":
+            for number, (start, end) in enumerate(pairwise(chain.basins)):
+                connection.guess((number, number + 1), self._path_between(start, end, chain, minima))
+        return connection
+
+    def _path_between(
+        self, start: Basin, end: Basin, chain: Chain, minima: dict[int, Minimum | None]
+    ) -> list[np.ndarray]:
+        """Return the way up to the last frame of one basin, the frames between, and the way down to the next."""
+        first, last = start.frames[-1], end.frames[0]
+        up, down = minima[first], minima[last]
+        assert up is not None and down is not None
+        path = [start.positions]
+        path += [chain.labels[first].apply(place) for place in up.trail[::-1]]
+        path += [chain.labels[first].apply(place) for place in self.stored.positions[first + 1 : last]]
+        path += [chain.labels[last].apply(place) for place in down.trail]
+        return [*path, end.positions]
+
+    async def _connect(self, connection: Connection) -> None:
+        """Search until the ends are connected or nothing is left to try.
+
+        Searches run side by side, but what they found is taken up in the order in which they were begun: which
+        gaps are searched then depends on nothing but the path, however many ranks there are and whoever is fast.
+        """
+        running: list[tuple[Gap, asyncio.Task[Barrier]]] = []
+        self._begin(connection, running)
+        while running:
+            gap, search = running.pop(0)
+            barrier = await search
+            self.calls += barrier.calls
+            connection.learn(gap, barrier)
+            self._begin(connection, running)
+
+    def _begin(self, connection: Connection, running: list[tuple[Gap, asyncio.Task[Barrier]]]) -> None:
+        for gap in connection.next_gaps():
+            ends = (connection.minima[number].energy for number in gap)
+            search = self.calculator.barrier(*ends, connection.begin(gap))
+            running.append((gap, asyncio.create_task(search)))
+            self.calculator.tally.segments += 1
+
+    async def _with_prefactors(self, way: Way, index: int) -> Hop:
+        """Return a hop with Vineyard's prefactors, or with the reason why it has none."""
+        hop, (start, end) = way.hops[index], way.basins[index : index + 2]
+        if hop.saddle is None:
+            return hop
+        atoms, calculator = self.calculator.atoms, self.calculator
+        places = start.positions, hop.saddle.positions, end.positions
+        movable = moving_atoms(*places, self.settings.moving_distance)
+        try:
+            hessians = await asyncio.gather(*(calculator.hessian(place, movable) for place in places))
+            masses, free = atoms.get_masses()[movable], len(movable) == len(atoms)
+            at_start, at_saddle, at_end = (frequencies_hz(hessian, masses, free) for hessian in hessians)
+            back = vineyard_hz(at_end, at_saddle)
+            return replace(hop, forward_hz=vineyard_hz(at_start, at_saddle), backward_hz=back)
+        except (ValueError, EngineError) as error:
+            reason = "; ".join(part for part in (hop.reason, f"no Vineyard prefactor: {error}") if part)
+            return replace(hop, reason=reason)
+
+    def _pathway(
+        self,
+        way: Way,
+        hops: Sequence[Hop],
+        chain: Chain,
+        minima: dict[int, Minimum | None],
+        energies: np.ndarray,
+    ) -> Pathway:
+        notes = [*way.notes]
+        notes += [f"cut out: a loop from frame {loop.left} back at frame {loop.back}" for loop in chain.loops]
+        notes += [f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None]
+        rough = [found.residual for found in minima.values() if found and found.residual > self.settings.minimum_force]
+        if rough:
+            notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.minimum_calls)")
+        pathway = Pathway(
+            name=self.stored.name,
+            source=self.stored.source,
+            atoms=self.calculator.atoms,
+            tagged=self.tagged,
+            molecule=self.molecule,
+            basins=way.basins,
+            hops=list(hops),
+            notes=tuple(notes),
+            calls=self.calls,
+        )
+        return replace(pathway, before=Profile(energies, pathway.way(self.stored.positions)))

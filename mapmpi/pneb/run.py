@@ -1,0 +1,206 @@
+"""Phase 2 on all ranks: rank 0 refines pathways, groups of ranks compute what it asks for."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from mpi4py import MPI
+
+from mapmpi.config import Config, load
+from mapmpi.errors import EngineError
+from mapmpi.md.engine import Engine
+from mapmpi.md.factory import make_engine
+from mapmpi.panel import Panel
+from mapmpi.parallel.agreement import leave_together, on_all, on_root, parse, run
+from mapmpi.parallel.groups import Groups, make_groups
+from mapmpi.parallel.tasks import Interrupted, Pool, follow
+from mapmpi.path.calculation import Forces
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.calculator import RESULTS, Calculator
+from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, start_structure
+from mapmpi.pneb.output import Output
+from mapmpi.pneb.progress import Tally
+from mapmpi.pneb.refine import Refinement, SidePass
+from mapmpi.store.journal import Journal
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.structures.inputs import read_input
+from mapmpi.units import duration_text
+
+LIVE_INTERVAL_S = 1.0
+"""Time between looks at the progress on a terminal; elsewhere train.report_interval."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="mapmpi.pneb",
+        description="Phase 2: refines stored pathways to barriers, transition states and a diffusion time. "
+        "Killed and started again, it goes on where it was.",
+        epilog="example: mpiexec -n 2 python -m mapmpi.pneb runs/silica-small-001 --top 3 "
+        "--set pneb.temperatures=[500,623.15]",
+    )
+    parser.add_argument("run_dir", type=Path, help="folder of a training")
+    parser.add_argument("--top", type=int, metavar="K", help="refine the K best episodes (default: pneb.top)")
+    parser.add_argument(
+        "--episode", action="append", default=[], metavar="AGENT:EPISODE", help="refine this one; may be repeated"
+    )
+    parser.add_argument("--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump")
+    parser.add_argument("--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the run's input; may be repeated"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run phase 2 on all ranks of the world; return the exit code."""
+    return run(lambda world: refine(world, parse(world, make_parser(), argv)))
+
+
+@dataclass
+class _Job:
+    """What rank 0 has to do."""
+
+    directory: RunDirectory
+    paths: list[StoredPath]
+    choice: str
+    journal: Journal
+
+
+def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
+    """Refine pathways (collective). Raises UserError on every rank for a mistake of the user's."""
+    config, atoms = on_root(world, lambda: _read(args))
+    jobs: list[_Job] = []
+    on_root(world, lambda: jobs.append(_prepare(args, config, atoms)))
+    groups = make_groups(world, config.pneb.ranks_per_image)
+    worker = on_all(world, lambda: _Worker(config, atoms, groups))
+    code = 0
+    if world.rank == 0:
+        code = _drive(world, config, atoms, groups, worker, jobs[0])
+    else:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # rank 0 sees the signal and stops everybody in order
+        follow(world, groups, worker.evaluate, worker.renew)
+    leave_together(world)
+    return code
+
+
+class _Worker:
+    """The engine of this rank's group; an idle rank, and one that only serves, has none."""
+
+    def __init__(self, config: Config, atoms: Atoms, groups: Groups) -> None:
+        self._make = lambda: make_engine(config, atoms, groups.comm)
+        self._engine: Engine | None = self._make() if groups.comm is not None else None
+
+    def evaluate(self, positions: np.ndarray) -> Forces:
+        """Return energy and forces at positions (n, 3) Å. Raises EngineError."""
+        assert self._engine is not None
+        return Forces(*self._engine.evaluate(positions))
+
+    def renew(self) -> None:
+        """Make the engine anew."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = self._make()
+
+
+def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
+    """Return the run's configuration, with the command line's settings, and its structure."""
+    if args.input is not None:
+        return read_input(args.input, args.set)
+    directory = RunDirectory.open(args.run_dir)
+    config = load(directory.config, args.set, structure_needed=False)
+    if args.trajectory is not None and not directory.trajectory_files():
+        return read_input(directory.config, args.set)
+    return config, start_structure(directory)
+
+
+def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
+    """Choose the paths and open the journal (rank 0)."""
+    if args.input is not None and not (args.run_dir / "config.yaml").exists():
+        RunDirectory.create(args.run_dir).write_config(config, {})
+    directory = RunDirectory.open(args.run_dir)
+    if args.trajectory is not None:
+        paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
+    else:
+        top, settings = args.top or config.pneb.top, config.pneb
+        paths, choice = choose_episodes(
+            directory, args.episode, top, settings.prominence, settings.temperatures[0]
+        )
+        if load(directory.config, structure_needed=False).forcefield != config.forcefield:
+            # their energies are those of another force field: computed anew
+            paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
+    for folder in (directory.pathways, directory.figures):
+        folder.mkdir(exist_ok=True)
+    return _Job(directory, paths, choice, Journal(directory.pathways / "journal", RESULTS))
+
+
+def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
+    """Be rank 0; return the exit code."""
+    pool = Pool(world, groups, worker.evaluate, worker.renew)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(pool, "interrupted", True))
+    print(job.choice)
+    print(
+        f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
+        f"{len(job.paths)} paths -> {job.directory.pathways}",
+        flush=True,
+    )
+    if groups.idle:
+        print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
+    tally = Tally()
+    calculator = Calculator(config, atoms, pool, job.journal, tally)
+    output = Output(config, job.directory, calculator.matcher)
+    try:
+        with Panel() as panel:
+            pool.run(_refine_all(config, calculator, output, job.paths, panel))
+    except Interrupted:
+        print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
+        return 1
+    except EngineError as error:
+        print(f"mapmpi: {error}; what is done is kept, the same command goes on from there.", file=sys.stderr)
+        return 1
+    finally:
+        job.journal.close()
+    output.tell(panel.console)
+    elapsed = time.monotonic() - tally.began
+    print(
+        f"Done in {duration_text(elapsed)}: {pool.force_calls} force calls, groups busy "
+        f"{100 * pool.busy_s / (elapsed * len(groups.leaders)):.0f} % of the time.",
+        flush=True,
+    )
+    return 0
+
+
+async def _refine_all(
+    config: Config, calculator: Calculator, output: Output, paths: list[StoredPath], panel: Panel
+) -> None:
+    """Refine all paths side by side; each is written when it is done."""
+
+    async def one(stored: StoredPath) -> tuple[Pathway, list[SidePass]]:
+        pathway, beside = await Refinement(config, calculator, stored).run()
+        output.write(pathway)
+        return pathway, beside
+
+    reports = asyncio.create_task(_report(config, calculator, panel))
+    try:
+        found = await asyncio.gather(*(one(stored) for stored in paths))
+    finally:
+        reports.cancel()
+    output.write_all(found)
+
+
+async def _report(config: Config, calculator: Calculator, panel: Panel) -> None:
+    """Show the progress from time to time."""
+    live = panel.console.is_terminal
+    while True:
+        await asyncio.sleep(LIVE_INTERVAL_S if live else config.train.report_interval)
+        panel.show(calculator.tally.figures(calculator.pool.force_calls))

@@ -1,0 +1,251 @@
+"""Refined pathways as tables: pathways.csv and the hops of each for programs, and both for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from mapmpi.path.pathway import Hop, Pathway
+from mapmpi.path.tst import Prefactor, arrhenius_fit
+from mapmpi.store.checkpoint import replace_file
+from mapmpi.units import duration_text
+
+PREFACTOR_TEXT: dict[Prefactor, str] = {
+    "hbar": "k_BT/ℏ (Eq. 3 of the paper)",
+    "h": "k_BT/h (Eyring)",
+    "vineyard": "Vineyard, from the frequencies",
+}
+"""What people read for each prefactor."""
+
+PATHWAY_FIELDS = (
+    "rank",
+    "name",
+    "source",
+    "status",
+    "hops",
+    "verified",
+    "highest_barrier_ev",
+    "length_A",
+    "prefactor",
+)
+"""The first columns of pathways.csv; three for each temperature and the two of the Arrhenius fit follow."""
+
+HOP_FIELDS = (
+    "from",
+    "to",
+    "name",
+    "remote",
+    "status",
+    "reason",
+    "barrier_forward_ev",
+    "barrier_backward_ev",
+    "residual_ev_A",
+    "curvature_1_ev_A2",
+    "curvature_2_ev_A2",
+    "prefactor_forward_hz",
+    "prefactor_backward_hz",
+)
+"""The columns of a pathway's table of hops; basins count from 1."""
+
+
+class Kinetics(NamedTuple):
+    """Of a pathway at one temperature: time by Eq. 3, mean first-passage time (s), D (cm²/s); NaN if unknown."""
+
+    time_s: float
+    passage_time_s: float
+    diffusion_cm2_s: float
+
+
+def kinetics(pathway: Pathway, prefactor: Prefactor, temperature_k: float) -> Kinetics:
+    """Return the times and the diffusion coefficient of a pathway at a temperature."""
+    return Kinetics(
+        pathway.time_s(prefactor, temperature_k),
+        pathway.passage_time_s(prefactor, temperature_k),
+        pathway.diffusion_cm2_s(prefactor, temperature_k),
+    )
+
+
+def status(pathway: Pathway) -> str:
+    """Return ``complete``, ``complete, k of n saddles not verified``, or ``incomplete: `` and the first reason."""
+    for hop in pathway.hops:
+        if hop.saddle is None:
+            return f"incomplete: {' '.join(hop.reason.split())}"
+    missing = len(pathway.hops) - pathway.verified
+    return f"complete, {missing} of {len(pathway.hops)} saddles not verified" if missing else "complete"
+
+
+def hop_status(hop: Hop) -> str:
+    """Return ``verified``, ``not verified`` or ``no saddle``."""
+    return "no saddle" if hop.saddle is None else "verified" if hop.verified else "not verified"
+
+
+def ranked(pathways: Iterable[Pathway], prefactor: Prefactor, temperatures: Sequence[float]) -> list[Pathway]:
+    """Return pathways by their time at the first temperature (K), those without a time last.
+
+    Of these the incomplete ones come after the complete. Equal ones come by name, so that the order does not
+    depend on the one in which they were finished.
+    """
+
+    def key(pathway: Pathway) -> tuple[bool, bool, float, str]:
+        time = pathway.time_s(prefactor, temperatures[0]) if len(temperatures) else math.nan
+        return math.isnan(time), not pathway.complete, 0.0 if math.isnan(time) else time, pathway.name
+
+    return sorted(pathways, key=key)
+
+
+def pathway_fields(temperatures: Sequence[float]) -> tuple[str, ...]:
+    """Return the columns of pathways.csv for temperatures in K."""
+    each = (f"{field}_{_kelvin(temperature)}" for temperature in temperatures for field in Kinetics._fields)
+    return (*PATHWAY_FIELDS, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
+
+
+def write_csv(
+    path: Path, pathways: Sequence[Pathway], prefactor: Prefactor, temperatures: Sequence[float]
+) -> None:
+    """Write pathways.csv in place of the old one, ranked; temperatures in K, what is not known stays empty."""
+    rows = [
+        _pathway_row(rank, pathway, prefactor, temperatures)
+        for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1)
+    ]
+    _write_rows(path, pathway_fields(temperatures), rows)
+
+
+def _pathway_row(
+    rank: int, pathway: Pathway, prefactor: Prefactor, temperatures: Sequence[float]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "rank": rank,
+        "name": pathway.name,
+        "source": pathway.source,
+        "status": status(pathway),
+        "hops": len(pathway.hops),
+        "verified": pathway.verified,
+        "highest_barrier_ev": highest_barrier_ev(pathway),
+        "length_A": pathway.length_A,
+        "prefactor": prefactor,
+    }
+    found = [kinetics(pathway, prefactor, temperature) for temperature in temperatures]
+    for temperature, one in zip(temperatures, found, strict=True):
+        row.update({f"{field}_{_kelvin(temperature)}": value for field, value in one._asdict().items()})
+    try:
+        fit = arrhenius_fit(temperatures, [one.diffusion_cm2_s for one in found])
+    except ValueError:  # one temperature, or no time: nothing to fit
+        fit = (math.nan, math.nan)
+    return {**row, "arrhenius_d0_cm2_s": fit[0], "arrhenius_energy_ev": fit[1]}
+
+
+def highest_barrier_ev(pathway: Pathway) -> float:
+    """Return the highest barrier that is known, in eV; NaN where there is none."""
+    barriers = pathway.barriers_ev()
+    return float(max(barriers[~np.isnan(barriers)], default=math.nan))
+
+
+def write_hops_csv(path: Path, pathway: Pathway) -> None:
+    """Write the hops of a pathway, a row each, in place of the old file; what is not known stays empty."""
+    backward = pathway.barriers_ev(backward=True)
+    rows = [
+        {
+            "from": number,
+            "to": number + 1,
+            "name": hop.name,
+            "remote": hop.remote,
+            "status": hop_status(hop),
+            "reason": " ".join(hop.reason.split()),
+            "barrier_forward_ev": barrier,
+            "barrier_backward_ev": backward[number - 1],
+            "residual_ev_A": hop.residual,
+            "curvature_1_ev_A2": hop.curvatures[0],
+            "curvature_2_ev_A2": hop.curvatures[1],
+            "prefactor_forward_hz": hop.forward_hz,
+            "prefactor_backward_hz": hop.backward_hz,
+        }
+        for number, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True), 1)
+    ]
+    _write_rows(path, HOP_FIELDS, rows)
+
+
+def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatures: Sequence[float]) -> Table:
+    """Return the ranked pathways for people, a line for each temperature (K)."""
+    table = Table(title=f"Pathways by time; prefactor {PREFACTOR_TEXT[prefactor]}", title_justify="left")
+    table.add_column("", justify="right")
+    table.add_column("pathway", overflow="fold")
+    for name in ("hops", "verified", "highest barrier\n(eV)", "T\n(K)", "time\n", "passage time\n", "D\n(cm²/s)"):
+        table.add_column(name, justify="right")
+    remarks = []
+    for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1):
+        head: list[Text | str] = [str(rank), Text(pathway.name), str(len(pathway.hops)), str(pathway.verified)]
+        head.append(_shown(highest_barrier_ev(pathway), "{:.3f}"))
+        if not pathway.complete:
+            table.add_row(*head, "", Text("incomplete", style="red"), end_section=True)
+            remarks.append(f"{rank} is {status(pathway)}")
+            continue
+        if unknown := np.isnan(pathway.attempts_hz(prefactor, 1.0)).sum():
+            remarks.append(f"{rank} has no time: {unknown} of {len(pathway.hops)} hops have no prefactor")
+        for temperature in temperatures:
+            time, passage, diffusion = kinetics(pathway, prefactor, temperature)
+            figures = [_duration(time), _duration(passage), _shown(diffusion, "{:.3g}")]
+            table.add_row(*head, f"{temperature:g}", *figures, end_section=temperature == temperatures[-1])
+            head = [""] * len(head)
+    if remarks:  # below the table, where a sentence has room
+        table.caption, table.caption_justify = Text("\n".join(remarks)), "left"
+    return table
+
+
+def hops_table(pathway: Pathway) -> Table:
+    """Return the hops of a pathway for people: what moves, the barriers, and why one is missing or doubtful."""
+    table = Table(title=Text(f"Hops of {pathway.name}"), title_justify="left")
+    table.add_column("hop", justify="right")
+    table.add_column("what moves", overflow="fold")
+    for name in ("barrier\n(eV)", "back\n(eV)", "force left\n(eV/Å)", "lowest curvatures\n(eV/Å²)"):
+        table.add_column(name, justify="right")
+    table.add_column("saddle", overflow="fold")
+    backward = pathway.barriers_ev(backward=True)
+    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+        style = {"verified": "green", "not verified": "yellow", "no saddle": "red"}[hop_status(hop)]
+        told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
+        table.add_row(
+            f"{index + 1}→{index + 2}",
+            Text(hop.name),
+            _shown(barrier, "{:.3f}"),
+            _shown(backward[index], "{:.3f}"),
+            _shown(hop.residual, "{:.3f}"),
+            ", ".join(_shown(curvature, "{:.2f}") for curvature in hop.curvatures),
+            Text(told, style=style),
+        )
+    return table
+
+
+def _kelvin(temperature_k: float) -> str:
+    return f"{temperature_k:.10g}K"
+
+
+def _duration(time_s: float) -> str:
+    return _shown(time_s, "{}", duration_text)
+
+
+def _shown(value: float, form: str, tell: Any = float) -> str:
+    """Return a number for people; a dash for what is not known."""
+    return "–" if math.isnan(value) else "∞" if math.isinf(value) else form.format(tell(value))
+
+
+def _write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    replace_file(path, lambda handle: handle.write(text.getvalue().encode()))
+
+
+def _cell(value: Any) -> str:
+    """Return a value as it stands in a CSV file: ten digits, and nothing for what is not known."""
+    if isinstance(value, (float, np.floating)):
+        return "" if math.isnan(value) else f"{value:.10g}"
+    return str(value)

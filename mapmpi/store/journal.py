@@ -1,0 +1,125 @@
+"""A journal: results under keys, in one file that only grows, so that a killed run goes on where it was.
+
+An entry is a length, a checksum and a NumPy archive; one that a killed writer left unfinished is cut off when the
+journal is opened again. A key is a digest of everything that determines the result, so a result can be old but
+never wrong. Nothing is pickled: reading a journal runs no code.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapmpi.errors import UserError
+
+_HEAD = struct.Struct("<8sQI32s")  # mark, bytes of the archive, its CRC-32, key
+_MARK = b"mapmpi\r\n"
+
+
+def digest(*parts: Any) -> bytes:
+    """Return the key (32 bytes) of a result that is determined by ``parts``: arrays, and what JSON can hold."""
+    state = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            state.update(f"{part.dtype.str}{part.shape}".encode())
+            state.update(np.ascontiguousarray(part).data)
+        else:
+            state.update(json.dumps(part, sort_keys=True, default=str).encode())
+        state.update(b"\0")
+    return state.digest()
+
+
+class Journal:
+    """Results on disk. ``types`` are the dataclasses that occur in them; one process writes."""
+
+    def __init__(self, path: Path, types: tuple[type, ...]) -> None:
+        """Open a journal or begin one. Raises UserError while another process writes it, or if it is none."""
+        self._types = {kind.__name__: kind for kind in types}
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._handle = open(path, "a+b")  # noqa: SIM115  (open as long as the journal)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path}: another job is refining the pathways of this run; wait for it.") from None
+        except OSError:
+            pass  # a file system without locks
+        self._handle.truncate(self._read_places(path))
+
+    def _read_places(self, path: Path) -> int:
+        """Find all whole entries; return where the last of them ends."""
+        end = 0
+        while True:
+            self._handle.seek(end)
+            head = self._handle.read(_HEAD.size)
+            if end == 0 and head and not head.startswith(_MARK[: len(head)]):
+                raise UserError(f"{path} is not a journal of mapmpi; move it out of the run directory.")
+            if len(head) < _HEAD.size:
+                return end
+            mark, size, checksum, key = _HEAD.unpack(head)
+            data = self._handle.read(size)
+            if mark != _MARK or len(data) < size or zlib.crc32(data) != checksum:
+                return end
+            self._places[key] = (end + _HEAD.size, size)
+            end += _HEAD.size + size
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._places
+
+    def __getitem__(self, key: bytes) -> Any:
+        """Return the result under a key. Raises KeyError."""
+        place, size = self._places[key]
+        self._handle.seek(place)
+        with np.load(io.BytesIO(self._handle.read(size)), allow_pickle=False) as archive:
+            return self._built(json.loads(str(archive["tree"])), archive)
+
+    def __setitem__(self, key: bytes, result: Any) -> None:
+        """Keep a result: dataclasses of the known types, tuples, arrays, and what JSON can hold, nested."""
+        arrays: dict[str, np.ndarray] = {}
+        tree = json.dumps(self._flat(result, arrays))
+        archive = io.BytesIO()
+        np.savez(archive, allow_pickle=False, tree=np.array(tree), **arrays)  # type: ignore[arg-type]
+        data = archive.getvalue()
+        place = self._handle.seek(0, os.SEEK_END)
+        self._handle.write(_HEAD.pack(_MARK, len(data), zlib.crc32(data), key) + data)
+        self._handle.flush()
+        self._places[key] = (place + _HEAD.size, len(data))
+
+    def close(self) -> None:
+        """Bring everything to the disk and close the file."""
+        self._handle.flush()
+        os.fsync(self._handle.fileno())
+        self._handle.close()
+
+    def _flat(self, value: Any, arrays: dict[str, np.ndarray]) -> Any:
+        """Return a value as JSON can hold it, its arrays laid into ``arrays``."""
+        if is_dataclass(value):
+            inside = {field.name: self._flat(getattr(value, field.name), arrays) for field in fields(value)}
+            return {"type": type(value).__name__, "fields": inside}
+        if isinstance(value, np.ndarray):
+            name = f"a{len(arrays)}"
+            arrays[name] = value
+            return {"array": name}
+        if isinstance(value, tuple):
+            return {"tuple": [self._flat(one, arrays) for one in value]}
+        return value.item() if isinstance(value, np.generic) else value
+
+    def _built(self, tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+        """Return the value that :meth:`_flat` took apart."""
+        if not isinstance(tree, dict):
+            return tree
+        if "array" in tree:
+            return arrays[tree["array"]]
+        if "tuple" in tree:
+            return tuple(self._built(one, arrays) for one in tree["tuple"])
+        return self._types[tree["type"]](**{name: self._built(one, arrays) for name, one in tree["fields"].items()})
