@@ -39,7 +39,7 @@ from ase.optimize import FIRE, LBFGS, MDMin  # noqa: E402
 from mapmpi.config import Dynamics, ForceField  # noqa: E402
 from mapmpi.md.forcefield import installed_file  # noqa: E402
 from mapmpi.md.lammps_engine import LammpsEngine  # noqa: E402
-from mapmpi.path.band import images_for, interpolate, path_lengths, unwrapped  # noqa: E402
+from mapmpi.path.band import images_for, interpolate, path_lengths  # noqa: E402
 from mapmpi.path.basins import Matcher, StationaryPoint  # noqa: E402
 from mapmpi.path.calculation import solve  # noqa: E402
 from mapmpi.path.neb import find_barrier  # noqa: E402

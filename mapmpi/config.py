@@ -282,12 +282,15 @@ class Pneb(Section):
     same_energy: Positive = Field(0.02, description="eV: nor are their energies")
     remote_distance: Positive = Field(6.0, description="Å from the molecule beyond which a jump is called remote")
     prefactor: Literal["hbar", "h", "vineyard"] = Field(
-        "hbar", description="of the rates: k_BT/ℏ (the paper's Eq. 3), k_BT/h (Eyring), or from harmonic frequencies"
+        "hbar",
+        description="of the rates: k_BT/ℏ (the paper's Eq. 3), k_BT/h (Eyring), or from harmonic frequencies",
     )
     temperatures: list[Positive] = Field(
         [623.15], min_length=1, description="K at which times are computed; the first ranks the pathways"
     )
-    moving_distance: Positive = Field(0.1, description="vineyard: Å that an atom moves to have its frequencies taken")
+    moving_distance: Positive = Field(
+        0.1, description="vineyard: Å that an atom moves to have its frequencies taken"
+    )
     hessian_step: Positive = Field(0.01, description="vineyard: Å of the finite differences")
     ranks_per_image: Count = Field(1, description="ranks that compute one configuration together")
 

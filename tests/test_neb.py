@@ -11,8 +11,8 @@ from muller_brown import MATCHER, MINIMA, SADDLES, SCALE, evaluate, place
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError
 from mapmpi.md.lammps_engine import LammpsEngine
-from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, tangents, without_drift
+from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric

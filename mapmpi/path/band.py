@@ -70,7 +70,9 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
     band = resample([start, end], images, atoms)
     first, second = _near_pairs(band[[0, -1]], atoms)
     apart = band[:, first] - band[:, second]
-    shift = apart[0] - find_mic(apart[0], atoms.cell, atoms.pbc)[0]  # the periodic image a pair has at the start it keeps
+    shift = (
+        apart[0] - find_mic(apart[0], atoms.cell, atoms.pbc)[0]
+    )  # the periodic image a pair has at the start it keeps
     ends = np.linalg.norm((apart - shift)[[0, -1]], axis=2)
 
     def misfit(flat: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:

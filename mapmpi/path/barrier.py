@@ -64,8 +64,8 @@ class Barrier:
     """What came of a search. ``reason`` is a sentence where the status is not ``converged``.
 
     ``saddle`` and ``sides``, the minima to which it leads (first the one towards the start), where they are
-    known; ``inner``, minima found between start and end, in that order, each unlike its predecessor. When split
-    at a saddle, that saddle already joins ``sides``: only the remaining gaps need a search. ``band`` (m, n, 3) Å
+    known; ``beside`` are minima below the two neighbours of the highest image, where no saddle was found. When split at
+    a saddle, that saddle already joins ``sides``: only the remaining gaps need a search. ``band`` (m, n, 3) Å
     and ``energies`` (m,) eV are those of the first band; ``calls`` are all force calls, ``check_calls`` those of
     them that were made after the saddle was found: its curvatures and the ways down from it.
     """
@@ -77,7 +77,7 @@ class Barrier:
     calls: int
     saddle: Saddle | None = None
     sides: tuple[Minimum, Minimum] | None = None
-    inner: tuple[Minimum, ...] = ()
+    beside: tuple[Minimum, Minimum] | None = None
     verification: Verification | None = None
     check_calls: int = 0
 
@@ -167,9 +167,7 @@ class _Search:
 
     def collapsed(self) -> Calculation[Barrier]:
         """Say what it means that no image lies above both ends: the higher end may be no minimum of its own."""
-        higher, lower = (
-            (self.start, self.end) if self.start.energy > self.end.energy else (self.end, self.start)
-        )
+        higher, lower = (self.start, self.end) if self.start.energy > self.end.energy else (self.end, self.start)
         (found,) = yield from self.quench(higher.positions, tighter=0.25)
         if same_place(self.matcher, found, lower):
             return self.result("same basin", "the higher end, quenched further, comes to the lower one")
@@ -187,12 +185,14 @@ class _Search:
             saddle = saddle.along(modes.vectors[0])
             modes, sides = yield from self.look_around(saddle)
         if same_place(self.matcher, *sides):
-            return self.result("not converged", "both ways down from the saddle lead to one minimum", saddle=saddle)
+            return self.result(
+                "not converged", "both ways down from the saddle lead to one minimum", saddle=saddle
+            )
         verification = judge(saddle, modes, sides, self.settings.saddle_force, self.settings.minimum_force)
         found = {"saddle": saddle, "sides": sides, "verification": verification}
         if same_place(self.matcher, sides[0], self.start) and same_place(self.matcher, sides[1], self.end):
             return self.result("converged", "", **found)
-        return self.result("split", "the saddle leads to another minimum", inner=self.new_minima(*sides), **found)
+        return self.result("split", "the saddle leads to another minimum", **found)
 
     def look_around(self, saddle: Saddle) -> Calculation[tuple[Modes, tuple[Minimum, Minimum]]]:
         """Find the two lowest modes at a saddle and the minima on its two sides, all three at once."""
@@ -218,24 +218,15 @@ class _Search:
         self.check_calls += 1 + lower.calls
         return lower
 
-    def new_minima(self, *minima: Minimum) -> tuple[Minimum, ...]:
-        """Return those of some minima that came to rest and are not one of the ends."""
-        ends = (self.start, self.end)
-        return tuple(
-            point
-            for point in minima
-            if point.residual <= self.settings.minimum_force
-            and not any(same_place(self.matcher, point, end) for end in ends)
-        )
-
     def missed(self, saddle: Saddle) -> Calculation[Barrier]:
         """Say why there is no saddle; minima beside the highest image may help the next search."""
         near = self.near
         left, right = yield from self.quench(near.images[near.top - 1], near.images[near.top + 1])
+        found = {"saddle": saddle, "beside": (left, right)}
         reason = f"the last saddle search stopped at {saddle.residual:.3f} eV/Å"
-        inner = self.new_minima(left) if same_place(self.matcher, left, right) else self.new_minima(left, right)
-        if inner:
-            return self.result("split", f"{reason}; other minima lie beside the highest image", inner=inner)
+        ends = self.start, self.end
+        if not all(any(same_place(self.matcher, point, end) for end in ends) for point in (left, right)):
+            return self.result("split", f"{reason}; other minima lie beside the highest image", **found)
         if near.kinked:
-            return self.result("kinked", f"the band turns back on itself, and {reason}", saddle=saddle)
-        return self.result("not converged", reason, saddle=saddle)
+            return self.result("kinked", f"the band turns back on itself, and {reason}", **found)
+        return self.result("not converged", reason, **found)

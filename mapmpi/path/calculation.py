@@ -41,7 +41,9 @@ def solve(calculation: Calculation[Result], evaluate: Callable[[np.ndarray], tup
         while True:
             try:
                 answers = [
-                    solve(one.function(*one.arguments), evaluate) if isinstance(one, Work) else Forces(*evaluate(one))
+                    solve(one.function(*one.arguments), evaluate)
+                    if isinstance(one, Work)
+                    else Forces(*evaluate(one))
                     for one in wanted
                 ]
             except EngineError as error:

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint
+from mapmpi.path.quench import Minimum
 
 KNOWN = 1e-6
 """Å²: what crossing a known saddle costs; more than nothing, for a graph without weights has no edges."""
@@ -194,9 +195,9 @@ class Connection:
         top = 1 + int(np.argmax(barrier.energies[1:-1]))
         before, behind = list(barrier.band[:top]), list(barrier.band[top + 1 :])
         if barrier.saddle is None or barrier.sides is None:
-            for point in barrier.inner:
-                self._bridge(gap, self._number(point)[0], [*before, *point.trail])
-                self._bridge((gap[1], gap[0]), self._number(point)[0], [*behind[::-1], *point.trail])
+            if barrier.beside is not None:
+                left, right = (self._number(point)[0] for point in barrier.beside)
+                self._around(gap, (left, right), barrier.beside, before, behind)
             return
         (first, to_first), (last, to_last) = (self._number(side) for side in barrier.sides)
         below = max(self.minima[number].energy for number in (first, last)) - barrier.saddle.energy
@@ -205,13 +206,33 @@ class Connection:
             return
         if first != last:
             self.crossings.append(Crossing(first, last, barrier, to_first, to_last))
-        self._bridge(gap, first, [*before, *barrier.sides[0].trail])
-        self._bridge((gap[1], gap[0]), last, [*behind[::-1], *barrier.sides[1].trail])
+        self._around(gap, (first, last), barrier.sides, before, behind)
 
-    def _bridge(self, gap: Gap, number: int, path: list[np.ndarray]) -> None:
-        """Keep a path from the gap's first minimum to another, unless that is where it begins."""
-        if number != gap[0] and self.crossing((gap[0], number)) is None:
-            self.guess((gap[0], number), path)
+    def _around(
+        self,
+        gap: Gap,
+        found: Gap,
+        minima: tuple[Minimum, Minimum],
+        before: list[np.ndarray],
+        behind: list[np.ndarray],
+    ) -> None:
+        """Keep what a search has shown as paths for the next ones: two minima, and where the band goes from there.
+
+        ``before`` and ``behind`` are the images on both sides of the highest.
+        """
+        (first, last), (left, right) = found, minima
+        if first == last and first in gap:  # the pass is not here: go on from where the band comes down
+            path = [*right.trail[::-1], *behind] if first == gap[0] else [*before, *left.trail]
+            self._suggest(gap, path)
+            return
+        self._suggest((gap[0], first), [*before, *left.trail])
+        self._suggest((last, gap[1]), [*right.trail[::-1], *behind])
+        self._suggest(found, [*left.trail[::-1], *right.trail])
+
+    def _suggest(self, gap: Gap, path: list[np.ndarray]) -> None:
+        """Keep a path for a gap that nothing crosses yet."""
+        if gap[0] != gap[1] and self.crossing(gap) is None:
+            self.guess(gap, path)
 
 
 def _unordered(gap: Gap) -> Gap:

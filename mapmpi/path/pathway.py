@@ -115,7 +115,9 @@ class Pathway:
     @property
     def length_A(self) -> float:
         """The distance in Å between the tagged atoms' centers in the first basin and in the last."""
-        return float(np.linalg.norm(self._center(self.basins[-1].positions) - self._center(self.basins[0].positions)))
+        return float(
+            np.linalg.norm(self._center(self.basins[-1].positions) - self._center(self.basins[0].positions))
+        )
 
     def _center(self, positions: np.ndarray) -> np.ndarray:
         """Return the center of mass (3,) Å of the tagged atoms."""

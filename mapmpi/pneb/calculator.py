@@ -44,7 +44,13 @@ class Calculator:
         tagged = [number - 1 for number in config.structure.tagged_atoms]
         limits = self.settings.same_distance, self.settings.same_energy
         self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged)
-        self._system = (FORMAT, config.forcefield.model_dump(mode="json"), atoms.numbers, atoms.cell.array, atoms.pbc)
+        self._system = (
+            FORMAT,
+            config.forcefield.model_dump(mode="json"),
+            atoms.numbers,
+            atoms.cell.array,
+            atoms.pbc,
+        )
         self._barrier_settings = BarrierSettings(
             saddle_force=self.settings.saddle_force,
             saddle_calls=self.settings.saddle_calls,
@@ -94,7 +100,11 @@ class Calculator:
             search = find_barrier(*ends, band, self.atoms, self.matcher, self._barrier_settings)
             return await self.pool.compute(search)
 
-        settings = (repr(self._barrier_settings), repr(self.settings.same_distance), repr(self.settings.same_energy))
+        settings = (
+            repr(self._barrier_settings),
+            repr(self.settings.same_distance),
+            repr(self.settings.same_energy),
+        )
         found = await self._remembered(("barrier", start_ev, end_ev, band, *settings), compute)
         self.tally.searched(found)
         return found

@@ -137,7 +137,9 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
         frames = ase.io.read(file, index=":", parallel=False)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"--trajectory {file}: cannot read it ({reason}); give an extxyz file or a dump.") from None
+        raise UserError(
+            f"--trajectory {file}: cannot read it ({reason}); give an extxyz file or a dump."
+        ) from None
     if len(frames) < 2:
         raise UserError(f"--trajectory {file}: {len(frames)} frame; a path needs two or more.")
     for number, frame in enumerate(frames, start=1):
@@ -175,4 +177,6 @@ def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: 
                 f"{atoms.symbols[wrong[0]]}; give the atoms in the run's order."
             )
     if frame.cell.rank == 3 and not np.allclose(frame.cell.array, atoms.cell.array, atol=1e-3):
-        raise UserError(f"--trajectory {file}: frame {number} has another cell than the run; give the same system.")
+        raise UserError(
+            f"--trajectory {file}: frame {number} has another cell than the run; give the same system."
+        )

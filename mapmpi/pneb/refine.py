@@ -89,9 +89,7 @@ class Refinement:
         labels = {numbers[frame]: alignment for frame, alignment in chain.labels.items()}
         return Chain(basins, chain.loops, labels)
 
-    def _connection(
-        self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray
-    ) -> Connection:
+    def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
         gaps = max(len(chain.basins) - 1, 1)
         # a frame under the tether's strain lies above the pass that it went over
@@ -166,8 +164,12 @@ class Refinement:
     ) -> Pathway:
         notes = [*way.notes]
         notes += [f"cut out: a loop from frame {loop.left} back at frame {loop.back}" for loop in chain.loops]
-        notes += [f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None]
-        rough = [found.residual for found in minima.values() if found and found.residual > self.settings.minimum_force]
+        notes += [
+            f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None
+        ]
+        rough = [
+            found.residual for found in minima.values() if found and found.residual > self.settings.minimum_force
+        ]
         if rough:
             notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.minimum_calls)")
         pathway = Pathway(

@@ -52,10 +52,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--episode", action="append", default=[], metavar="AGENT:EPISODE", help="refine this one; may be repeated"
     )
-    parser.add_argument("--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump")
-    parser.add_argument("--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the run's input; may be repeated"
+        "--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump"
+    )
+    parser.add_argument(
+        "--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides the run's input; may be repeated",
     )
     return parser
 

@@ -122,4 +122,6 @@ class Journal:
             return arrays[tree["array"]]
         if "tuple" in tree:
             return tuple(self._built(one, arrays) for one in tree["tuple"])
-        return self._types[tree["type"]](**{name: self._built(one, arrays) for name, one in tree["fields"].items()})
+        return self._types[tree["type"]](
+            **{name: self._built(one, arrays) for name, one in tree["fields"].items()}
+        )

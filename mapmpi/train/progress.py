@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+
 from mapmpi.config import Stop
 from mapmpi.panel import Panel
 from mapmpi.store.rundir import RunDirectory

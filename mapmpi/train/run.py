@@ -23,8 +23,8 @@ from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
-from mapmpi.train.agent import Agent
 from mapmpi.structures.inputs import read_input
+from mapmpi.train.agent import Agent
 from mapmpi.train.lockstep import Lockstep
 
 
