@@ -24,7 +24,9 @@ class Way:
 def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPoint]:
     """Return a crossing as a hop between the minima to which the ways down led, in the labels of its search."""
     barrier = crossing.barrier
-    assert barrier.saddle is not None and barrier.sides is not None and barrier.verification is not None
+    assert barrier.saddle is not None
+    assert barrier.sides is not None
+    assert barrier.verification is not None
     backward, forward = barrier.sides
     hop = Hop(
         band=np.array([*backward.trail[::-1], barrier.saddle.positions, *forward.trail]),

@@ -27,7 +27,7 @@ def difference(first: np.ndarray, second: np.ndarray, pbc: np.ndarray) -> np.nda
     return apart - apart.mean(axis=0) if all(pbc) else apart
 
 
-def without_drift(images: Sequence[np.ndarray], atoms: Atoms) -> np.ndarray:
+def without_drift(images: Sequence[np.ndarray] | np.ndarray, atoms: Atoms) -> np.ndarray:
     """Return a band (m, n, 3) Å of images that follow each other without a translation of all atoms."""
     band = [np.asarray(images[0], dtype=float)]
     for image in images[1:]:
@@ -45,7 +45,7 @@ def images_for(length: float, spacing: float = 0.6, most: int = 15) -> int:
     return int(np.clip(round(length / spacing) + 1, 5, most))
 
 
-def resample(frames: Sequence[np.ndarray], images: int, atoms: Atoms) -> np.ndarray:
+def resample(frames: Sequence[np.ndarray] | np.ndarray, images: int, atoms: Atoms) -> np.ndarray:
     """Return a band of so many images, equally spaced along the polyline of ``frames``, each (n, 3) Å."""
     band = without_drift(frames, atoms)
     band = band[np.concatenate([[True], np.diff(path_lengths(band)) > 1e-9])]

@@ -64,8 +64,8 @@ class Barrier:
     """What came of a search. ``reason`` is a sentence where the status is not ``converged``.
 
     ``saddle`` and ``sides``, the minima to which it leads (first the one towards the start), where they are
-    known; ``beside`` are minima below the two neighbours of the highest image, where no saddle was found. When split at
-    a saddle, that saddle already joins ``sides``: only the remaining gaps need a search. ``band`` (m, n, 3) Å
+    known; ``beside`` are minima below the two neighbours of the highest image, where no saddle was found. When split
+    at a saddle, that saddle already joins ``sides``: only the remaining gaps need a search. ``band`` (m, n, 3) Å
     and ``energies`` (m,) eV are those of the first band; ``calls`` are all force calls, ``check_calls`` those of
     them that were made after the saddle was found: its curvatures and the ways down from it.
     """

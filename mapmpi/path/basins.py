@@ -251,7 +251,7 @@ class Step:
 
 
 def steps_between(
-    basins: Sequence[Basin], matcher: Matcher, molecule: Sequence[int], remote_distance_A: float
+    basins: Sequence[StationaryPoint], matcher: Matcher, molecule: Sequence[int], remote_distance_A: float
 ) -> list[Step]:
     """Say of each consecutive pair of basins what moved, how far, and whether that was far from the molecule.
 

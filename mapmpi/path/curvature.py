@@ -92,7 +92,8 @@ class CurvatureModel:
 @dataclass(frozen=True)
 class Modes:
     """Lowest modes: curvatures (k,) relative to the metric, vectors (k, n, 3) Å of unit length in the metric,
-    what the Hessian makes of them, actions (k, n, 3) eV/Å, whether the curvatures had settled, and the force calls it took."""
+    what the Hessian makes of them, actions (k, n, 3) eV/Å, whether the curvatures had settled, and the
+    force calls it took."""
 
     curvatures: np.ndarray
     vectors: np.ndarray

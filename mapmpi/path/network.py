@@ -60,8 +60,9 @@ class Pass:
 class Route:
     """A way through the pool, its structures in one continuous labelling of the atoms.
 
-    ``labels`` lead from each saddle's own labels to these; ``pathways`` names the pathways that found it; ``time_s`` is Eq. 3 along the route;
-    ``mean_first_passage_time_s`` that of a walker on the whole graph, from the route's start to the goals.
+    ``labels`` lead from each saddle's own labels to these; ``pathways`` names the pathways that found it; ``time_s``
+    is Eq. 3 along the route; ``mean_first_passage_time_s`` that of a walker on the whole graph, from the route's
+    start to the goals.
     """
 
     basins: list[Basin]

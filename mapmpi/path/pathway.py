@@ -124,7 +124,7 @@ class Pathway:
         some = list(self.tagged)
         return np.average(positions[some], axis=0, weights=self.atoms.get_masses()[some])
 
-    def way(self, positions: Sequence[np.ndarray]) -> np.ndarray:
+    def way(self, positions: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Return how far (k,) Å the tagged atoms are along the line from the first to the last basin."""
         first, last = (self._center(self.basins[end].positions) for end in (0, -1))
         along = (last - first) / max(np.linalg.norm(last - first), 1e-12)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapmpi.md.engine import largest_force
-from mapmpi.parallel.groups import Work
+from mapmpi.parallel.groups import Request, Work
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import Calculation
@@ -34,7 +34,7 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
     return apart <= matcher.tolerance_A and abs(first.energy - second.energy) <= matcher.energy_tolerance_ev
 
 
-def ways_down(saddle: Saddle, metric: Metric, fmax: float, max_calls: int) -> list[Work]:
+def ways_down(saddle: Saddle, metric: Metric, fmax: float, max_calls: int) -> list[Request]:
     """Return the two quenches from a saddle as works: against its mode, and along it."""
     return [Work(way_down, (saddle, sign * saddle.mode, metric, fmax, max_calls)) for sign in (-1.0, 1.0)]
 
@@ -50,7 +50,10 @@ def downhill(
 def way_down(
     saddle: Saddle, direction: np.ndarray, metric: Metric, fmax: float, max_calls: int
 ) -> Calculation[Minimum]:
-    """Quench from beside a saddle, along a direction (n, 3); from farther away if it is so flat that the quench ends where it began."""
+    """Quench from beside a saddle, along a direction (n, 3).
+
+    From farther away if the saddle is so flat that the quench ends where it began.
+    """
     calls = 0
     for push in PUSHES:
         side = saddle.positions + clipped(1e6 * direction, push)

@@ -107,7 +107,8 @@ class Refinement:
         """Return the way up to the last frame of one basin, the frames between, and the way down to the next."""
         first, last = start.frames[-1], end.frames[0]
         up, down = minima[first], minima[last]
-        assert up is not None and down is not None
+        assert up is not None
+        assert down is not None
         path = [start.positions]
         path += [chain.labels[first].apply(place) for place in up.trail[::-1]]
         path += [chain.labels[first].apply(place) for place in self.stored.positions[first + 1 : last]]
@@ -131,8 +132,8 @@ class Refinement:
 
     def _begin(self, connection: Connection, running: list[tuple[Gap, asyncio.Task[Barrier]]]) -> None:
         for gap in connection.next_gaps():
-            ends = (connection.minima[number].energy for number in gap)
-            search = self.calculator.barrier(*ends, connection.begin(gap))
+            first, last = (connection.minima[number].energy for number in gap)
+            search = self.calculator.barrier(first, last, connection.begin(gap))
             running.append((gap, asyncio.create_task(search)))
             self.calculator.tally.segments += 1
 

@@ -88,7 +88,7 @@ class Journal:
         arrays: dict[str, np.ndarray] = {}
         tree = json.dumps(self._flat(result, arrays))
         archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, tree=np.array(tree), **arrays)  # type: ignore[arg-type]
+        np.savez(archive, allow_pickle=False, tree=np.array(tree), **arrays)
         data = archive.getvalue()
         place = self._handle.seek(0, os.SEEK_END)
         self._handle.write(_HEAD.pack(_MARK, len(data), zlib.crc32(data), key) + data)
