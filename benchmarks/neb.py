@@ -42,7 +42,7 @@ from mapmpi.md.lammps_engine import LammpsEngine  # noqa: E402
 from mapmpi.path.band import images_for, interpolate, path_lengths  # noqa: E402
 from mapmpi.path.basins import Matcher, StationaryPoint  # noqa: E402
 from mapmpi.path.calculation import solve  # noqa: E402
-from mapmpi.path.neb import find_barrier  # noqa: E402
+from mapmpi.path.barrier import find_barrier  # noqa: E402
 from mapmpi.path.preconditioner import Metric  # noqa: E402
 from mapmpi.path.quench import quench  # noqa: E402
 from mapmpi.structures.files import read_structure  # noqa: E402

@@ -5,10 +5,16 @@ Atom 0 moves on it in x and y, bound harmonically in z; the others sit in wells 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from ase import Atoms
 
-from mapmpi.path.basins import Matcher
+from mapmpi.path.band import images_for, interpolate, path_lengths, resample
+from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
+from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.calculation import solve
+from mapmpi.path.connection import Connection, Gap
 
 SCALE = 0.01
 HEIGHT = np.array([-200.0, -100.0, -170.0, 15.0])
@@ -23,6 +29,9 @@ SADDLES = {"upper": (-0.822001, 0.624313, -40.66484), "lower": (0.212487, 0.2929
 HOST = np.array([[6.0, 0.0, 0.0], [0.0, 6.0, 0.0], [0.0, 0.0, 6.0], [6.0, 6.0, 6.0]])
 ATOMS = Atoms("OSi4", np.vstack([np.zeros(3), HOST]), cell=np.eye(3) * 20, pbc=False)
 MATCHER = Matcher(ATOMS.numbers, ATOMS.cell.array, ATOMS.pbc, 0.1, 0.01)
+TOLERANCE_EV = 1e-4 * SCALE * 200
+"""1e-4 of the energy scale."""
+FINE = BarrierSettings(saddle_force=1e-3, minimum_force=1e-3)
 
 
 def place(x: float, y: float) -> np.ndarray:
@@ -39,3 +48,50 @@ def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
     apart = positions[1:] - HOST
     energy = terms.sum() + 100 * z**2 + 100 * (apart**2).sum()
     return SCALE * float(energy), -SCALE * np.vstack([slope, 200 * apart])
+
+
+def minimum(name: str) -> StationaryPoint:
+    """Return a known minimum."""
+    x, y, energy = MINIMA[name]
+    return StationaryPoint(place(x, y), SCALE * energy)
+
+
+def hessian(positions: np.ndarray) -> np.ndarray:
+    """Return the Hessian (15, 15) eV/Å² by small central differences."""
+    rows = []
+    for step in 1e-5 * np.eye(positions.size).reshape(-1, *positions.shape):
+        rows.append((evaluate(positions - step)[1] - evaluate(positions + step)[1]).ravel() / 2e-5)
+    return np.array(rows)
+
+
+def search(energies: tuple[float, float], path: list[np.ndarray]) -> Barrier:
+    """Search a barrier along a path, as many images as its length asks for; two ends alone are interpolated."""
+    count = images_for(path_lengths(np.array(path))[-1])
+    if len(path) == 2:
+        band = interpolate(path[0], path[1], count, ATOMS)
+    else:
+        band = resample(path, count, ATOMS)
+    ends = StationaryPoint(band[0], energies[0]), StationaryPoint(band[-1], energies[1])
+    return solve(find_barrier(*ends, band, ATOMS, MATCHER, FINE), evaluate)
+
+
+def connect(connection: Connection, eager: bool = True) -> list[Gap]:
+    """Search until all is connected or nothing is left to try; return the gaps in the order of their searches.
+
+    A search is made when it is begun (``eager``), or only when its result is taken up.
+    """
+    gaps: list[Gap] = []
+    running: list[tuple[Gap, Callable[[], Barrier]]] = []
+    while True:
+        for gap in connection.next_gaps():
+            energies = connection.minima[gap[0]].energy, connection.minima[gap[1]].energy
+            path = connection.begin(gap)
+            if eager:
+                running.append((gap, lambda found=search(energies, path): found))
+            else:
+                running.append((gap, lambda energies=energies, path=path: search(energies, path)))
+            gaps.append(gap)
+        if not running:
+            return gaps
+        gap, found = running.pop(0)
+        connection.learn(gap, found())

@@ -182,3 +182,41 @@ def test_remote_jump_is_kept_and_named() -> None:
     assert remote.name.startswith(f"{'Si' if matcher.numbers[far] == 14 else 'O'}{far + 1}, ")
     assert remote.name.endswith("Å from the molecule")
     assert not steps_between(basins, matcher, H2O, remote_distance_A=distance + 0.2)[1].remote
+
+
+@pytest.mark.parametrize("cell", [CUBE, SKEWED])
+def test_nearest_labels_undo_an_exchange_and_a_periodic_image(cell: np.ndarray) -> None:
+    positions, matcher = glass(cell)
+    other = swapped(positions, 4, 7)
+    other[10] += cell[1] - cell[2]
+    alignment = matcher.nearest_labels(positions, other)
+    np.testing.assert_allclose(alignment.apply(other), positions, atol=0.5)  # the common translation stays
+    assert sorted(np.flatnonzero(alignment.order != np.arange(27))) == [4, 7]
+    apart = alignment.apply(other) - positions
+    np.testing.assert_allclose(apart, np.broadcast_to(apart[0], apart.shape), atol=1e-9)
+
+
+def test_nearest_labels_do_not_exchange_what_differs_or_is_tagged() -> None:
+    positions, matcher = glass()
+    for first, second in ((3, 4), (0, 4)):  # Si and O; the tagged O and another
+        alignment = matcher.nearest_labels(positions, swapped(positions, first, second))
+        assert alignment.order.tolist() == list(range(27))
+    far = moved(positions, 0, *CUBE[0])  # the tagged atom has crossed the cell: it has arrived elsewhere
+    assert np.abs(matcher.nearest_labels(positions, far).offset).max() < 1e-9
+
+
+def test_nearest_labels_find_the_least_sum_of_squares() -> None:
+    """A ring of three exchanges with a jump: each atom takes the place next to it."""
+    positions, matcher = glass()
+    other = positions.copy()
+    other[[4, 7, 10]] = positions[[7, 10, 4]] + [[0.4, 0, 0], [0, 0.5, 0], [0, 0, 0.4]]
+    alignment = matcher.nearest_labels(positions, other)
+    assert alignment.order[[4, 7, 10]].tolist() == [10, 4, 7]
+    assert np.linalg.norm(alignment.apply(other) - positions, axis=1).max() < 0.6
+
+
+def test_nearest_labels_of_what_is_near_change_nothing() -> None:
+    positions, matcher = glass()
+    shaken = positions + np.random.default_rng(3).uniform(-0.1, 0.1, size=positions.shape)
+    alignment = matcher.nearest_labels(positions, shaken)
+    assert np.array_equal(alignment.apply(shaken), shaken)

@@ -200,6 +200,31 @@ def test_triclinic_cells_and_open_sides() -> None:
 
 
 @pytest.mark.lammps
+def test_reaxff_answers_depend_on_nothing_but_the_positions(water_box: Atoms) -> None:
+    """To the last bit, whatever was computed before: the history of charges and neighbours leaves no trace."""
+    engine = reaxff(water_box)
+    random = np.random.default_rng(1)
+    here = water_box.positions + random.normal(scale=0.03, size=water_box.positions.shape)
+    energy, forces = engine.evaluate(here)
+    others = [here + random.normal(scale=scale, size=here.shape) for scale in (1e-6, 0.01, 0.1)]
+    others += [np.roll(here, 3, axis=0), here + water_box.cell[0], here + [0.0, 0.0, 4.0]]
+    assert not np.array_equal(engine.evaluate(others[0])[1], forces)
+    for other in others:
+        engine.evaluate(other)
+        again = engine.evaluate(here)
+        assert again[0] == energy
+        assert np.array_equal(again[1], forces)
+    engine.restore(engine.snapshot(), seed=1)
+    engine.run(50)
+    assert engine.evaluate(here)[0] == energy
+    engine.close()
+    fresh = reaxff(water_box)
+    assert fresh.evaluate(here)[0] == energy
+    assert np.array_equal(fresh.evaluate(here)[1], forces)
+    fresh.close()
+
+
+@pytest.mark.lammps
 def test_refusals_name_the_key(water_box: Atoms, tmp_path: Path) -> None:
     helium = water_box.copy()
     helium.symbols[0] = "He"

@@ -1,4 +1,4 @@
-"""Bands and barriers: known answers on an analytic landscape and for the vacancy hop in copper."""
+"""Bands: interpolation, tangents, nudged forces, and the pass that a band relaxes to."""
 
 from __future__ import annotations
 
@@ -6,126 +6,68 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from muller_brown import MATCHER, MINIMA, SADDLES, SCALE, evaluate, place
+from muller_brown import SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum
 
 from mapmpi.config import Dynamics, ForceField
-from mapmpi.errors import EngineError
 from mapmpi.md.lammps_engine import LammpsEngine
-from mapmpi.path.band import images_for, interpolate, path_lengths, resample, tangents, without_drift
+from mapmpi.path.band import (
+    difference,
+    images_for,
+    interpolate,
+    path_lengths,
+    place_along,
+    resample,
+    tangents,
+    without_drift,
+)
 from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import solve
-from mapmpi.path.preconditioner import Metric
+from mapmpi.path.neb import Band
+from mapmpi.path.preconditioner import UNIT, Metric
 from mapmpi.path.quench import quench
-from mapmpi.path.transition import verify_saddle
 
-METRIC = Metric.uniform(5)
-TOLERANCE = 1e-4 * SCALE * 200  # eV; 1e-4 of the energy scale
-FINE = BarrierSettings(saddle_force=1e-3, minimum_force=1e-3)
+PERIODIC, OPEN = np.ones(3, dtype=bool), np.array([True, True, False])
 
 
-def minimum(name):
-    x, y, energy = MINIMA[name]
-    return StationaryPoint(place(x, y), SCALE * energy)
+def line(*places):
+    """Return a band of one atom at x or at (x, y)."""
+    return np.array([[[*np.atleast_1d(place), 0.0, 0.0][:3]] for place in places], dtype=float)
 
 
-def barrier(start, end, images=9, band=None, settings=FINE, evaluate=evaluate):
-    band = np.linspace(start.positions, end.positions, images) if band is None else band
-    return solve(find_barrier(start, end, band, METRIC, MATCHER, settings), evaluate)
+def test_difference_leaves_a_translation_out_only_where_nothing_opposes_it():
+    first = np.array([[0.5, 1, 1], [5, 5, 5.0]])
+    second = first + [[-9, 0, 0], [0, 0, 0]] + np.array([0, 0, 0.4])
+    assert difference(first, second, PERIODIC) == pytest.approx(np.array([[-4.5, 0, 0], [4.5, 0, 0]]))
+    assert difference(first, second, OPEN) == pytest.approx(second - first)
 
 
-@pytest.mark.parametrize(
-    ("ends", "saddle"),
-    [(("deep", "middle"), "upper"), (("middle", "deep"), "upper"), (("middle", "right"), "lower")],
-)
-def test_known_saddles(ends, saddle):
-    start, end = (minimum(name) for name in ends)
-    found = barrier(start, end)
-    assert found.status == "converged", found.reason
-    x, y, energy = SADDLES[saddle]
-    assert found.saddle.energy == pytest.approx(SCALE * energy, abs=TOLERANCE)
-    assert found.saddle.positions[0] == pytest.approx([x, y, 0], abs=2e-3)
-    for side, point in zip(found.sides, (start, end), strict=True):
-        assert side.positions == pytest.approx(point.positions, abs=5e-3)
-    assert found.calls < 200
-
-
-def test_a_known_intermediate_minimum_gives_two_barriers():
-    """From the deep to the right minimum the path leads through the middle one: split, then two saddles."""
-    ends = [minimum("deep"), minimum("right")]
-    found = barrier(*ends)
-    assert found.status == "split"
-    assert len(found.inner) == 1
-    assert found.inner[0].positions == pytest.approx(minimum("middle").positions, abs=1e-2)
-    energies = [barrier(a, b).saddle.energy for a, b in ((ends[0], found.inner[0]), (found.inner[0], ends[1]))]
-    assert energies == pytest.approx([SCALE * SADDLES[name][2] for name in ("upper", "lower")], abs=TOLERANCE)
-
-
-def test_counts_every_call():
-    asked = 0
-
-    def counted(positions):
-        nonlocal asked
-        asked += 1
-        return evaluate(positions)
-
-    assert barrier(minimum("deep"), minimum("middle"), evaluate=counted).calls == asked
-    asked = 0
-    assert barrier(minimum("deep"), minimum("right"), evaluate=counted).calls == asked
-
-
-def test_same_basin_costs_nothing():
-    point = minimum("deep")
-    near = StationaryPoint(point.positions + 0.01, point.energy)
-    found = barrier(point, near)
-    assert (found.status, found.calls) == ("same basin", 0)
-
-
-def test_collapsed():
-    """Downhill all the way: a start that is no minimum."""
-    x, y, _ = MINIMA["deep"]
-    start = StationaryPoint(place(x + 0.3, y - 0.05), evaluate(place(x + 0.3, y - 0.05))[0])
-    assert barrier(start, minimum("deep")).status == "collapsed"
-
-
-def test_engine_failed():
-    calls = 0
-
-    def breaks(positions):
-        nonlocal calls
-        calls += 1
-        if calls > 9:
-            raise EngineError("lost atoms")
-        return evaluate(positions)
-
-    found = barrier(minimum("deep"), minimum("middle"), evaluate=breaks)
-    assert (found.status, found.reason) == ("engine failed", "lost atoms")
-
-
-def test_not_converged_and_kinked_say_so():
-    few = BarrierSettings(band_forces=(1e-6,), band_iterations=1, saddle_calls=1, dip_ev=10)
-    assert barrier(minimum("deep"), minimum("middle"), settings=few).status == "not converged"
-    band = np.linspace(minimum("deep").positions, minimum("middle").positions, 9)
-    band[5, 0] += 3 * (band[3, 0] - band[5, 0])
-    found = barrier(minimum("deep"), minimum("middle"), band=band, settings=few)
-    assert found.status == "kinked"
-    assert "turns back" in found.reason
-
-
-def test_minimum_image_and_drift():
-    atoms = Atoms("OSi", [[0.5, 1, 1], [5, 5, 5]], cell=[10, 10, 10], pbc=True)
-    end = atoms.positions + [[-1 + 10, 0, 0], [0, 0, 0]] + np.array([0, 0, 0.4])
-    band = resample([atoms.positions, end], 5, atoms)
-    assert path_lengths(band)[-1] == pytest.approx(np.sqrt(0.5))  # ±0.5 Å each: the center stays
-    assert np.diff(path_lengths(band)) == pytest.approx(np.full(4, np.sqrt(0.5) / 4))
-    assert band[-1, 0, 0] - band[-1, 1, 0] == pytest.approx(-0.5 - 5)
+def test_without_drift_every_image_follows_the_one_before():
+    atoms = Atoms("OSi", [[1, 1, 1], [5, 5, 5]], cell=[10, 10, 10], pbc=True)
+    moves = [np.zeros(3), [0.2, 0, 0], [0.4, 0, 0]]
+    frames = [atoms.positions + [move, np.zeros(3)] + 0.3 * number for number, move in enumerate(moves)]
+    band = without_drift(frames, atoms)
+    assert band[:, 0] - band[:, 1] == pytest.approx(np.array(moves) - 4)
+    assert band.mean(axis=1) == pytest.approx(np.full((3, 3), 3.0))
 
 
 def test_resample_follows_the_frames():
     atoms = Atoms("O", [[0, 0, 0]], cell=[10, 10, 10], pbc=False)
-    frames = [np.array([point], dtype=float) for point in ([0, 0, 0], [0, 0, 0], [1, 0, 0], [1, 1, 0])]
-    band = resample(frames, 5, atoms)
+    band = resample(line((0, 0), (0, 0), (1, 0), (1, 1)), 5, atoms)  # one frame twice
     assert band[:, 0, :2] == pytest.approx(np.array([[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1]]))
+
+
+def test_resample_leaves_the_translation_out():
+    atoms = Atoms("OSi", [[0.5, 1, 1], [5, 5, 5]], cell=[10, 10, 10], pbc=True)
+    end = atoms.positions + [[-1, 0, 0], [0, 0, 0]] + np.array([0, 0, 0.4])
+    band = resample([atoms.positions, end], 5, atoms)
+    assert np.diff(path_lengths(band)) == pytest.approx(np.full(4, np.sqrt(0.5) / 4))  # ±0.5 Å each
+
+
+def test_place_along():
+    band = line((0, 0), (2, 0), (2, 1))
+    found = place_along(band, np.array([0.0, 0.5, 2.0, 2.25, 3.0]))
+    assert found[:, 0, :2] == pytest.approx(np.array([[0, 0], [0.5, 0], [2, 0], [2, 0.25], [2, 1]]))
 
 
 def test_idpp_goes_around():
@@ -140,20 +82,87 @@ def test_idpp_goes_around():
     assert band[[0, -1]] == pytest.approx(straight[[0, -1]])
 
 
+def test_idpp_goes_around_across_the_border():
+    """The same with the two on both sides of a periodic border."""
+    atoms = Atoms("OSi", [[19, 10.05, 10], [1, 10, 10]], cell=[20, 20, 20], pbc=True)
+    end = atoms.positions + [[4, 0, 0], [0, 0, 0]]
+    band = interpolate(atoms.positions, end, 9, atoms)
+    assert np.linalg.norm(band[:, 0] - band[:, 1] - [20, 0, 0], axis=1).min() > 1.0
+
+
 def test_number_of_images():
     assert [images_for(length) for length in (0.5, 3.0, 50.0)] == [5, 6, 15]
+    assert images_for(3.0, spacing=0.3, most=9) == 9
 
 
 def test_improved_tangents():
-    """Upwind on a slope; at a maximum the mean, weighted by the energy differences."""
-    band = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [2, 1, 0]], dtype=float)[:, None]
+    """Upwind on a slope; at an extremum the mean, weighted by the energy differences."""
+    band = line((0, 0), (1, 0), (1, 1), (2, 1))
     rising = tangents(band, np.array([0.0, 1.0, 2.0, 3.0]))
-    assert rising[0, 0] == pytest.approx([0, 1, 0])
-    assert rising[1, 0] == pytest.approx([1, 0, 0])
+    assert rising[:, 0] == pytest.approx(np.array([[0, 1, 0], [1, 0, 0]]))
     falling = tangents(band, np.array([3.0, 2.0, 1.0, 0.0]))
-    assert falling[0, 0] == pytest.approx([1, 0, 0])
+    assert falling[:, 0] == pytest.approx(np.array([[1, 0, 0], [0, 1, 0]]))
+    # at the maximum 3 and 1 apart, the lower neighbour behind: 1·forward + 3·backward … turned around,
+    # for the higher neighbour, ahead, has the larger weight
     top = tangents(band, np.array([0.0, 3.0, 2.0, 0.0]))
-    assert top[0, 0] / np.linalg.norm(top[0, 0]) == pytest.approx(np.array([1, 3, 0]) / np.sqrt(10))
+    assert top[0, 0] == pytest.approx([1, 3, 0])
+    bottom = tangents(band, np.array([4.0, 3.0, 5.0, 9.0]))
+    assert bottom[0, 0] == pytest.approx([1, 2, 0])
+
+
+def test_focus():
+    """A band of its own around the highest image; its ends' energies are interpolated."""
+    band = Band(line(0.0, 0.8, 1.6, 2.4, 3.2), (0.0, 1.0), Metric.uniform(1))
+    band.energies[1:-1] = 2.0, 3.0, 1.4
+    near = band.focus(1.0, 5, Metric.uniform(1))
+    assert near.images[:, 0, 0] == pytest.approx([0.6, 1.1, 1.6, 2.1, 2.6])
+    assert near.energies[[0, -1]] == pytest.approx([1.5, 1.3])
+    assert np.isnan(near.energies[1:-1]).all()
+    assert near.calls == 0
+
+
+def test_focus_does_not_leave_the_band():
+    band = Band(line(0.0, 0.8, 1.6, 2.4), (0.5, 1.0), Metric.uniform(1))
+    band.energies[1:-1] = 3.0, 2.0
+    near = band.focus(1.2, 5, Metric.uniform(1))
+    assert near.images[:, 0, 0] == pytest.approx([0.0, 0.4, 0.8, 1.4, 2.0])
+    assert near.energies[[0, -1]] == pytest.approx([0.5, 1.5])
+
+
+def test_kinked():
+    assert not Band(line((0, 0), (1, 0), (1.1, 1), (2, 1)), (0, 0), Metric.uniform(1)).kinked
+    assert Band(line((0, 0), (1, 0), (0.9, 1), (2, 1)), (0, 0), Metric.uniform(1)).kinked
+
+
+@pytest.mark.parametrize(("across", "nudged"), [(0.2, (-0.3, 0.2)), (1.2, (-UNIT, 1.2))])
+def test_nudged_gradients(across, nudged):
+    """The gradient across the path stays. Along it there is the spring, or, once that is small, it climbs."""
+    band = Band(line(0.0, 1.0, 3.0), (0.0, 0.0), Metric.uniform(1))
+    band.energies[1], band.gradients[1] = 1.0, [[0.3, across, 0]]
+    assert band.nudged()[1, 0] == pytest.approx([*nudged, 0])
+    assert not band.nudged()[[0, 2]].any()
+
+
+def test_a_band_relaxes_to_the_pass():
+    start, end = minimum("middle"), minimum("right")
+    images = np.linspace(start.positions, end.positions, 7)
+    band = Band(images, (start.energy, end.energy), Metric.uniform(5))
+    assert solve(band.relax(0.01, 200), evaluate)
+    x, y, energy = SADDLES["lower"]
+    assert band.energies[band.top] == pytest.approx(SCALE * energy, abs=TOLERANCE_EV)
+    assert band.images[band.top, 0] == pytest.approx([x, y, 0], abs=0.01)
+    assert band.images[[0, -1]] == pytest.approx(images[[0, -1]])
+    assert band.calls % 5 == 0
+    assert abs(band.tangent[0] @ [0.76, -0.63, 0]) > 0.8  # from the upper left to the lower right
+
+
+def test_a_band_says_that_it_has_not_relaxed():
+    start, end = minimum("deep"), minimum("middle")
+    band = Band(
+        np.linspace(start.positions, end.positions, 7), (start.energy, end.energy), Metric.uniform(5)
+    )
+    assert not solve(band.relax(1e-6, 2), evaluate)
+    assert band.calls == 15
 
 
 @pytest.mark.lammps
@@ -168,15 +177,14 @@ def test_vacancy_hop_in_copper():
     hopped[0] -= way
     matcher = Matcher(solid.numbers, solid.cell.array, solid.pbc, 0.3, 0.02)
     metric = Metric.of_solid(solid, [solid.positions])
-    ends = [solve(quench(p, metric, 0.005), engine.evaluate) for p in (solid.positions, hopped)]
+    ends = [solve(quench(place, metric, 0.005), engine.evaluate) for place in (solid.positions, hopped)]
     band = interpolate(ends[0].positions, ends[1].positions, 5, solid)
     assert without_drift(band, solid) == pytest.approx(band)
     ends[1] = StationaryPoint(band[-1], ends[1].energy)
-    metric = Metric.of_solid(solid, list(band))
     settings = BarrierSettings(saddle_force=0.02)
-    found = solve(find_barrier(*ends, band, metric, matcher, settings), engine.evaluate)
+    found = solve(find_barrier(*ends, band, solid, matcher, settings), engine.evaluate)
+    engine.close()
     assert found.status == "converged", found.reason
     assert found.saddle.energy - ends[0].energy == pytest.approx(0.689, abs=0.005)
-    checked = solve(verify_saddle(found.saddle, *ends, metric, matcher, found.sides), engine.evaluate)
-    assert checked.faults == ()
-    engine.close()
+    assert found.verification.faults == ()
+    assert found.calls < 200

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from ase.build import bulk
-from muller_brown import MINIMA, SCALE, evaluate, place
+from muller_brown import MINIMA, SCALE, TOLERANCE_EV, evaluate, place
 
 from mapmpi.errors import EngineError
 from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric
-from mapmpi.path.quench import quench
+from mapmpi.path.quench import LARGEST_TRUST, TRAIL, clipped, quench
 
 
 @pytest.mark.parametrize("name", MINIMA)
@@ -18,9 +20,37 @@ def test_reaches_the_minimum(name):
     x, y, energy = MINIMA[name]
     found = solve(quench(place(x + 0.08, y - 0.08), Metric.uniform(5), 1e-3), evaluate)
     assert found.residual <= 1e-3
-    assert found.energy == pytest.approx(SCALE * energy, abs=1e-5)
+    assert found.energy == pytest.approx(SCALE * energy, abs=TOLERANCE_EV)
     assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-3)
     assert found.calls < 40
+
+
+def test_the_trail_leads_from_the_start_to_the_minimum():
+    start = place(-1.2, -0.2)
+    found = solve(quench(start, Metric.uniform(5), 1e-3), evaluate)
+    assert np.array_equal(found.trail[0], start)
+    assert np.array_equal(found.trail[-1], found.positions)
+    assert len(found.trail) >= 4
+    steps = np.linalg.norm(np.diff(found.trail, axis=0), axis=(1, 2))
+    assert steps[:-1].min() > TRAIL  # the last point is wherever the minimum is
+    assert steps.max() < TRAIL + LARGEST_TRUST + 1e-9
+    assert found.trail_energies == pytest.approx([evaluate(point)[0] for point in found.trail])
+    assert np.diff(found.trail_energies).max() < 0
+
+
+def test_a_minimum_stays_where_it_is():
+    x, y, _ = MINIMA["middle"]
+    found = solve(quench(place(x, y), Metric.uniform(5), 1e-3), evaluate)
+    assert found.calls == 1
+    assert np.array_equal(found.positions, place(x, y))
+    assert found.trail.shape == (2, 5, 3)
+
+
+def test_clipped():
+    step = np.array([[0.3, 0.4, 0.0], [0.1, 0.0, 0.0]])
+    assert clipped(step, 0.25) == pytest.approx(step / 2)
+    assert np.array_equal(clipped(step, 0.6), step)
+    assert not clipped(0 * step, 0.1).any()
 
 
 def test_steps_in_the_energy_do_not_stop_it():
@@ -69,3 +99,16 @@ def test_metric_of_a_solid():
     assert (single * metric.times(single)).sum() > 5 * (drift * metric.times(drift)).sum()
     twice = Metric.of_solid(solid, [solid.positions, solid.positions])
     assert twice.times(single) == pytest.approx(metric.times(single))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "of_solid"])
+def test_a_metric_is_pickled_as_what_it_was_made_from(kind):
+    solid = bulk("Cu", "fcc", 3.6, cubic=True) * 3
+    solid.rattle(0.05, seed=1)
+    metric = Metric.uniform(len(solid)) if kind == "uniform" else Metric.of_solid(solid, [solid.positions])
+    pickled = pickle.dumps(metric)
+    copy = pickle.loads(pickled)
+    some = np.random.default_rng(1).normal(size=(len(solid), 3))
+    assert np.array_equal(copy.times(some), metric.times(some))
+    assert np.array_equal(copy.solve(some), metric.solve(some))
+    assert len(pickled) < 3 * solid.positions.nbytes + 2000

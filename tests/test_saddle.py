@@ -6,123 +6,170 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from muller_brown import MATCHER, MINIMA, SADDLES, SCALE, evaluate, place
+from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, evaluate, hessian, minimum, place
 
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric
-from mapmpi.path.saddle import CurvatureModel, Saddle, downhill, find_saddle, lowest_modes, verify_saddle
+from mapmpi.path.saddle import CLIMB, Saddle, find_saddle
+from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes, verify_saddle
 
 METRIC = Metric.uniform(5)
 CONNECTS = {"upper": ("deep", "middle"), "lower": ("middle", "right")}
+ALONG_X = np.vstack([[1.0, 0, 0], np.zeros((4, 3))])
 
 
-def minimum(name):
-    x, y, energy = MINIMA[name]
-    return StationaryPoint(place(x, y), SCALE * energy)
-
-
-def hessian(positions):
-    """Return the exact Hessian (15, 15) by small central differences."""
-    rows = []
-    for step in 1e-5 * np.eye(positions.size).reshape(-1, *positions.shape):
-        rows.append((evaluate(positions - step)[1] - evaluate(positions + step)[1]).ravel() / 2e-5)
-    return np.array(rows)
-
-
-def search(name, shift=(0.12, 0.10), **options):
+def search(name, shift=(0.12, 0.10), backwards=False, **options):
     x, y, _ = SADDLES[name]
     start = place(x + shift[0], y + shift[1])
     energy, forces = evaluate(start)
     tangent = minimum(CONNECTS[name][1]).positions - minimum(CONNECTS[name][0]).positions
+    tangent = -tangent if backwards else tangent
     return solve(find_saddle(start, -forces, energy, tangent, METRIC, **options), evaluate)
 
 
+def verify(saddle, start, end, engine=evaluate):
+    return solve(verify_saddle(saddle, start, end, METRIC, MATCHER), engine)
+
+
+def alone(slope):
+    """Return the engine of an energy of the mobile atom's x, y, z; the others sit in wells of their own."""
+
+    def engine(positions):
+        energy, gradient = slope(positions[0])
+        apart = positions[1:] - place(0, 0)[1:]
+        return energy + 2 * (apart**2).sum(), -np.vstack([gradient, 4 * apart])
+
+    return engine
+
+
+@alone
+def four_wells(place):
+    """V = (x² - 1)² + (y² - 1)² + z²: minima at (±1, ±1), a hilltop at 0, saddles between."""
+    x, y, z = place
+    return (x**2 - 1) ** 2 + (y**2 - 1) ** 2 + z**2, [4 * x * (x**2 - 1), 4 * y * (y**2 - 1), 2 * z]
+
+
+@alone
+def plateau(place):
+    """V = x⁶ - 3/2 x⁴ + 2y² + 2z²: minima at x = ±1, hardly a force near 0."""
+    x, y, z = place
+    return x**6 - 1.5 * x**4 + 2 * y**2 + 2 * z**2, [6 * x**5 - 6 * x**3, 4 * y, 4 * z]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("name", SADDLES)
-def test_finds_the_saddle(name):
+def test_finds_the_saddle(name, backwards):
     x, y, energy = SADDLES[name]
-    found = search(name, fmax=1e-3)
+    found = search(name, fmax=1e-3, backwards=backwards)
     assert found.residual <= 1e-3
-    assert found.energy == pytest.approx(SCALE * energy, abs=1e-4 * SCALE * 200)  # 1e-4 of the energy scale
+    assert found.energy == pytest.approx(SCALE * energy, abs=TOLERANCE_EV)
     assert found.positions[0] == pytest.approx([x, y, 0], abs=2e-3)
     assert found.calls < 40
     lowest = np.linalg.eigh(hessian(found.positions))[1][:, 0]
     assert abs(lowest @ found.mode.ravel()) > 0.9
+    assert np.linalg.norm(found.mode) == pytest.approx(1.0)
+    there = minimum(CONNECTS[name][1]).positions - minimum(CONNECTS[name][0]).positions
+    assert ((there * found.mode).sum() < 0) == backwards  # the mode keeps the tangent's sense
 
 
-def test_gives_up_by_calls_and_by_the_leash():
-    assert search("upper", fmax=1e-9, max_calls=9).calls == 9
-    strayed = search("upper", fmax=1e-9, leash=0.05)
-    assert strayed.residual > 1e-9
-    assert strayed.calls < 20
+def test_at_the_saddle_it_only_looks():
+    x, y, _ = SADDLES["lower"]
+    found = search("lower", shift=(0, 0), fmax=1e-3)
+    assert np.array_equal(found.positions, place(x, y))
+    assert found.calls <= 8
 
 
-def test_lowest_modes_are_those_of_the_hessian():
-    positions = place(*SADDLES["lower"][:2])
-    guess = np.random.default_rng(2).normal(size=(5, 3))
-    modes = solve(lowest_modes(positions, None, guess, METRIC, 2, 0.01, 100), evaluate)
-    exact = np.linalg.eigvalsh(hessian(positions))[:2]
-    found = [(v * a).sum() / (v**2).sum() for v, a in zip(modes.vectors[:2], modes.actions[:2], strict=True)]
-    assert found == pytest.approx(exact, rel=0.1)  # the probes are finite
+def test_gives_up_after_so_many_calls():
+    found = search("upper", fmax=1e-9, max_calls=9)
+    assert found.calls == 9
+    assert found.residual > 1e-9
 
 
-def test_curvature_model_knows_what_it_learned():
-    model, random = CurvatureModel(METRIC, 6), np.random.default_rng(3)
-    model.metric = Metric.uniform(2)
-    matrix = random.normal(size=(6, 6))
-    matrix = matrix + matrix.T
-    for _ in range(12):
-        step = random.normal(size=(2, 3))
-        change = (matrix @ step.ravel()).reshape(2, 3)
-        model.learn(step, change)
-        assert model.predicted(step) == pytest.approx(change)
-    lowest = model.lowest_mode()
-    assert lowest @ matrix @ lowest / (lowest @ lowest) == pytest.approx(np.linalg.eigvalsh(matrix)[0], rel=0.05)
+def test_gives_up_when_it_has_climbed_away():
+    """The pass is 0.5 eV above this place."""
+    start = place(-0.7, 1.15)
+    energy, forces = evaluate(start)
+    tangent = minimum("middle").positions - minimum("deep").positions
+    found = solve(find_saddle(start, -forces, energy, tangent, METRIC), evaluate)
+    assert energy + CLIMB < found.energy < SCALE * SADDLES["upper"][2]
+    assert found.residual > 0.05
+    assert found.calls < 150
+
+
+def test_along_keeps_the_sense():
+    saddle = Saddle(place(0, 0), 0.0, ALONG_X, 0.0, 0)
+    for sign in (-1, 1):
+        mode = sign * np.vstack([[3.0, 4.0, 0], np.zeros((4, 3))])
+        assert saddle.along(mode).mode[0] == pytest.approx([0.6, 0.8, 0])
 
 
 @pytest.mark.parametrize("name", SADDLES)
 def test_verified(name):
-    left, right = (minimum(end) for end in CONNECTS[name])
-    checked = solve(verify_saddle(search(name), left, right, METRIC, MATCHER), evaluate)
+    checked = verify(search(name), *(minimum(end) for end in CONNECTS[name]))
     assert checked.faults == ()
     assert checked.verified
-    assert checked.curvatures[0] < 0 < checked.curvatures[1]
+    exact = np.linalg.eigvalsh(hessian(place(*SADDLES[name][:2])))[:2]
+    assert checked.curvatures == pytest.approx(exact, rel=0.15)  # the differences are finite
 
 
 def test_not_verified_between_other_minima():
-    found = search("upper")
-    checked = solve(verify_saddle(found, minimum("deep"), minimum("right"), METRIC, MATCHER), evaluate)
+    checked = verify(search("upper"), minimum("deep"), minimum("right"))
     assert checked.faults == ("the way down towards the end leads to another minimum",)
+    checked = verify(search("upper"), minimum("middle"), minimum("deep"))
+    assert [fault.split(" leads")[0] for fault in checked.faults] == [
+        "the way down towards the start",
+        "the way down towards the end",
+    ]
 
 
 def test_a_minimum_is_not_a_saddle():
     point = minimum("middle")
-    mode = np.zeros((5, 3))
-    mode[0, 0] = 1.0
-    fake = Saddle(point.positions, point.energy, mode, 0.0, 0)
-    checked = solve(verify_saddle(fake, point, point, METRIC, MATCHER), evaluate)
-    assert "0 curvatures are negative instead of one" in checked.faults
+    checked = verify(Saddle(point.positions, point.energy, ALONG_X, 0.0, 0), point, point)
+    assert checked.faults == ("0 curvatures are negative instead of one",)
 
 
 def test_a_hilltop_is_not_a_saddle():
-    """V = -x² - 2y² + z²: two directions lead down."""
-
-    def hill(positions):
-        x, y, z = positions[0]
-        forces = np.zeros_like(positions)
-        forces[0] = 2 * x, 4 * y, -2 * z
-        return -(x**2) - 2 * y**2 + z**2, forces - 4 * (positions - place(0, 0)) * (np.arange(5)[:, None] > 0)
-
-    mode = np.zeros((5, 3))
-    mode[0, 0] = 1.0
-    point = Saddle(place(0, 0), 0.0, mode, 0.0, 0)
-    sides = solve(downhill(replace(point), METRIC, 0.02, 5), hill)
-    checked = solve(verify_saddle(point, *sides, METRIC, MATCHER, sides), hill)
+    ends = [StationaryPoint(place(x, 0), 1.0) for x in (-1, 1)]
+    checked = verify(Saddle(place(0, 0), 2.0, ALONG_X, 0.0, 0), *ends, four_wells)
     assert checked.faults == ("2 curvatures are negative instead of one",)
+    assert checked.curvatures == pytest.approx([-4, -4], rel=0.02)
 
 
 def test_forces_left_are_a_fault():
+    """Measured anew, whatever the search said."""
     x, y, energy = SADDLES["upper"]
-    rough = replace(search("upper"), positions=place(x + 0.1, y), energy=SCALE * energy)
-    checked = solve(verify_saddle(rough, minimum("deep"), minimum("middle"), METRIC, MATCHER), evaluate)
-    assert any("is left" in fault for fault in checked.faults)
+    rough = replace(search("upper"), positions=place(x + 0.1, y), energy=SCALE * energy, residual=0.0)
+    checked = verify(rough, minimum("deep"), minimum("middle"))
+    assert checked.residual == pytest.approx(np.linalg.norm(evaluate(rough.positions)[1][0]))
+    assert f"a force of {checked.residual:.3f} eV/Å is left" in checked.faults
+
+
+def test_curvatures_that_are_not_clear_and_a_restless_way_down_are_faults():
+    saddle = search("lower", fmax=1e-3)
+    sides = solve(downhill(saddle, METRIC, 0.02), evaluate)
+    modes = solve(two_lowest_modes(saddle, METRIC), evaluate)
+    assert judge(saddle, modes, sides, 0.05, 0.02).faults == ()
+    unclear = judge(saddle, replace(modes, accurate=False), sides, 0.05, 0.02)
+    assert unclear.faults == (f"the curvatures were not clear after {modes.calls} force calls",)
+    restless = judge(saddle, modes, (sides[0], replace(sides[1], residual=0.3)), 0.05, 0.02)
+    assert restless.faults == ("a way down did not come to rest (0.300 eV/Å)",)
+
+
+def test_ways_down_from_a_plateau_begin_farther_away():
+    """The first push ends where the force is still below the limit."""
+    saddle = Saddle(place(0, 0), 0.0, ALONG_X, 0.0, 0)
+    assert np.linalg.norm(plateau(PUSHES[0] * ALONG_X + place(0, 0))[1]) < 0.02
+    sides = solve(downhill(saddle, METRIC, 0.02), plateau)
+    assert [side.positions[0, 0] for side in sides] == pytest.approx([-1, 1], abs=0.01)
+    assert sides[1].trail[0, 0, 0] == pytest.approx(PUSHES[1])
+    assert sides[1].calls > 2
+
+
+def test_an_exchange_of_equal_atoms_is_another_place():
+    point = minimum("middle")
+    swapped = StationaryPoint(point.positions[[0, 2, 1, 3, 4]], point.energy)
+    assert MATCHER.match(point, swapped) is not None
+    assert not same_place(MATCHER, point, swapped)
+    assert same_place(MATCHER, point, StationaryPoint(point.positions + 0.05, point.energy + 0.005))
+    assert not same_place(MATCHER, point, StationaryPoint(point.positions, point.energy + 0.02))

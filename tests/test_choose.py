@@ -1,0 +1,232 @@
+"""Which paths are refined, and how paths from elsewhere are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from mapmpi.errors import UserError
+from mapmpi.pneb.choose import StoredPath, choose_episodes, log_time_estimate, read_path, start_structure
+from mapmpi.store.records import EPISODE
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import Frame, TrajectoryWriter
+
+PAPER_K = 623.15
+HOP = np.array([0.0, 0.4, 1.0, 0.4, 0.0])
+"""eV of a path over one pass."""
+
+
+def silica(cell: float = 10.0) -> Atoms:
+    """Return four atoms, the second of which stands close to the cell's border."""
+    positions = [[1.0, 1.0, 1.0], [9.8, 5.0, 5.0], [5.0, 5.0, 2.0], [3.0, 8.0, 6.0]]
+    return Atoms("SiOOH", positions, cell=[cell] * 3, pbc=True)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """Return a run directory without episodes."""
+    return RunDirectory.create(tmp_path / "run")
+
+
+def play(run: RunDirectory, agent: int, episodes: list[tuple[bytes, float, np.ndarray]]) -> None:
+    """Write an agent's episodes: outcome, progress in Å, energies in eV of the frames."""
+    writer = TrajectoryWriter(run.trajectory(agent), silica(), agent, 0.5, {})
+    for number, (outcome, progress, energies) in enumerate(episodes, 1):
+        for index, energy in enumerate(energies):
+            writer.write_frame(
+                Frame(
+                    step=writer.last_step + 10,
+                    positions=silica().positions + [0.1 * index, 0, 0],
+                    potential_energy=energy,
+                    temperature=10.0,
+                    agent_position=np.zeros(3),
+                    tagged_position=np.zeros(3),
+                    action=0,
+                    reward_terms=np.zeros(6),
+                )
+            )
+        row = np.zeros((), EPISODE)
+        row["agent"], row["episode"], row["outcome"], row["progress"] = agent, number, outcome, progress
+        writer.write_episode(row[()])
+
+
+def choose(run: RunDirectory, *named: str, top: int = 1) -> tuple[list[str], str]:
+    """Return the names of the episodes that are chosen, shortened to AGENT:EPISODE, and the sentence."""
+    paths, said = choose_episodes(run, named, top, 0.1, PAPER_K)
+    numbers = [path.name.split("-")[1::2] for path in paths]
+    return [f"{int(agent)}:{int(episode)}" for agent, episode in numbers], said
+
+
+def test_the_estimate_worked_by_hand() -> None:
+    # the paper's 2.366 eV: 1.6735e5 s (test_tst); ln 1.6735e5 = 12.0279
+    assert log_time_estimate(HOP * 2.366, 0.1, PAPER_K) == pytest.approx(12.0279, abs=1e-3)
+    # two climbs of 1 eV from minima at 0 and at -1 eV: twice the time of one
+    once = log_time_estimate(HOP, 0.1, PAPER_K)
+    twice = log_time_estimate(np.array([0.0, 1.0, -1.0, 0.0, -0.5]), 0.1, PAPER_K)
+    assert twice - once == pytest.approx(np.log(2))
+    # no peak: the climb from the first frame to the highest, k_BT = 0.0536989 eV
+    rise = log_time_estimate(np.array([0.2, 0.7, 1.2]), 0.1, PAPER_K)
+    assert rise == pytest.approx(once, abs=1e-9)
+    fall = log_time_estimate(np.array([1.0, 0.5, 0.0]), 0.1, PAPER_K)
+    assert once - fall == pytest.approx(1.0 / 0.0536989, rel=1e-5)
+
+
+def test_the_goal_comes_first_then_the_time(run: RunDirectory) -> None:
+    play(run, 1, [(b"goal", 6.0, 2.0 * HOP), (b"step_limit", 9.0, 0.2 * HOP), (b"goal", 6.0, 0.5 * HOP)])
+    play(run, 2, [(b"failed", 8.0, 0.3 * HOP), (b"goal", 6.0, 1.0 * HOP)])
+    assert choose(run)[0] == ["1:3"]
+    best, said = choose(run, top=2)
+    assert best == ["1:3", "2:2"]
+    assert said.startswith("The best 2 of 3 episodes that reached the goal")
+    assert choose(run, top=9)[0] == ["1:3", "2:2", "1:1"]
+
+
+def test_named_episodes_come_in_their_order(run: RunDirectory) -> None:
+    play(run, 1, [(b"goal", 6.0, HOP), (b"failed", 1.0, 0.5 * HOP)])
+    play(run, 2, [(b"goal", 6.0, HOP)])
+    assert choose(run, "2:1", "1:2")[0] == ["2:1", "1:2"]
+    (path,), _ = choose_episodes(run, ["1:2"], 1, 0.1, PAPER_K)
+    assert path.source == "agent-00001.h5, episode 2 (failed)"
+    assert path.energies == pytest.approx(0.5 * HOP)
+    assert path.positions[2] == pytest.approx(silica().positions + [0.2, 0, 0], abs=1e-5)
+
+
+def test_without_a_goal_the_farthest_is_taken(run: RunDirectory) -> None:
+    play(run, 1, [(b"step_limit", 3.5, 0.1 * HOP), (b"failed", 4.25, 2.0 * HOP), (b"stopped", 0.5, HOP)])
+    best, said = choose(run, top=3)
+    assert best == ["1:2"]
+    assert said == "No episode reached the goal; refining the longest path instead, 4.25 Å."
+
+
+def test_an_episode_of_one_frame_is_no_path(run: RunDirectory) -> None:
+    play(run, 1, [(b"failed", 0.0, HOP[:1])])
+    with pytest.raises(UserError, match="no episode of two frames or more; train longer"):
+        choose(run)
+    play(run, 2, [(b"goal", 6.0, HOP)])
+    with pytest.raises(UserError, match=r"--episode 1:1: no such episode .* for example 2:1"):
+        choose(run, "1:1")
+
+
+@pytest.mark.parametrize("name", ["3:1", "1", "1:01", "best"])
+def test_an_episode_that_is_not_there(run: RunDirectory, name: str) -> None:
+    play(run, 1, [(b"goal", 6.0, HOP)])
+    with pytest.raises(UserError, match=f"--episode {name}: no such episode"):
+        choose(run, name)
+
+
+def test_a_run_without_trajectories(run: RunDirectory) -> None:
+    with pytest.raises(UserError, match="holds no trajectory"):
+        start_structure(run)
+    play(run, 1, [(b"goal", 6.0, HOP)])
+    assert start_structure(run) == silica()
+
+
+def moving(steps: int = 6) -> np.ndarray:
+    """Return frames (f, 4, 3) Å in which the second atom walks out of the cell and on to the next but one."""
+    frames = np.repeat(silica().positions[None], steps, axis=0)
+    frames[:, 1] += np.arange(steps)[:, None] * np.array([2.5, -1.2, 0.3])
+    frames[:, 0] += np.arange(steps)[:, None] * np.array([-0.5, 0.0, 0.0])
+    return frames
+
+
+def write_wrapped(path: Path, energies: list[float] | None = None) -> None:
+    """Write :func:`moving` as extxyz, all atoms inside the cell."""
+    images = [Atoms(silica().numbers, place, cell=silica().cell, pbc=True) for place in moving()]
+    for number, image in enumerate(images):
+        image.wrap()
+        if energies is not None:
+            image.calc = SinglePointCalculator(image, energy=energies[number])
+    assert images[-1].positions[1, 0] < 10.0 < moving()[-1, 1, 0]
+    ase.io.write(path, images)
+
+
+def write_dump(path: Path, origin: float = 0.0, types: str = "1 2 2 3", forces: bool = False) -> None:
+    """Write :func:`moving` as a LAMMPS dump whose box begins at ``origin``, the atoms in no order."""
+    lines = []
+    for step, place in enumerate(moving()):
+        inside = (place - origin) % 10.0 + origin
+        lines += ["ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", "4", "ITEM: BOX BOUNDS pp pp pp"]
+        lines += [f"{origin} {origin + 10.0}"] * 3 + ["ITEM: ATOMS id type x y z" + " fx fy fz" * forces]
+        atoms = [
+            f"{number} {kind} {x:.8f} {y:.8f} {z:.8f}" + " 0.1 0.2 0.3" * forces
+            for number, (kind, (x, y, z)) in enumerate(zip(types.split(), inside, strict=True), 1)
+        ]
+        lines += [atoms[number] for number in (2, 0, 3, 1)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def steps_of(path: StoredPath) -> np.ndarray:
+    """Return the displacements (f-1, n, 3) Å from frame to frame."""
+    return np.diff(path.positions, axis=0)
+
+
+def test_a_path_is_unwrapped_across_the_border(tmp_path: Path) -> None:
+    write_wrapped(tmp_path / "walk.extxyz")
+    path = read_path(tmp_path / "walk.extxyz", silica(), None)
+    assert (path.name, path.source, path.energies) == ("walk", "walk.extxyz", None)
+    assert path.positions == pytest.approx(moving(), abs=1e-6)
+    write_wrapped(tmp_path / "known.extxyz", energies=[0.0, 1.0, 3.0, 2.0, 1.0, 0.5])
+    known = read_path(tmp_path / "known.extxyz", silica(), None)
+    assert known.energies == pytest.approx([0.0, 1.0, 3.0, 2.0, 1.0, 0.5])
+
+
+@pytest.mark.parametrize("elements", [None, ["Si", "O", "H"]])
+@pytest.mark.parametrize("origin", [0.0, -3.0])
+def test_a_dump_is_sorted_and_unwrapped(tmp_path: Path, origin: float, elements: list[str] | None) -> None:
+    write_dump(tmp_path / "walk.dump", origin)
+    path = read_path(tmp_path / "walk.dump", silica(), elements)
+    assert path.energies is None
+    assert steps_of(path) == pytest.approx(np.diff(moving(), axis=0), abs=1e-6)
+    apart = path.positions[0] - path.positions[0, 0] - (moving()[0] - moving()[0, 0])
+    assert apart == pytest.approx(10.0 * np.round(apart / 10.0), abs=1e-6)  # but for whole cells
+
+
+def test_a_dump_with_forces_has_no_energies(tmp_path: Path) -> None:
+    write_dump(tmp_path / "walk.dump", forces=True)
+    assert read_path(tmp_path / "walk.dump", silica(), None).energies is None
+
+
+def test_a_dump_with_other_types_is_refused(tmp_path: Path) -> None:
+    write_dump(tmp_path / "walk.dump", types="1 2 3 3")
+    with pytest.raises(UserError, match="atom 3 of frame 1 is H, in the run O"):
+        read_path(tmp_path / "walk.dump", silica(), ["Si", "O", "H"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("one frame", "1 frame; a path needs two or more"),
+        ("an atom less", "frame 2 has 3 atoms, the run 4; give the same system"),
+        ("another order", "atom 1 of frame 2 is H, in the run Si; give the atoms in the run's order"),
+        ("another cell", "frame 2 has another cell than the run"),
+    ],
+)
+def test_a_path_of_another_system_is_refused(tmp_path: Path, change: str, message: str) -> None:
+    images = [silica(), silica()]
+    if change == "one frame":
+        del images[1]
+    elif change == "an atom less":
+        del images[1][3]
+    elif change == "another order":
+        images[1] = images[1][::-1]
+    else:
+        images[1] = silica(cell=10.1)
+    ase.io.write(tmp_path / "path.extxyz", images)
+    with pytest.raises(UserError, match=message) as refusal:
+        read_path(tmp_path / "path.extxyz", silica(), None)
+    assert str(refusal.value).startswith(f"--trajectory {tmp_path / 'path.extxyz'}: ")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [None, "", "not a path\nat all\n"])
+def test_a_file_that_is_no_path_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "path.extxyz").write_text(content)
+    with pytest.raises(UserError, match=r"cannot read it \(.+\); give an extxyz file or a dump") as refusal:
+        read_path(tmp_path / "path.extxyz", silica(), None)
+    assert "\n" not in str(refusal.value)

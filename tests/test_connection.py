@@ -1,0 +1,280 @@
+"""Which gaps are searched next: hand-made minima and saddles, and the analytic landscape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from muller_brown import HOST, MATCHER, connect, minimum, place
+
+from mapmpi.path.barrier import Barrier, Status
+from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.connection import ATTEMPTS, Connection
+from mapmpi.path.quench import Minimum
+from mapmpi.path.saddle import Saddle
+from mapmpi.path.transition import Verification
+
+SWAP = [0, 2, 1, 3, 4]
+"""Two of the equal atoms exchanged."""
+
+
+def at(x: float, y: float = 0.0, energy: float = 0.0) -> StationaryPoint:
+    return StationaryPoint(place(x, y), energy)
+
+
+def ends(*points: StationaryPoint, searches: int = 20, ceiling: float = np.inf) -> Connection:
+    return Connection(points, MATCHER, searches, ceiling)
+
+
+def side(point: StationaryPoint, saddle: np.ndarray) -> Minimum:
+    """Return a minimum and the way down to it from a saddle."""
+    trail = np.array([0.8 * saddle + 0.2 * point.positions, point.positions])
+    return Minimum(point.positions, point.energy, 0.0, 10, trail, np.array([0.4, point.energy]))
+
+
+def found(
+    gap: tuple[StationaryPoint, StationaryPoint],
+    sides: tuple[StationaryPoint, StationaryPoint] | None = None,
+    status: Status = "converged",
+    saddle_ev: float = 0.5,
+    faults: tuple[str, ...] = (),
+    beside: tuple[StationaryPoint, StationaryPoint] | None = None,
+) -> Barrier:
+    """Return what a search of a gap has found: a saddle halfway between two minima, or none."""
+    band = np.linspace(gap[0].positions, gap[1].positions, 5)
+    barrier = Barrier(status, "" if status == "converged" else "as told", band, np.array([0, 0.1, 0.6, 0.1, 0]), 50)
+    if beside is not None:
+        middle = (beside[0].positions + beside[1].positions) / 2
+        return replace(barrier, beside=(side(beside[0], middle), side(beside[1], middle)))
+    if sides is None:
+        return barrier
+    top = (sides[0].positions + sides[1].positions) / 2
+    mode = (sides[1].positions - sides[0].positions) / np.linalg.norm(sides[1].positions - sides[0].positions)
+    return replace(
+        barrier,
+        saddle=Saddle(top, saddle_ev, mode, 0.01, 30),
+        sides=(side(sides[0], top), side(sides[1], top)),
+        verification=Verification(0.01, np.array([-1.0, 1.0]), faults, 20),
+    )
+
+
+def one_search(connection: Connection, gap: tuple[int, int], barrier: Barrier) -> None:
+    """Search a gap and learn what was found."""
+    assert gap in connection.next_gaps()
+    connection.begin(gap)
+    connection.learn(gap, barrier)
+
+
+def test_what_was_found_is_crossed() -> None:
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    assert connection.way() == [0, 1, 2]
+    one_search(connection, (0, 1), found((a, b), (a, b)))
+    assert connection.next_gaps() == [(1, 2)]
+    connection.begin((1, 2))
+    assert connection.next_gaps() == []  # under way
+    connection.learn((1, 2), found((b, c), (b, c)))
+    assert connection.next_gaps() == []
+    assert connection.way() == [0, 1, 2]
+    assert [crossing.verified for crossing in connection.crossings] == [True, True]
+
+
+def test_a_split_gap_goes_on_over_the_new_minimum() -> None:
+    a, b, new = at(0), at(2), at(1, 0.5, 0.1)
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), (a, new), "split"))
+    assert connection.minima[2].positions == pytest.approx(new.positions)
+    assert connection.way() == [0, 2, 1]
+    assert connection.next_gaps() == [(2, 1)]
+    path = connection.begin((2, 1))
+    assert path[0] == pytest.approx(new.positions)
+    assert path[-1] == pytest.approx(b.positions)
+    assert len(path) == 4  # back up the trail, then down the band behind its highest image
+    one = connection.crossing((2, 0))
+    assert one is not None
+    assert (one.first, one.last, one.energy) == (0, 2, 0.5)
+
+
+def test_a_gap_is_crossed_in_both_senses() -> None:
+    a, b, new = at(0), at(2), at(1, 0.5)
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), (new, b), "split"))
+    assert connection.next_gaps() == [(0, 2)]
+    forth, back = connection.first_path((0, 2)), connection.first_path((2, 0))
+    assert np.array_equal(forth, back[::-1])
+    assert forth[0] == pytest.approx(a.positions)
+
+
+def test_a_gap_searched_in_vain_is_circumvented() -> None:
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    one_search(connection, (0, 1), found((a, b), status="not converged"))
+    assert connection.reason((1, 0)) == "not converged: as told"
+    assert connection.way() == [0, 2]
+    assert connection.next_gaps() == [(0, 2)]
+
+
+def test_a_saddle_that_was_not_verified_is_circumvented_but_not_forgotten() -> None:
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    one_search(connection, (0, 1), found((a, b), (a, b), faults=("a way down did not come to rest",)))
+    assert connection.way() == [0, 2]
+    one_search(connection, (0, 2), found((a, c), status="not converged"))
+    assert connection.way() == [0, 1, 2]
+    one = connection.crossing((0, 1))
+    assert one is not None
+    assert not one.verified
+
+
+def test_the_lowest_verified_saddle_of_a_gap_counts() -> None:
+    a, b = at(0), at(1)
+    connection = ends(a, b)
+    for energy, faults in ((0.9, ()), (0.3, ("flat",)), (0.7, ())):
+        connection.learn((0, 1), found((a, b), (a, b), saddle_ev=energy, faults=faults))
+    one = connection.crossing((1, 0))
+    assert one is not None
+    assert one.energy == 0.7
+
+
+def test_a_side_valley_is_left_alone() -> None:
+    a, b, c, aside = at(0), at(1), at(2), at(0, 3)
+    connection = ends(a, b, c)
+    one_search(connection, (0, 1), found((a, b), (a, aside), "split"))
+    assert len(connection.minima) == 4
+    assert connection.way() == [0, 2]  # not over the valley, though a saddle leads there
+    connection = ends(a, b, c)
+    one_search(connection, (0, 1), found((a, b), (a, b)))
+    connection.learn((1, 2), found((b, c), (b, aside), "split"))
+    assert 3 not in connection.way()
+
+
+def test_an_exchange_of_equal_atoms_is_one_minimum() -> None:
+    a, b, c = at(0), at(1), at(2)
+    swapped = StationaryPoint(b.positions[SWAP], b.energy)
+    connection = ends(a, b, c)
+    one_search(connection, (0, 1), found((a, swapped), (a, swapped)))
+    assert len(connection.minima) == 3
+    (one,) = connection.crossings
+    assert (one.first, one.last) == (0, 1)
+    assert one.to_last.apply(swapped.positions) == pytest.approx(b.positions)
+    assert one.to_first.apply(a.positions) == pytest.approx(a.positions)
+    assert connection.next_gaps() == [(1, 2)]
+
+
+def test_only_an_exchange_is_no_way_on() -> None:
+    """A saddle between a minimum and its own mirror: it joins nothing new."""
+    a, b = at(0), at(1)
+    swapped = StationaryPoint(a.positions[SWAP], a.energy)
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), (a, swapped), "split"))
+    assert connection.crossings == []
+    assert connection.way() == [0, 1]
+    assert connection.reason((0, 1)) == ""  # and there is a path for another attempt
+    assert connection.next_gaps() == [(0, 1)]
+
+
+def test_the_shortest_way_between_labels_is_the_first_path() -> None:
+    a = at(0)
+    b = StationaryPoint(at(1).positions[SWAP], 0.0)
+    path = ends(a, b).first_path((0, 1))
+    assert path[1] == pytest.approx(at(1).positions)
+
+
+def test_attempts_are_limited() -> None:
+    a, b = at(0), at(2)
+    connection = ends(a, b)
+    for _ in range(ATTEMPTS):
+        one_search(connection, (0, 1), found((a, b), status="not converged", beside=(a, a)))
+    assert connection.next_gaps() == []
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), status="engine failed"))
+    assert connection.next_gaps() == []  # no other path is known
+    assert connection.reason((0, 1)) == "engine failed: as told"
+
+
+def test_minima_beside_a_pass_that_was_not_found_are_ways_on() -> None:
+    a, b, new = at(0), at(2), at(1, 0.4)
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), status="split", beside=(a, new)))
+    assert connection.crossings == []
+    assert connection.way() == [0, 2, 1]
+    assert connection.next_gaps() == [(0, 2), (2, 1)]
+
+
+def test_what_lies_above_the_ceiling_is_not_used() -> None:
+    a, b, high = at(0), at(2), at(1, 0.1, 0.8)
+    for ceiling, way in ((1.0, [0, 2, 1]), (0.7, [0, 1])):
+        connection = ends(a, b, ceiling=ceiling)
+        one_search(connection, (0, 1), found((a, b), (a, high), "split", saddle_ev=0.9))
+        assert connection.way() == way
+
+
+def test_a_saddle_below_its_minima_is_none() -> None:
+    a, b = at(0), at(1, 0, 0.6)
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), (a, b), saddle_ev=0.55))
+    assert connection.crossings == []
+    assert "0.0500 eV below a minimum" in connection.reason((0, 1))
+
+
+@pytest.mark.parametrize("budget", [0, 1, 2, 5])
+def test_the_budget_of_searches(budget: int) -> None:
+    points = [at(x) for x in range(4)]
+    connection = ends(*points, searches=budget)
+    gaps = connection.next_gaps()
+    assert gaps == [(0, 1), (1, 2), (2, 3)][:budget]
+    assert connection.searches == budget - len(gaps)
+
+
+def test_merged_ends_need_no_saddle() -> None:
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    one_search(connection, (0, 1), found((a, b), status="same basin"))
+    assert connection.merged == {(0, 1)}
+    assert connection.way() == [0, 1, 2]
+    assert connection.next_gaps() == [(1, 2)]
+
+
+def test_a_guess_is_the_first_path_and_the_cheaper_gap() -> None:
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    detour = [b.positions, place(0.5, 0.4), a.positions]
+    connection.guess((1, 0), detour)
+    assert np.array_equal(connection.begin((0, 1)), detour[::-1])
+
+
+def test_the_analytic_landscape_is_connected_over_its_middle_minimum() -> None:
+    connection = ends(minimum("deep"), minimum("right"))
+    gaps = connect(connection)
+    assert gaps == [(0, 1), (2, 1)]
+    assert connection.way() == [0, 2, 1]
+    assert connection.minima[2].positions == pytest.approx(minimum("middle").positions, abs=5e-3)
+    assert connection.searches == 18
+
+
+def test_without_searches_nothing_is_searched() -> None:
+    assert connect(ends(minimum("deep"), minimum("right"), searches=0)) == []
+
+
+def test_the_order_of_learning_decides_and_nothing_else() -> None:
+    """Whether results come early or late, and with which labels of atoms that never move: all is the same."""
+    points = [minimum("right"), at(0.3, 0.2, -0.75), minimum("deep")]
+    told = []
+    for eager in (True, False):
+        connection = ends(*points)
+        gaps = connect(connection, eager)
+        told.append((gaps, connection.way(), connection.minima, connection.crossings))
+    first, second = told
+    assert first[:2] == second[:2]
+    assert len(first[0]) > 2
+    for one, other in zip(first[2], second[2], strict=True):
+        assert np.array_equal(one.positions, other.positions)
+    assert [crossing.energy for crossing in first[3]] == [crossing.energy for crossing in second[3]]
+
+
+def test_the_hosts_do_not_move() -> None:
+    """What the hand-made minima rely on."""
+    assert MATCHER.match(at(0), at(0.05)) is not None
+    assert MATCHER.match(at(0), at(1)) is None
+    assert np.array_equal(at(0).positions[1:], HOST)
