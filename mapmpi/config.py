@@ -275,9 +275,11 @@ class Pneb(Section):
     max_images: int = Field(15, ge=5, description="most images of a band, with its ends")
     minimum_force: Positive = Field(0.01, description="eV/Å: largest force on an atom of a quenched structure")
     minimum_calls: Count = Field(400, description="force calls after which a quench gives up")
-    saddle_force: Positive = Field(0.05, description="eV/Å: largest force on an atom of a transition state")
+    saddle_force: Positive = Field(0.02, description="eV/Å: largest force on an atom of a transition state")
     saddle_calls: Count = Field(150, description="force calls after which a saddle search gives up")
-    searches: Count = Field(8, description="searches for each segment that the path is first cut into, on average")
+    searches: Count = Field(
+        8, description="searches for each segment that a path is first cut into, and as many for two more"
+    )
     same_distance: Positive = Field(0.3, description="Å: atoms of two quenches of one basin are no farther apart")
     same_energy: Positive = Field(0.02, description="eV: nor are their energies")
     remote_distance: Positive = Field(6.0, description="Å from the molecule beyond which a jump is called remote")

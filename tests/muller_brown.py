@@ -6,6 +6,7 @@ Atom 0 moves on it in x and y, bound harmonically in z; the others sit in wells 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 from ase import Atoms
@@ -85,13 +86,12 @@ def connect(connection: Connection, eager: bool = True) -> list[Gap]:
     while True:
         for gap in connection.next_gaps():
             energies = connection.minima[gap[0]].energy, connection.minima[gap[1]].energy
-            path = connection.begin(gap)
+            later = cache(partial(search, energies, connection.begin(gap)))
             if eager:
-                running.append((gap, lambda found=search(energies, path): found))
-            else:
-                running.append((gap, lambda energies=energies, path=path: search(energies, path)))
+                later()
+            running.append((gap, later))
             gaps.append(gap)
         if not running:
             return gaps
-        gap, found = running.pop(0)
-        connection.learn(gap, found())
+        gap, later = running.pop(0)
+        connection.learn(gap, later())

@@ -166,9 +166,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     first[A] = 1
     with pytest.raises(UserError, match="another job is refining"):
         opened(path)
-    other = (
-        "import sys; from pathlib import Path; from mapmpi.store.journal import Journal; Journal(Path(sys.argv[1]), ())"
-    )
+    other = "import pathlib, sys, mapmpi.store.journal as j; j.Journal(pathlib.Path(sys.argv[1]), ())"
     done = subprocess.run(
         [sys.executable, "-c", other, str(path)], capture_output=True, text=True, timeout=60, check=False
     )

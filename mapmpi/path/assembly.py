@@ -43,14 +43,16 @@ def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPo
     return backward, hop, forward
 
 
-def assemble(connection: Connection, matcher: Matcher, molecule: list[int], remote_distance_A: float) -> Way:
-    """Lay the crossings along a connection's way end to end; a gap that nothing crosses becomes a hop without saddle.
+def assemble(
+    connection: Connection, matcher: Matcher, molecule: list[int], remote_distance_A: float, temperature_k: float
+) -> Way:
+    """Lay the crossings along a connection's fastest way end to end; a gap that nothing crosses has no saddle.
 
     ``molecule`` are atom indices; the hops are named by what moves (:func:`mapmpi.path.basins.steps_between`).
     """
     basins, hops, notes = [connection.minima[0]], [], []
     labels = Alignment.identity(len(matcher.numbers))
-    for gap in pairwise(connection.way()):
+    for gap in pairwise(connection.fastest_way(temperature_k)):
         crossing, last = connection.crossing(gap), connection.minima[gap[1]]
         if crossing is not None:
             forward = crossing.first == gap[0]
@@ -63,6 +65,8 @@ def assemble(connection: Connection, matcher: Matcher, molecule: list[int], remo
             labels = matcher.nearest_labels(basins[-1].positions, last.positions)
             if (min(gap), max(gap)) in connection.merged:
                 notes.append(f"a step of {_length(basins[-1], last, labels):.2f} Å had no barrier and was dropped")
+                if last.energy < basins[-1].energy:
+                    basins[-1] = StationaryPoint(labels.apply(last.positions), last.energy)
                 continue
             hops.append(_open_hop(connection, gap, basins[-1], labels.apply(last.positions)))
         basins.append(StationaryPoint(labels.apply(last.positions), last.energy))

@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.errors import EngineError, EngineLost
+from mapmpi.md.engine import largest_force
 from mapmpi.parallel.groups import Work
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import Calculation
@@ -139,9 +140,11 @@ class _Search:
         if self.band.energies[self.band.top] <= max(self.start.energy, self.end.energy):
             return (yield from self.collapsed())
         top = self.band.images[self.band.top]
-        self.near = self.band.focus(self.settings.focus_width, self.settings.focus_images, self.metric(top))
+        near = self.band.focus(self.settings.focus_width, self.settings.focus_images, self.metric(top))
         for force in self.settings.band_forces:
-            yield from self.near.relax(force, self.settings.band_iterations)
+            if self.near is near or largest_force(self.band.gradients[self.band.top]) > force:
+                self.near = near
+                yield from near.relax(force, self.settings.band_iterations)
             saddle = yield from self.climb()
             if saddle.residual <= self.settings.saddle_force:
                 return (yield from self.connected(saddle))

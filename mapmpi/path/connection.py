@@ -1,10 +1,11 @@
 """From the first basin of a path to the last over as many saddles as there are: which gaps to search next.
 
 Pathways in a glass are chains: the saddle found between two minima often leads to others. All minima and saddles
-found so far form a graph, and the next searches are those along its cheapest way from end to end, where a known
-saddle costs nothing, a gap the square of its length, and a gap that was searched in vain much more (after
-J. M. Carr, S. A. Trygubenko and D. J. Wales, J. Chem. Phys. 122, 234903 (2005)). So side valleys are left alone,
-and a gap that nothing crosses is circumvented where that is possible.
+found so far form a graph, and the next searches are those along its cheapest way from end to end, where a gap costs
+the square of its length, one that was searched in vain much more, and a known saddle nothing (after J. M. Carr,
+S. A. Trygubenko and D. J. Wales, J. Chem. Phys. 122, 234903 (2005)). So a gap that nothing crosses is circumvented
+where that is possible. Once the ends are connected, a saddle costs by its height, and a few more searches go across
+gaps that might lead past the highest.
 """
 
 from __future__ import annotations
@@ -14,18 +15,24 @@ from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint
 from mapmpi.path.quench import Minimum
+from mapmpi.units import BOLTZMANN_EV_PER_K
 
 KNOWN = 1e-6
-"""Å²: what crossing a known saddle costs; more than nothing, for a graph without weights has no edges."""
+"""Å²: the least that anything costs; a graph without weights has no edges."""
+HEIGHT = 10.0
+"""Å² for each eV of a known saddle above the start: worth a search across a gap of 3 Å is a saddle lower by 1 eV."""
 UNGUIDED = 2.0
 """How many times as much a gap costs for which no path is known to begin with."""
 IN_VAIN = 1e3
 """How many times as much a gap costs once it was searched in vain."""
+IMPROVEMENTS = 6
+"""How many searches are made for lower ways once the ends are connected."""
 ATTEMPTS = 3
 """How often a gap is searched, each time from another path."""
 
@@ -63,6 +70,7 @@ class _Attempts:
     """The searches of one gap: how many were begun, the path for the next, and why the last failed."""
 
     begun: int = 0
+    running: bool = False
     path: list[np.ndarray] | None = None
     reason: str = ""
 
@@ -73,7 +81,7 @@ class Connection:
 
     ``minima`` are numbered as they are found, the basins first, structures that differ by an exchange of equal atoms
     as one; ``merged`` are gaps whose two ends turned out to be one minimum. ``searches`` is the number of searches
-    that may still be made. What lies above ``ceiling_ev`` is not used: the path itself, as it was stored, is lower.
+    that may still be made. A minimum above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
     """
 
     basins: Sequence[StationaryPoint]
@@ -85,6 +93,7 @@ class Connection:
     merged: set[Gap] = field(init=False, default_factory=set)
     _gaps: dict[Gap, _Attempts] = field(init=False, default_factory=dict)
     _lengths: dict[Gap, float] = field(init=False, default_factory=dict)
+    _improving: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.minima = list(self.basins)
@@ -144,7 +153,9 @@ class Connection:
                 costs[gap] *= IN_VAIN**2
         for crossing in self.crossings:
             if crossing.verified:
-                costs[_unordered((crossing.first, crossing.last))] = KNOWN
+                gap = _unordered((crossing.first, crossing.last))
+                height = max(self.crossing(gap).energy - self.minima[0].energy, 0.0)  # type: ignore[union-attr]
+                costs[gap] = HEIGHT * height * self._improving + KNOWN
         for gap in self.merged:
             costs[gap] = KNOWN
         return costs
@@ -152,10 +163,32 @@ class Connection:
     def way(self) -> list[int]:
         """Return the numbers of the minima along the cheapest way from start to end."""
         _, before = dijkstra(self._costs(), directed=False, indices=0, return_predecessors=True)
+        return self._back(before)
+
+    def _back(self, before: np.ndarray) -> list[int]:
+        """Return the way to the end of which ``before`` has each minimum's predecessor."""
         way = [self.end]
         while way[-1] != 0:
             way.append(int(before[way[-1]]))
         return way[::-1]
+
+    def fastest_way(self, temperature_k: float) -> list[int]:
+        """Return the way over known saddles with the least time by Eq. 3; the cheapest one if none is complete."""
+        count = len(self.minima)
+        logs = np.full((count, count), -np.inf)
+        for crossing in self.crossings:
+            for first, last in ((crossing.first, crossing.last), (crossing.last, crossing.first)):
+                climb = crossing.energy - self.minima[first].energy
+                if crossing.verified and (not np.isfinite(logs[first, last]) or climb < logs[first, last]):
+                    logs[first, last] = climb
+        for gap in self.merged:
+            logs[gap] = logs[gap[::-1]] = -1.0
+        times = np.exp((logs - logs.max(initial=0.0)) / (BOLTZMANN_EV_PER_K * temperature_k))
+        times[np.isfinite(logs)] += 1e-300  # what is too fast to count is still a way
+        length, before = dijkstra(csr_array(times), indices=0, return_predecessors=True)
+        if not np.isfinite(length[self.end]):
+            return self.way()
+        return self._back(before)
 
     def crossing(self, gap: Gap) -> Crossing | None:
         """Return the lowest saddle known across a gap; one that was verified goes first."""
@@ -167,27 +200,37 @@ class Connection:
 
         :meth:`learn` is to follow for each.
         """
+        way = self.way()
+        if not self._improving and all(self._crossed(gap) for gap in pairwise(way)):
+            self._improving = True
+            self.searches = min(self.searches, IMPROVEMENTS)
+            way = self.way()
         gaps = []
-        for gap in pairwise(self.way()):
+        for gap in pairwise(way):
             attempts = self._attempts(gap)
-            known = _unordered(gap) in self.merged or self.crossing(gap) is not None
             again = attempts.begun == 0 or (attempts.path is not None and attempts.begun < ATTEMPTS)
-            if not known and again and not attempts.reason and self.searches > 0:
+            due = again and not attempts.running and not attempts.reason
+            if due and not self._crossed(gap) and self.searches > 0:
                 self.searches -= 1
                 gaps.append(gap)
         return gaps
+
+    def _crossed(self, gap: Gap) -> bool:
+        """Return whether nothing is to be searched between two minima."""
+        return _unordered(gap) in self.merged or self.crossing(gap) is not None
 
     def begin(self, gap: Gap) -> list[np.ndarray]:
         """Return the path to search from and note that the search has begun."""
         path = self.first_path(gap)
         attempts = self._attempts(gap)
         attempts.begun += 1
-        attempts.reason = "still being searched"
+        attempts.running = True
         return path
 
     def learn(self, gap: Gap, barrier: Barrier) -> None:
         """Take up what a search across a gap has found."""
         attempts = self._attempts(gap)
+        attempts.running = False
         if barrier.status == "same basin":
             self.merged.add(_unordered(gap))
             return
@@ -222,11 +265,11 @@ class Connection:
         """
         (first, last), (left, right) = found, minima
         if first == last and first in gap:  # the pass is not here: go on from where the band comes down
-            path = [*right.trail[::-1], *behind] if first == gap[0] else [*before, *left.trail]
+            path = _onward(right, behind) if first == gap[0] else _onward(left, before[::-1])[::-1]
             self._suggest(gap, path)
             return
-        self._suggest((gap[0], first), [*before, *left.trail])
-        self._suggest((last, gap[1]), [*right.trail[::-1], *behind])
+        self._suggest((gap[0], first), _onward(left, before[::-1])[::-1])
+        self._suggest((last, gap[1]), _onward(right, behind))
         self._suggest(found, [*left.trail[::-1], *right.trail])
 
     def _suggest(self, gap: Gap, path: list[np.ndarray]) -> None:
@@ -237,3 +280,18 @@ class Connection:
 
 def _unordered(gap: Gap) -> Gap:
     return min(gap), max(gap)
+
+
+def _onward(minimum: Minimum, band: list[np.ndarray]) -> list[np.ndarray]:
+    """Return a path from a minimum to the images (m, n, 3) Å of a band that come after the pass it was reached from.
+
+    Only the lower half of the trail is climbed, for the pass is known already; then the path goes over to the band
+    where the two are nearest to each other.
+    """
+    energies = minimum.trail_energies
+    low = energies <= 0.5 * (energies[0] + energies[-1])
+    low[-1] = True  # the minimum itself, whatever noise there is in its energy
+    up = minimum.trail[low][::-1]
+    apart = np.array([[np.linalg.norm(place - image) for image in band] for place in up])
+    leave, enter = np.unravel_index(np.argmin(apart), apart.shape)
+    return [*up[: leave + 1], *band[enter:]]

@@ -125,10 +125,9 @@ def lowest_modes(
     directions, actions = np.zeros((0, guess.size)), np.zeros((0, guess.size))
     new, calls, random = guess.ravel(), 0, np.random.default_rng(1)
     while True:
-        for _ in range(2):  # the second time removes what rounding left
-            new = new - drift.T @ (drift @ new)
-            new = new - directions.T @ (directions @ metric.times(new))
-        new = new / np.sqrt(new @ metric.times(new))
+        while (outside := _outside(new, drift, directions, metric)) is None:  # the space is closed: look elsewhere
+            new = random.normal(size=guess.size)
+        new = outside
         probe = clipped(1e6 * new.reshape(positions.shape), PROBE)
         if gradient is None:
             ahead, behind = yield [positions + probe, positions - probe]
@@ -136,21 +135,37 @@ def lowest_modes(
         else:
             (ahead,) = yield [positions + probe]
             change, calls = -ahead.forces - gradient, calls + 1
+        action = change.ravel() * np.linalg.norm(new) / np.linalg.norm(probe)
         if not len(directions) and np.linalg.norm(change.sum(axis=0)) < 1e-3 * abs(change).sum():
             drift = np.tile(np.eye(3), len(positions)) / np.sqrt(len(positions))
-        directions = np.vstack([directions, new])
-        actions = np.vstack([actions, change.ravel() * np.linalg.norm(new) / np.linalg.norm(probe)])
+            new = new - drift.T @ (drift @ new)  # of the guess, too, the translation met no force
+            new, action = new / metric.length(new), action / metric.length(new)
+        directions, actions = np.vstack([directions, new]), np.vstack([actions, action])
         matrix = directions @ actions.T
         values, ritz = np.linalg.eigh(0.5 * (matrix + matrix.T))
         rests = metric.solve(ritz.T @ actions) - values[:, None] * (ritz.T @ directions)
         history.append(np.resize(values, count) if len(values) < count else values[:count])
         changes = abs(history[-1] - history[-1 - SETTLED]) if len(history) > SETTLED else np.full(count, np.inf)
         settled = bool((changes <= accuracy * np.maximum(abs(history[-1]), FAINT)).all())
-        if calls >= max_calls or len(values) == guess.size or settled:
+        complete = len(values) + len(drift) == guess.size
+        if calls >= max_calls or complete or settled:
             break
         lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))[:count]
         doubts = lengths / np.maximum(abs(values[:count]), FAINT)
-        new = rests[int(np.argmax(doubts))] if lengths.max() > 1e-10 else random.normal(size=guess.size)
+        new = rests[int(np.argmax(doubts))]
     shape = (-1, *positions.shape)
     vectors, actions = (ritz.T @ directions).reshape(shape), (ritz.T @ actions).reshape(shape)
-    return Modes(values, vectors, actions, settled or len(values) == guess.size, calls)
+    return Modes(values, vectors, actions, settled or complete, calls)
+
+
+def _outside(vector: np.ndarray, drift: np.ndarray, directions: np.ndarray, metric: Metric) -> np.ndarray | None:
+    """Return the part of a vector (3n,) outside the translations and the directions so far, of unit length.
+
+    The length is in the metric. None where nothing but rounding is left.
+    """
+    length = metric.length(vector)
+    for _ in range(2):  # the second time removes what rounding left
+        vector = vector - drift.T @ (drift @ vector)
+        vector = vector - directions.T @ (directions @ metric.times(vector))
+    left = metric.length(vector)
+    return vector / left if left > 1e-6 * length else None

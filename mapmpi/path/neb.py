@@ -60,7 +60,7 @@ class Band:
         self.gradients[1:-1] = [-answer.forces for answer in answers]
 
     def focus(self, width: float, images: int, metric: Metric) -> Band:
-        """Return a band of its own, of so many images, from ``width`` Å before the highest image to as far behind.
+        """Return a band of its own, of so many images (odd), from ``width`` Å before the highest to as far behind.
 
         Its ends are points of this band, where they stay; their energies are interpolated.
         """

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
+from mapmpi.md.forcefield import fingerprint
 from mapmpi.parallel.groups import Work
 from mapmpi.parallel.tasks import Pool
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
@@ -46,7 +47,7 @@ class Calculator:
         self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged)
         self._system = (
             FORMAT,
-            config.forcefield.model_dump(mode="json"),
+            fingerprint(config.forcefield),
             atoms.numbers,
             atoms.cell.array,
             atoms.pbc,

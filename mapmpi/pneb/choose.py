@@ -79,7 +79,7 @@ def choose_episodes(
     if not candidates:
         raise UserError(f"{run.trajectories} holds no episode of two frames or more; train longer.")
     if named:
-        return [_read(_named(run, candidates, name)) for name in named], "Episodes as named."
+        return [_read(_named(run, candidates, name)) for name in dict.fromkeys(named)], "Episodes as named."
     best = sorted(candidates, key=lambda candidate: candidate.rank)
     reached = [candidate for candidate in best if candidate.outcome == b"goal"]
     if reached:
@@ -140,24 +140,27 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
         raise UserError(
             f"--trajectory {file}: cannot read it ({reason}); give an extxyz file or a dump."
         ) from None
+    if file.stem == "network" or file.stem.startswith("agent-"):
+        raise UserError(f"--trajectory {file}: pathways of the run bear such names; rename the file.")
     if len(frames) < 2:
         raise UserError(f"--trajectory {file}: {len(frames)} frame; a path needs two or more.")
     for number, frame in enumerate(frames, start=1):
         _check_frame(file, number, frame, atoms, elements)
-    positions = [frames[0].positions + _shift(frames[0], atoms)]
-    for frame in frames[1:]:
-        apart, _ = find_mic(frame.positions - positions[-1], atoms.cell, atoms.pbc)
-        positions.append(positions[-1] + apart)
+    positions: list[np.ndarray] = []
+    for frame in frames:
+        here = frame.positions - frame.get_celldisp().ravel()  # the box of a dump need not begin at zero
+        before = positions[-1] if positions else here
+        positions.append(before + find_mic(here - before, atoms.cell, atoms.pbc)[0])
+    return StoredPath(file.stem, str(file.name), np.array(positions), _energies(frames))
+
+
+def _energies(frames: Sequence[Atoms]) -> np.ndarray | None:
+    """Return the energies (f,) eV that the frames bring along; None where one has none."""
     try:
         energies = np.array([frame.get_potential_energy() for frame in frames])
     except (RuntimeError, NotImplementedError):
-        energies = None
-    return StoredPath(file.stem, str(file.name), np.array(positions), energies)
-
-
-def _shift(frame: Atoms, atoms: Atoms) -> np.ndarray:
-    """Return the shift (3,) Å of a dump whose box does not begin at zero."""
-    return -frame.get_celldisp().ravel()
+        return None
+    return energies if energies.any() else None  # of a dump with forces ASE says that all are zero
 
 
 def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: list[str] | None) -> None:

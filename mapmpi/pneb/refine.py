@@ -42,11 +42,17 @@ class Refinement:
         chain = self._chain(minima)
         connection = self._connection(chain, minima, energies)
         await self._connect(connection)
-        way = assemble(connection, self.calculator.matcher, list(self.molecule), self.settings.remote_distance)
+        distance, kelvin = self.settings.remote_distance, self.settings.temperatures[0]
+        way = assemble(connection, self.calculator.matcher, list(self.molecule), distance, kelvin)
         hops = list(way.hops)
         if self.settings.prefactor == "vineyard":
             hops = list(await asyncio.gather(*(self._with_prefactors(way, index) for index in range(len(hops)))))
-        beside = [crossing_hop(crossing) for crossing in connection.crossings if crossing.verified]
+        used = [connection.crossing(gap) for gap in pairwise(connection.fastest_way(kelvin))]
+        beside = [
+            crossing_hop(crossing)
+            for crossing in connection.crossings
+            if crossing.verified and not any(crossing is one for one in used)
+        ]
         return self._pathway(way, hops, chain, minima, energies), beside
 
     async def _frames(self) -> tuple[np.ndarray, list[int]]:
@@ -91,7 +97,7 @@ class Refinement:
 
     def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
-        gaps = max(len(chain.basins) - 1, 1)
+        gaps = len(chain.basins) + 1  # two more than there are: a short path needs searches to find its way, too
         # a frame under the tether's strain lies above the pass that it went over
         ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
         matcher, searches = self.calculator.matcher, self.settings.searches * gaps

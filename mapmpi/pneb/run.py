@@ -15,7 +15,7 @@ from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi.config import Config, load
-from mapmpi.errors import EngineError
+from mapmpi.errors import EngineError, UserError
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
 from mapmpi.panel import Panel
@@ -122,6 +122,7 @@ class _Worker:
 
 def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     """Return the run's configuration, with the command line's settings, and its structure."""
+    _check(args)
     if args.input is not None:
         return read_input(args.input, args.set)
     directory = RunDirectory.open(args.run_dir)
@@ -131,18 +132,29 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     return config, start_structure(directory)
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that contradict each other."""
+    if args.top is not None and args.top < 1:
+        raise UserError(f"--top {args.top}: refine one episode or more.")
+    if args.trajectory is not None and (args.top is not None or args.episode):
+        raise UserError("--trajectory is a path of its own; leave out --top and --episode.")
+    if args.input is not None and args.trajectory is None:
+        raise UserError("--input goes with --trajectory; a training's folder has its input already.")
+    if args.input is not None and (args.run_dir / "config.yaml").exists():
+        raise UserError(f"--input: {args.run_dir} has an input already; leave it out, or choose another folder.")
+
+
 def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
     """Choose the paths and open the journal (rank 0)."""
-    if args.input is not None and not (args.run_dir / "config.yaml").exists():
-        RunDirectory.create(args.run_dir).write_config(config, {})
-    directory = RunDirectory.open(args.run_dir)
     if args.trajectory is not None:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
+        if args.input is not None:
+            RunDirectory.create(args.run_dir).write_config(config, {})
+        directory = RunDirectory.open(args.run_dir)
     else:
-        top, settings = args.top or config.pneb.top, config.pneb
-        paths, choice = choose_episodes(
-            directory, args.episode, top, settings.prominence, settings.temperatures[0]
-        )
+        directory, settings = RunDirectory.open(args.run_dir), config.pneb
+        top, kelvin = args.top or settings.top, settings.temperatures[0]
+        paths, choice = choose_episodes(directory, args.episode, top, settings.prominence, kelvin)
         if load(directory.config, structure_needed=False).forcefield != config.forcefield:
             # their energies are those of another force field: computed anew
             paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]

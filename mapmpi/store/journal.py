@@ -58,7 +58,7 @@ class Journal:
 
     def _read_places(self, path: Path) -> int:
         """Find all whole entries; return where the last of them ends."""
-        end = 0
+        end, length = 0, os.fstat(self._handle.fileno()).st_size
         while True:
             self._handle.seek(end)
             head = self._handle.read(_HEAD.size)
@@ -67,8 +67,7 @@ class Journal:
             if len(head) < _HEAD.size:
                 return end
             mark, size, checksum, key = _HEAD.unpack(head)
-            data = self._handle.read(size)
-            if mark != _MARK or len(data) < size or zlib.crc32(data) != checksum:
+            if mark != _MARK or size > length or zlib.crc32(self._handle.read(size)) != checksum:
                 return end
             self._places[key] = (end + _HEAD.size, size)
             end += _HEAD.size + size
@@ -84,7 +83,7 @@ class Journal:
             return self._built(json.loads(str(archive["tree"])), archive)
 
     def __setitem__(self, key: bytes, result: Any) -> None:
-        """Keep a result: dataclasses of the known types, tuples, arrays, and what JSON can hold, nested."""
+        """Keep a result: dataclasses of the known types, tuples and arrays, nested; numbers, texts, None."""
         arrays: dict[str, np.ndarray] = {}
         tree = json.dumps(self._flat(result, arrays))
         archive = io.BytesIO()
