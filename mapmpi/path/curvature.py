@@ -116,9 +116,9 @@ def lowest_modes(
     H v = λ P v is solved in a space that grows by P⁻¹ times the residual of the first mode that is not yet right
     (E. R. Davidson, J. Comput. Phys. 17, 87 (1975)), with finite differences of forces: one-sided from
     ``gradient`` there, central without it. A translation of everything is left out where it meets no force. Ends
-    when the ``count`` lowest curvatures have changed by less than ``accuracy`` of their values since SETTLED
-    directions ago, or after ``max_calls``. (Residuals do not tell: the anharmonic part of a finite difference never
-    goes away.)
+    when the ``count`` lowest curvatures have changed by no more than ``accuracy`` of their values since SETTLED
+    directions ago, or after ``max_calls``; of a single mode also when its residual is as small. (A small residual does
+    not show that a mode is the lowest, and the anharmonic part of the differences may keep it large.)
     """
     history: list[np.ndarray] = []
     drift = np.zeros((0, guess.size))
@@ -146,13 +146,13 @@ def lowest_modes(
         rests = metric.solve(ritz.T @ actions) - values[:, None] * (ritz.T @ directions)
         history.append(np.resize(values, count) if len(values) < count else values[:count])
         changes = abs(history[-1] - history[-1 - SETTLED]) if len(history) > SETTLED else np.full(count, np.inf)
-        settled = bool((changes <= accuracy * np.maximum(abs(history[-1]), FAINT)).all())
+        lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))[:count]
+        scale = accuracy * np.maximum(abs(history[-1]), FAINT)
+        settled = bool((changes <= scale).all()) or (count == 1 and bool(lengths[0] <= scale[0]))
         complete = len(values) + len(drift) == guess.size
         if calls >= max_calls or complete or settled:
             break
-        lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))[:count]
-        doubts = lengths / np.maximum(abs(values[:count]), FAINT)
-        new = rests[int(np.argmax(doubts))]
+        new = rests[int(np.argmax(lengths / scale[: len(lengths)]))]
     shape = (-1, *positions.shape)
     vectors, actions = (ritz.T @ directions).reshape(shape), (ritz.T @ actions).reshape(shape)
     return Modes(values, vectors, actions, settled or complete, calls)

@@ -193,7 +193,7 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
     output.tell(panel.console)
     elapsed = time.monotonic() - tally.began
     print(
-        f"Done in {duration_text(elapsed)}: {pool.force_calls} force calls, groups busy "
+        f"Done in {duration_text(elapsed)}: {tally.segments} segments, {pool.force_calls} force calls, groups busy "
         f"{100 * pool.busy_s / (elapsed * len(groups.leaders)):.0f} % of the time.",
         flush=True,
     )
