@@ -14,7 +14,7 @@ are printed as ``checks``.
 
 A method that does not come that far within the cap counts with the calls it has spent, so those ratios are upper
 bounds for ours; such bands are listed. Barriers are compared with that of the cheapest other that converged. A band
-on which we find no saddle is listed and counts with the calls we spent. The last line is JSON.
+on which we find no verified saddle is listed and counts as infinitely many calls of ours. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def compare(case: Case, cap: int) -> dict:
     matcher = Matcher(engine.atoms.numbers, engine.atoms.cell.array, np.ones(3, dtype=bool), 0.3, 0.02)
     found = solve(find_barrier(*ends, band, engine.atoms, matcher), engine.evaluate)
     calls = found.calls - found.check_calls
-    solved = found.saddle is not None and found.saddle.residual <= RESIDUAL
+    solved = found.verification is not None and found.verification.verified
     barrier = found.saddle.energy - ends[0].energy if solved else np.nan
     length = path_lengths(band)[-1]
     print(
@@ -226,9 +226,10 @@ def summary(rows: list[dict]) -> dict:
     """Return the medians of the ratios and of the difference between the barriers."""
     fire, best, apart = [], [], []
     for row in rows:
-        fire.append(row["calls"] / row["theirs"]["FIRE"][0])
+        ours = row["calls"] if row["solved"] else np.inf
+        fire.append(ours / row["theirs"]["FIRE"][0])
         done = [way for way in row["theirs"].values() if way[1]]
-        best.append(row["calls"] / min(way[0] for way in done or row["theirs"].values()))
+        best.append(ours / min(way[0] for way in done or row["theirs"].values()))
         if done and row["solved"]:
             cheapest = min(done, key=lambda way: way[0])
             apart.append((abs(row["barrier"] - cheapest[2]), row["name"]))
@@ -248,6 +249,8 @@ def summary(rows: list[dict]) -> dict:
         "calls_vs_fire": round(float(np.median(fire)), 3),
         "calls_vs_best": round(float(np.median(best)), 3),
         "barrier_difference_ev": round(float(np.median([d for d, _ in apart])), 4) if apart else None,
+        "largest_difference_ev": round(max(d for d, _ in apart), 4) if apart else None,
+        "same_barrier": f"{same} of {len(apart)}",
     }
 
 

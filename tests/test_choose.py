@@ -172,7 +172,7 @@ def test_a_path_is_unwrapped_across_the_border(tmp_path: Path) -> None:
     assert path.positions == pytest.approx(moving(), abs=1e-6)
     write_wrapped(tmp_path / "known.extxyz", energies=[0.0, 1.0, 3.0, 2.0, 1.0, 0.5])
     known = read_path(tmp_path / "known.extxyz", silica(), None)
-    assert known.energies == pytest.approx([0.0, 1.0, 3.0, 2.0, 1.0, 0.5])
+    assert known.energies is None  # another program's, or another force field's
 
 
 @pytest.mark.parametrize("elements", [None, ["Si", "O", "H"]])

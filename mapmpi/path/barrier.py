@@ -144,6 +144,8 @@ class _Search:
         for force in self.settings.band_forces:
             if self.near is near or largest_force(self.band.gradients[self.band.top]) > force:
                 self.near = near
+                if near.calls and largest_force(near.gradients[near.top]) < force:
+                    continue  # the last search began here
                 yield from near.relax(force, self.settings.band_iterations)
             saddle = yield from self.climb()
             if saddle.residual <= self.settings.saddle_force:

@@ -173,22 +173,31 @@ class Connection:
         return way[::-1]
 
     def fastest_way(self, temperature_k: float) -> list[int]:
-        """Return the way over known saddles with the least time by Eq. 3; the cheapest one if none is complete."""
+        """Return the way over known saddles with the least time by Eq. 3; the cheapest one if none is complete.
+
+        Saddles that were not verified count only where those that were do not lead to the end.
+        """
+        for crossings in ([one for one in self.crossings if one.verified], self.crossings):
+            times = self._times(crossings, temperature_k)
+            length, before = dijkstra(csr_array(times), indices=0, return_predecessors=True)
+            if np.isfinite(length[self.end]):
+                return self._back(before)
+        return self.way()
+
+    def _times(self, crossings: list[Crossing], temperature_k: float) -> np.ndarray:
+        """Return the time (m, m) of each hop in units of the longest; 0 where there is none."""
         count = len(self.minima)
-        logs = np.full((count, count), -np.inf)
-        for crossing in self.crossings:
-            for first, last in ((crossing.first, crossing.last), (crossing.last, crossing.first)):
-                climb = crossing.energy - self.minima[first].energy
-                if crossing.verified and (not np.isfinite(logs[first, last]) or climb < logs[first, last]):
-                    logs[first, last] = climb
+        climbs = np.full((count, count), np.inf)
+        for one in crossings:
+            for first, last in ((one.first, one.last), (one.last, one.first)):
+                climbs[first, last] = min(climbs[first, last], one.energy - self.minima[first].energy)
         for gap in self.merged:
-            logs[gap] = logs[gap[::-1]] = -1.0
-        times = np.exp((logs - logs.max(initial=0.0)) / (BOLTZMANN_EV_PER_K * temperature_k))
-        times[np.isfinite(logs)] += 1e-300  # what is too fast to count is still a way
-        length, before = dijkstra(csr_array(times), indices=0, return_predecessors=True)
-        if not np.isfinite(length[self.end]):
-            return self.way()
-        return self._back(before)
+            climbs[gap] = climbs[gap[::-1]] = 0.0
+        known = np.isfinite(climbs)
+        highest = climbs[known].max(initial=0.0)
+        times = np.zeros((count, count))
+        times[known] = np.exp((climbs[known] - highest) / (BOLTZMANN_EV_PER_K * temperature_k)) + 1e-300
+        return times
 
     def crossing(self, gap: Gap) -> Crossing | None:
         """Return the lowest saddle known across a gap; one that was verified goes first."""

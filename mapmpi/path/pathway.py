@@ -87,7 +87,8 @@ class Pathway:
     ``atoms`` has elements, cell and periodicity; ``tagged`` and ``molecule`` are atom indices from 0. ``source`` says
     where the path came from, ``notes`` what was dropped or cut out on the way. ``before`` is None for a pathway that
     no trajectory shows (the network's), whose mean first-passage times are those of a walker on the whole network and
-    given as ``passage_times_s`` for each temperature in K. ``calls`` are the force calls it took.
+    given as ``passage_times_s`` for each temperature in K. ``reached`` tells that the stored path came to its goal;
+    ``calls`` are the force calls it took.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Pathway:
     before: Profile | None = None
     notes: tuple[str, ...] = ()
     calls: int = 0
+    reached: bool = True
     passage_times_s: tuple[tuple[float, float], ...] = ()
 
     @property
@@ -147,8 +149,8 @@ class Pathway:
         return np.full(len(self.hops), prefactor_hz(prefactor, temperature_k))
 
     def time_s(self, prefactor: Prefactor, temperature_k: float) -> float:
-        """Return the time by the paper's Eq. 3; NaN for an incomplete pathway, 0 for one without hops."""
-        if not self.complete:
+        """Return the time by the paper's Eq. 3; NaN for an incomplete pathway and one without hops."""
+        if not self.complete or not self.hops:
             return float("nan")
         return pathway_time_s(self.barriers_ev(), temperature_k, self.attempts_hz(prefactor, temperature_k))
 
@@ -156,7 +158,7 @@ class Pathway:
         """Return the mean first-passage time from the first basin to the last, hops back included."""
         if temperature_k in dict(self.passage_times_s):
             return dict(self.passage_times_s)[temperature_k]
-        if not self.complete:
+        if not self.complete or not self.hops:
             return float("nan")
         rates = [
             rate_hz(self.barriers_ev(back), temperature_k, self.attempts_hz(prefactor, temperature_k, back))

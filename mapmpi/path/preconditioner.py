@@ -9,13 +9,14 @@ isotropic, and one measured number, the scale, is left to be found by the optimi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 from scipy.sparse import coo_matrix, csc_matrix, identity
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 DECAY = 3.0
 """Stiffness of a pair at distance d: exp(-DECAY·(d/d₀ - 1)), d₀ the sum of the covalent radii."""
@@ -35,14 +36,25 @@ class Metric:
     Pickled it is what it was made from, not the matrix.
     """
 
-    def __init__(self, matrix: csc_matrix, recipe: tuple[Callable[..., Metric], tuple[object, ...]]) -> None:
-        self._matrix, self._recipe = matrix.tocsc(), recipe
-        self._factors = splu(self._matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    def __init__(
+        self, matrix: Callable[[], csc_matrix], recipe: tuple[Callable[..., Metric], tuple[object, ...]]
+    ) -> None:
+        self._recipe = recipe
+        self._make = matrix
+
+    @cached_property
+    def _matrix(self) -> csc_matrix:
+        """P, made when it is first needed: a metric that is only sent to another rank needs none here."""
+        return (UNIT * self._make()).tocsc()
+
+    @cached_property
+    def _factors(self) -> SuperLU:
+        return splu(self._matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
     @classmethod
     def uniform(cls, atoms: int) -> Metric:
         """Return the metric that takes all directions as equally stiff."""
-        return cls(UNIT * identity(3 * atoms), (cls.uniform, (atoms,)))
+        return cls(lambda: identity(3 * atoms), (cls.uniform, (atoms,)))
 
     @classmethod
     def of_solid(cls, atoms: Atoms, images: Sequence[np.ndarray]) -> Metric:
@@ -50,9 +62,13 @@ class Metric:
 
         With several configurations, as of a band, it is their mean.
         """
-        bonds = sum(_bonds(atoms, positions) for positions in images) / len(images)
         kind = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
-        return cls(UNIT * (bonds + ANCHOR * identity(bonds.shape[0])), (cls.of_solid, (kind, images)))
+
+        def matrix() -> csc_matrix:
+            bonds = sum(_bonds(kind, positions) for positions in images) / len(images)
+            return bonds + ANCHOR * identity(3 * len(kind))
+
+        return cls(matrix, (cls.of_solid, (kind, images)))
 
     def __reduce__(self) -> tuple[Callable[..., Metric], tuple[object, ...]]:
         return self._recipe

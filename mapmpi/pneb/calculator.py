@@ -62,9 +62,13 @@ class Calculator:
     async def _remembered(self, parts: tuple[Any, ...], compute: Callable[[], Awaitable[Result]]) -> Result:
         """Return a result from the journal, or compute it and write it there."""
         key = digest(*self._system, *parts)
-        if key not in self.journal:
-            self.journal[key] = await compute()
-        return self.journal[key]
+        if key in self.journal:
+            return self.journal[key]
+        result = await compute()
+        failed = result is None or (isinstance(result, Barrier) and result.status == "engine failed")
+        if not (failed and self.pool.lost):  # ranks that died may have been to blame: try again the next time
+            self.journal[key] = result
+        return result
 
     async def energy(self, positions: np.ndarray) -> float:
         """Return the potential energy in eV of positions (n, 3) Å. Raises EngineError."""

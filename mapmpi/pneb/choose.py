@@ -20,12 +20,16 @@ from mapmpi.store.trajectory import TrajectoryReader
 
 @dataclass(frozen=True)
 class StoredPath:
-    """A path to be refined: frames (f, n, 3) Å, unwrapped, and their energies (f,) eV where they are known."""
+    """A path to be refined: frames (f, n, 3) Å, unwrapped, and their energies (f,) eV where they are known.
+
+    ``reached`` tells that it came to its goal.
+    """
 
     name: str
     source: str
     positions: np.ndarray
     energies: np.ndarray | None
+    reached: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,10 +103,10 @@ def _candidates(run: RunDirectory, prominence_ev: float, temperature_k: float) -
             for row, record in enumerate(reader.episodes):
                 if record["frames"] < 2:
                     continue
-                energies = reader.episode(row).potential_energy
-                log_time = log_time_estimate(energies, prominence_ev, temperature_k)
                 numbers = int(record["agent"]), int(record["episode"])
-                outcome, progress = bytes(record["outcome"]), float(record["progress"])
+                outcome, progress, log_time = bytes(record["outcome"]), float(record["progress"]), np.inf
+                if outcome == b"goal":
+                    log_time = log_time_estimate(reader.potential_energy(row), prominence_ev, temperature_k)
                 found.append(_Candidate(file, row, *numbers, outcome, progress, log_time))
     return found
 
@@ -125,13 +129,15 @@ def _read(candidate: _Candidate) -> StoredPath:
         f"{candidate.file.name}, episode {candidate.episode} ({candidate.outcome.decode()})",
         episode.positions,
         episode.potential_energy,
+        candidate.outcome == b"goal",
     )
 
 
 def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPath:
     """Return a path from an extxyz file, a LAMMPS dump or whatever else ASE reads, unwrapped from frame to frame.
 
-    It must have the atoms of the run in their order; ``elements`` are those of a dump's atom types. Raises UserError.
+    It must have the atoms of the run in their order; ``elements`` are those of a dump's atom types. Energies that it
+    brings along are another force field's and left alone. Raises UserError.
     """
     try:
         frames = ase.io.read(file, index=":", parallel=False)
@@ -151,16 +157,7 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
         here = frame.positions - frame.get_celldisp().ravel()  # the box of a dump need not begin at zero
         before = positions[-1] if positions else here
         positions.append(before + find_mic(here - before, atoms.cell, atoms.pbc)[0])
-    return StoredPath(file.stem, str(file.name), np.array(positions), _energies(frames))
-
-
-def _energies(frames: Sequence[Atoms]) -> np.ndarray | None:
-    """Return the energies (f,) eV that the frames bring along; None where one has none."""
-    try:
-        energies = np.array([frame.get_potential_energy() for frame in frames])
-    except (RuntimeError, NotImplementedError):
-        return None
-    return energies if energies.any() else None  # of a dump with forces ASE says that all are zero
+    return StoredPath(file.stem, str(file.name), np.array(positions), None)
 
 
 def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: list[str] | None) -> None:

@@ -21,7 +21,7 @@ from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, wri
 from mapmpi.store.rundir import RunDirectory, versions
 
 _NOT_PHYSICS = {"top", "temperatures", "ranks_per_image"}
-"""Settings of phase 2 that change no barrier."""
+"""Settings of phase 2 that change no barrier; the first temperature is kept apart."""
 
 
 class Output:
@@ -31,6 +31,7 @@ class Output:
         self.config, self.settings, self.directory, self.matcher = config, config.pneb, directory, matcher
         self.pathways: list[Pathway] = []
         physics = config.pneb.model_dump(mode="json", exclude=_NOT_PHYSICS)
+        physics["temperature"] = config.pneb.temperatures[0]  # it chose each pathway's way
         self._physics = {"forcefield": config.forcefield.model_dump(mode="json"), "pneb": physics}
 
     def write(self, pathway: Pathway) -> None:
@@ -45,13 +46,17 @@ class Output:
         profile_figure(self.directory.figures / f"{name}-profile.png", pathway)
 
     def write_all(self, found: Sequence[tuple[Pathway, list[SidePass]]]) -> None:
-        """Find the network's route, write it, and rank everything."""
+        """Find the network's route, write it, and rank everything; nothing at all where nothing was refined."""
+        if not found:
+            return
         network = Network(self.matcher, self.settings.prefactor)
         earlier = self._earlier({pathway.name for pathway, _ in found} | {NAME})
         self.pathways = [pathway for pathway, _ in found] + earlier
         for pathway, beside in [*found, *((pathway, []) for pathway in earlier)]:
             network.add(pathway, beside)
         route = network.fastest(self.settings.temperatures, self.settings.remote_distance)
+        for old in [*self.directory.pathways.glob(f"{NAME}*"), *self.directory.figures.glob(f"{NAME}-*")]:
+            old.unlink()
         if route is not None:
             self.write(route)
             self.pathways.append(route)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mapmpi.path.basins import Basin, Matcher, StationaryPoint, steps_between
 from mapmpi.path.network import Pool, Route, Saddle
 from mapmpi.path.pathway import Hop, Pathway
@@ -16,7 +18,7 @@ NAME = "network"
 
 
 class Network:
-    """All that is known of a system's passes. Hops without a saddle or prefactor are left out."""
+    """All that is known of a system's passes. Hops without a verified saddle or prefactor are left out."""
 
     def __init__(self, matcher: Matcher, prefactor: Prefactor) -> None:
         self._pool, self._matcher, self._prefactor = Pool(matcher), matcher, prefactor
@@ -38,19 +40,25 @@ class Network:
                 self._pool.add_pathway(f"{pathway.name} (beside)", [_basin(start), _basin(end)], [saddle])
 
     def _saddle(self, hop: Hop) -> Saddle | None:
-        known = hop.saddle is not None and (self._prefactor != "vineyard" or hop.forward_hz == hop.forward_hz)
-        if hop.saddle is None or not known:
+        if hop.saddle is None or not hop.verified:
+            return None
+        if self._prefactor == "vineyard" and not (np.isfinite(hop.forward_hz) and np.isfinite(hop.backward_hz)):
             return None
         self._hops.append(hop)
         place = hop.saddle.positions, hop.saddle.energy
         return Saddle(*place, hop.forward_hz, hop.backward_hz, number=len(self._hops) - 1)
 
     def fastest(self, temperatures_k: Sequence[float], remote_distance_A: float) -> Pathway | None:
-        """Return the fastest route from any pathway's start to any pathway's end as a pathway; None if there is none.
+        """Return the fastest route from a pathway's start to a pathway's end as a pathway; None if there is none.
 
-        The first temperature decides which is the fastest.
+        Only pathways that reached their goal have such ends; if none did, the longest. The first temperature decides
+        which route is the fastest.
         """
-        starts, goals = ({ends[side] for ends in self._ends} for side in (0, 1))
+        reached = [ends for ends, pathway in zip(self._ends, self._pathways, strict=True) if pathway.reached]
+        if not reached:
+            longest = max(range(len(self._pathways)), key=lambda number: self._pathways[number].length_A)
+            reached = [self._ends[longest]]
+        starts, goals = ({ends[side] for ends in reached} for side in (0, 1))
         route = self._pool.fastest_route(sorted(starts), goals - starts, temperatures_k[0], self._prefactor)
         if route is None or not route.saddles:
             return None

@@ -12,7 +12,7 @@ from mapmpi.units import duration_text
 
 @dataclass
 class Tally:
-    """Counts of what is asked for and what is done; ``largest_residual`` in eV/Å is that of all that has ended."""
+    """What is asked for and what is done; ``largest_residual`` (eV/Å) is of all minima and saddles so far."""
 
     frames: int = 0
     frames_done: int = 0
@@ -35,9 +35,9 @@ class Tally:
         """Count a segment whose search has ended."""
         self.segments_done += 1
         self.search_calls += barrier.calls
-        self.saddles += barrier.verification is not None and barrier.verification.verified
-        if barrier.saddle is not None:
-            self.largest_residual = max(self.largest_residual, barrier.saddle.residual)
+        if barrier.verification is not None:
+            self.saddles += barrier.verification.verified
+            self.largest_residual = max(self.largest_residual, barrier.verification.residual)
 
     def time_left_s(self, calls_per_s: float) -> float:
         """Return the seconds for what is known to be left at the calls that such work took so far; NaN if unknown."""

@@ -42,6 +42,8 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
         "source": pathway.source,
         "notes": list(pathway.notes),
         "calls": pathway.calls,
+        "reached": pathway.reached,
+        "passage_times_s": json.dumps(pathway.passage_times_s),
         "settings": json.dumps(dict(settings), default=str),
     }
     write_tree(path, tree, attributes)
@@ -67,6 +69,8 @@ def load(path: Path) -> Pathway:
             before=Profile(before["energy"], before["way"]) if before is not None else None,
             notes=tuple(attributes["notes"]),
             calls=attributes["calls"],
+            reached=bool(attributes["reached"]),
+            passage_times_s=tuple((kelvin, time) for kelvin, time in json.loads(attributes["passage_times_s"])),
         )
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"{path} is not a whole pathway file ({error}); refine the pathway anew.") from None

@@ -13,7 +13,7 @@ from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.path.assembly import Way, assemble, crossing_hop
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import Basin, Chain, StationaryPoint, group_basins
+from mapmpi.path.basins import Basin, Chain, Loop, StationaryPoint, group_basins
 from mapmpi.path.connection import Connection, Gap
 from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.quench import Minimum
@@ -35,11 +35,19 @@ class Refinement:
         self.molecule = tuple(number - 1 for number in config.structure.molecule)
         self.calls = 0
 
-    async def run(self) -> tuple[Pathway, list[SidePass]]:
-        """Refine. What cannot be computed is told by the pathway's notes and its hops' reasons."""
+    async def run(self) -> tuple[Pathway, list[SidePass]] | None:
+        """Refine; None where not a single frame could be quenched.
+
+        What else cannot be computed is told by the pathway's notes and its hops' reasons.
+        """
         energies, frames = await self._frames()
         minima = await self._quench(frames)
+        if energies is None:
+            starts = [minimum and minimum.trail_energies[0] for minimum in minima.values()]
+            energies = np.array([np.nan if start is None else start for start in starts])
         chain = self._chain(minima)
+        if not chain.basins:
+            return None
         connection = self._connection(chain, minima, energies)
         await self._connect(connection)
         distance, kelvin = self.settings.remote_distance, self.settings.temperatures[0]
@@ -55,15 +63,19 @@ class Refinement:
         ]
         return self._pathway(way, hops, chain, minima, energies), beside
 
-    async def _frames(self) -> tuple[np.ndarray, list[int]]:
-        """Return the energies (f,) eV of the stored path, and the frames to be quenched."""
+    async def _frames(self) -> tuple[np.ndarray | None, list[int]]:
+        """Return the frames to be quenched, and the energies (f,) eV of all frames.
+
+        None for those that are not known: where every frame is quenched, the quenches begin with them.
+        """
         everything = list(range(len(self.stored.positions)))
         energies = self.stored.energies
-        if energies is None:
-            found = await asyncio.gather(*(self._energy(frame) for frame in everything))
-            energies = np.array(found)
         if self.settings.segmentation == "basins":
             return energies, everything
+        if energies is None:
+            energies = np.array(await asyncio.gather(*(self._energy(frame) for frame in everything)))
+        if not np.isfinite(energies).any():
+            return energies, everything[:1] + everything[-1:]
         known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
         segments = profile_segments(known, self.settings.prominence)
         borders = [segment.first for segment in segments] + [segment.last for segment in segments[-1:]]
@@ -93,7 +105,11 @@ class Refinement:
         )
         basins = [replace(basin, frames=tuple(numbers[frame] for frame in basin.frames)) for basin in chain.basins]
         labels = {numbers[frame]: alignment for frame, alignment in chain.labels.items()}
-        return Chain(basins, chain.loops, labels)
+        loops = [
+            Loop(numbers[loop.left], numbers[loop.back], tuple(numbers[frame] for frame in loop.frames))
+            for loop in chain.loops
+        ]
+        return Chain(basins, loops, labels)
 
     def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
@@ -189,5 +205,6 @@ class Refinement:
             hops=list(hops),
             notes=tuple(notes),
             calls=self.calls,
+            reached=self.stored.reached,
         )
         return replace(pathway, before=Profile(energies, pathway.way(self.stored.positions)))

@@ -31,7 +31,7 @@ from mapmpi.pneb.progress import Tally
 from mapmpi.pneb.refine import Refinement, SidePass
 from mapmpi.store.journal import Journal
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.structures.inputs import read_input
+from mapmpi.structures.inputs import check_atoms, read_input
 from mapmpi.units import duration_text
 
 LIVE_INTERVAL_S = 1.0
@@ -86,10 +86,10 @@ class _Job:
 def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
     """Refine pathways (collective). Raises UserError on every rank for a mistake of the user's."""
     config, atoms = on_root(world, lambda: _read(args))
-    jobs: list[_Job] = []
-    on_root(world, lambda: jobs.append(_prepare(args, config, atoms)))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
+    jobs: list[_Job] = []
+    on_root(world, lambda: jobs.append(_prepare(args, config, atoms)))
     code = 0
     if world.rank == 0:
         code = _drive(world, config, atoms, groups, worker, jobs[0])
@@ -106,7 +106,10 @@ class _Worker:
 
     def __init__(self, config: Config, atoms: Atoms, groups: Groups) -> None:
         self._make = lambda: make_engine(config, atoms, groups.comm)
-        self._engine: Engine | None = self._make() if groups.comm is not None else None
+        try:
+            self._engine: Engine | None = self._make() if groups.comm is not None else None
+        except EngineError as error:
+            raise UserError(f"LAMMPS does not take the structure of the run: {error}; mend the input.") from None
 
     def evaluate(self, positions: np.ndarray) -> Forces:
         """Return energy and forces at positions (n, 3) Å. Raises EngineError."""
@@ -129,7 +132,9 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     config = load(directory.config, args.set, structure_needed=False)
     if args.trajectory is not None and not directory.trajectory_files():
         return read_input(directory.config, args.set)
-    return config, start_structure(directory)
+    atoms = start_structure(directory)
+    check_atoms(directory.config, config, atoms)
+    return config, atoms
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -140,17 +145,15 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--trajectory is a path of its own; leave out --top and --episode.")
     if args.input is not None and args.trajectory is None:
         raise UserError("--input goes with --trajectory; a training's folder has its input already.")
-    if args.input is not None and (args.run_dir / "config.yaml").exists():
-        raise UserError(f"--input: {args.run_dir} has an input already; leave it out, or choose another folder.")
+    if args.top is not None and args.episode:
+        raise UserError("--top chooses episodes and --episode names them; give one of the two.")
 
 
 def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
     """Choose the paths and open the journal (rank 0)."""
     if args.trajectory is not None:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
-        if args.input is not None:
-            RunDirectory.create(args.run_dir).write_config(config, {})
-        directory = RunDirectory.open(args.run_dir)
+        directory = _folder_for(args, config)
     else:
         directory, settings = RunDirectory.open(args.run_dir), config.pneb
         top, kelvin = args.top or settings.top, settings.temperatures[0]
@@ -158,9 +161,27 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
         if load(directory.config, structure_needed=False).forcefield != config.forcefield:
             # their energies are those of another force field: computed anew
             paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
-    for folder in (directory.pathways, directory.figures):
-        folder.mkdir(exist_ok=True)
-    return _Job(directory, paths, choice, Journal(directory.pathways / "journal", RESULTS))
+    try:
+        for folder in (directory.pathways, directory.figures):
+            folder.mkdir(exist_ok=True)
+        journal = Journal(directory.pathways / "journal", RESULTS)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
+    return _Job(directory, paths, choice, journal)
+
+
+def _folder_for(args: argparse.Namespace, config: Config) -> RunDirectory:
+    """Return the run directory of a path from outside: made with ``--input``, or made so before."""
+    if args.input is None:
+        return RunDirectory.open(args.run_dir)
+    if (args.run_dir / "config.yaml").exists():
+        directory = RunDirectory.open(args.run_dir)
+        if load(directory.config, args.set, structure_needed=False) != config:
+            raise UserError(f"--input: {args.run_dir} was made from another input; choose another folder.")
+        return directory
+    directory = RunDirectory.create(args.run_dir)
+    directory.write_config(load(args.input), {})
+    return directory
 
 
 def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
@@ -190,6 +211,8 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
         return 1
     finally:
         job.journal.close()
+    if not output.pathways:
+        return 1
     output.tell(panel.console)
     elapsed = time.monotonic() - tally.began
     print(
@@ -205,17 +228,20 @@ async def _refine_all(
 ) -> None:
     """Refine all paths side by side; each is written when it is done."""
 
-    async def one(stored: StoredPath) -> tuple[Pathway, list[SidePass]]:
-        pathway, beside = await Refinement(config, calculator, stored).run()
-        output.write(pathway)
-        return pathway, beside
+    async def one(stored: StoredPath) -> tuple[Pathway, list[SidePass]] | None:
+        found = await Refinement(config, calculator, stored).run()
+        if found is None:
+            panel.console.print(f"{stored.name}: the simulation failed for every frame; left out.")
+        else:
+            output.write(found[0])
+        return found
 
     reports = asyncio.create_task(_report(config, calculator, panel))
     try:
         found = await asyncio.gather(*(one(stored) for stored in paths))
     finally:
         reports.cancel()
-    output.write_all(found)
+    output.write_all([one for one in found if one is not None])
 
 
 async def _report(config: Config, calculator: Calculator, panel: Panel) -> None:

@@ -43,7 +43,7 @@ class RunDirectory:
             if any(run.path.iterdir()):
                 raise UserError(
                     f"{path} is not empty, and an existing run directory is never overwritten; "
-                    "choose another --run-dir."
+                    "choose another folder (--run-dir)."
                 )
             run.checkpoints.mkdir()
             run.trajectories.mkdir()

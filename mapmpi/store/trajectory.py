@@ -167,6 +167,12 @@ class TrajectoryReader:
         start = self._file["mapmpi/start"]
         return Atoms(start["species"][:], start["position"][:], cell=start["cell"][:], pbc=start["periodic"][:])
 
+    def potential_energy(self, row: int) -> np.ndarray:
+        """Return the energies (f,) eV of the episode of a row of ``episodes``, without reading its positions."""
+        record = self.episodes[row]
+        rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
+        return self._file[FRAME_DATA["potential_energy"]][rows]
+
     def episode(self, row: int) -> EpisodeData:
         """Return the episode of a row of ``episodes``; negative counts from the end. Raises IndexError."""
         record = self.episodes[row]

@@ -16,12 +16,13 @@ def read_input(path: Path, settings: list[str]) -> tuple[Config, Atoms]:
     """Read an input file and its structure; UserError for whatever does not fit together."""
     config = load(path, settings)
     atoms = read_structure(config.structure.file, config.structure.elements)
-    _check_atoms(path, config, atoms)
+    check_atoms(path, config, atoms)
     _check_goal(path, config, atoms)
     return config, atoms
 
 
-def _check_atoms(path: Path, config: Config, atoms: Atoms) -> None:
+def check_atoms(path: Path, config: Config, atoms: Atoms) -> None:
+    """Refuse atom ids that a structure has not, with the input's path; UserError."""
     for key, ids in (
         ("tagged_atoms", config.structure.tagged_atoms),
         ("molecule_atoms", config.structure.molecule),
