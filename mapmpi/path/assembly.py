@@ -27,11 +27,13 @@ def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPo
     assert barrier.saddle is not None
     assert barrier.sides is not None
     assert barrier.verification is not None
-    backward, forward = barrier.sides
+    (backward, forward), top = barrier.sides, barrier.saddle.energy
+    # the first push off the saddle may lead uphill where it is narrow: that is not part of the way
+    down, up = (side.trail_energies <= top for side in (backward, forward))
     hop = Hop(
-        band=np.array([*backward.trail[::-1], barrier.saddle.positions, *forward.trail]),
-        energies=np.array([*backward.trail_energies[::-1], barrier.saddle.energy, *forward.trail_energies]),
-        top=len(backward.trail),
+        band=np.array([*backward.trail[down][::-1], barrier.saddle.positions, *forward.trail[up]]),
+        energies=np.array([*backward.trail_energies[down][::-1], top, *forward.trail_energies[up]]),
+        top=int(down.sum()),
         name="",
         remote=False,
         saddle=barrier.saddle,

@@ -8,7 +8,8 @@ the two that the band was put between: then the segment is split, not forced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -90,12 +91,14 @@ def find_barrier(
     atoms: Atoms,
     matcher: Matcher,
     settings: BarrierSettings | None = None,
+    known: Sequence[Barrier] = (),
 ) -> Calculation[Barrier]:
     """Find a saddle between two minima of ``atoms`` from a first band (m, n, 3) Å whose ends they are.
 
-    What happened is told by the result's status; an EngineError in a force call becomes ``engine failed``.
+    A saddle of ``known`` barriers that is found again is not checked again. What happened is told by the result's
+    status; an EngineError in a force call becomes ``engine failed``.
     """
-    search = _Search(start, end, images, atoms, matcher, settings or BarrierSettings())
+    search = _Search(start, end, images, atoms, matcher, settings or BarrierSettings(), known)
     try:
         return (yield from search.run())
     except EngineLost:
@@ -115,7 +118,9 @@ class _Search:
         atoms: Atoms,
         matcher: Matcher,
         settings: BarrierSettings,
+        known: Sequence[Barrier],
     ) -> None:
+        self.known = known
         self.start, self.end, self.atoms, self.matcher, self.settings = start, end, atoms, matcher, settings
         self.band = Band(images, (start.energy, end.energy), self.metric(images[len(images) // 2]))
         self.near = self.band
@@ -180,6 +185,9 @@ class _Search:
 
     def connected(self, saddle: Saddle) -> Calculation[Barrier]:
         """Go down from a saddle, say whether it joins the two ends, and check it."""
+        again = self.recognised(saddle)
+        if again is not None:
+            return self.joined(**again)
         modes, sides = yield from self.look_around(saddle)
         if plain_curvatures(modes)[1] < -FLAT:
             lower = yield from self.off_the_hill(saddle, modes)
@@ -194,10 +202,30 @@ class _Search:
                 "not converged", "both ways down from the saddle lead to one minimum", saddle=saddle
             )
         verification = judge(saddle, modes, sides, self.settings.saddle_force, self.settings.minimum_force)
+        return self.joined(saddle, sides, verification)
+
+    def joined(self, saddle: Saddle, sides: tuple[Minimum, Minimum], verification: Verification) -> Barrier:
+        """Return the result for a saddle that joins two minima."""
         found = {"saddle": saddle, "sides": sides, "verification": verification}
         if same_place(self.matcher, sides[0], self.start) and same_place(self.matcher, sides[1], self.end):
             return self.result("converged", "", **found)
         return self.result("split", "the saddle leads to another minimum", **found)
+
+    def recognised(self, saddle: Saddle) -> dict[str, Any] | None:
+        """Return what is known of a saddle that was found before, in the labels of this search and its sense."""
+        for barrier in self.known:
+            if barrier.saddle is None or barrier.sides is None:
+                continue
+            labels = self.matcher.match(saddle, barrier.saddle)
+            if labels is None:
+                continue
+            sides = [side.relabelled(labels) for side in barrier.sides]
+            before = replace(barrier.saddle, positions=labels.apply(barrier.saddle.positions))
+            before = replace(before, mode=barrier.saddle.mode[labels.order])
+            if (before.mode * saddle.mode).sum() < 0:
+                before, sides = replace(before, mode=-before.mode), sides[::-1]
+            return {"saddle": before, "sides": tuple(sides), "verification": barrier.verification}
+        return None
 
     def look_around(self, saddle: Saddle) -> Calculation[tuple[Modes, tuple[Minimum, Minimum]]]:
         """Find the two lowest modes at a saddle and the minima on its two sides, all three at once."""

@@ -199,6 +199,10 @@ class Connection:
         times[known] = np.exp((climbs[known] - highest) / (BOLTZMANN_EV_PER_K * temperature_k)) + 1e-300
         return times
 
+    def known(self) -> list[Barrier]:
+        """Return the searches whose saddles are verified: what they found need not be checked again."""
+        return [crossing.barrier for crossing in self.crossings if crossing.verified]
+
     def crossing(self, gap: Gap) -> Crossing | None:
         """Return the lowest saddle known across a gap; one that was verified goes first."""
         found = [crossing for crossing in self.crossings if {crossing.first, crossing.last} == set(gap)]

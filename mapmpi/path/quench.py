@@ -8,12 +8,12 @@ minimum along its direction, or uphill by more than such a step in the energy ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mapmpi.md.engine import largest_force
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.basins import Alignment, StationaryPoint
 from mapmpi.path.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 
@@ -38,6 +38,11 @@ class Minimum(StationaryPoint):
     calls: int
     trail: np.ndarray
     trail_energies: np.ndarray
+
+    def relabelled(self, labels: Alignment) -> Minimum:
+        """Return the same quench in other labels of the atoms."""
+        trail = np.array([labels.apply(place) for place in self.trail])
+        return replace(self, positions=labels.apply(self.positions), trail=trail)
 
 
 class LimitedMemory:

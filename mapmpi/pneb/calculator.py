@@ -93,24 +93,24 @@ class Calculator:
         self.tally.quenched(found)
         return found
 
-    async def barrier(self, start_ev: float, end_ev: float, path: Sequence[np.ndarray]) -> Barrier:
+    async def barrier(
+        self, start_ev: float, end_ev: float, path: Sequence[np.ndarray], known: Sequence[Barrier]
+    ) -> Barrier:
         """Search the barrier along a path (configurations (n, 3) Å) between two minima of known energies in eV.
 
-        A path of the two ends alone is interpolated.
+        A path of the two ends alone is interpolated. Saddles of ``known`` barriers are not checked again.
         """
         band = self._first_band(path)
         ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
 
         async def compute() -> Barrier:
-            search = find_barrier(*ends, band, self.atoms, self.matcher, self._barrier_settings)
+            settings = self._barrier_settings
+            search = find_barrier(*ends, band, self.atoms, self.matcher, settings, known)
             return await self.pool.compute(search)
 
-        settings = (
-            repr(self._barrier_settings),
-            repr(self.settings.same_distance),
-            repr(self.settings.same_energy),
-        )
-        found = await self._remembered(("barrier", start_ev, end_ev, band, *settings), compute)
+        limits = repr(self._barrier_settings), self.settings.same_distance, self.settings.same_energy
+        saddles = [barrier.saddle.positions for barrier in known if barrier.saddle is not None]
+        found = await self._remembered(("barrier", start_ev, end_ev, band, *limits, *saddles), compute)
         self.tally.searched(found)
         return found
 

@@ -155,7 +155,7 @@ class Refinement:
     def _begin(self, connection: Connection, running: list[tuple[Gap, asyncio.Task[Barrier]]]) -> None:
         for gap in connection.next_gaps():
             first, last = (connection.minima[number].energy for number in gap)
-            search = self.calculator.barrier(first, last, connection.begin(gap))
+            search = self.calculator.barrier(first, last, connection.begin(gap), connection.known())
             running.append((gap, asyncio.create_task(search)))
             self.calculator.tally.segments += 1
 
