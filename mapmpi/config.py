@@ -276,9 +276,9 @@ class Pneb(Section):
     minimum_force: Positive = Field(0.01, description="eV/Å: largest force on an atom of a quenched structure")
     minimum_calls: Count = Field(400, description="force calls after which a quench gives up")
     saddle_force: Positive = Field(0.02, description="eV/Å: largest force on an atom of a transition state")
-    saddle_calls: Count = Field(150, description="force calls after which a saddle search gives up")
+    saddle_calls: Count = Field(250, description="force calls after which a saddle search gives up")
     searches: Count = Field(
-        12, description="searches for each segment that a path is first cut into, and as many for two more"
+        6, description="searches for each segment that a path is first cut into, and as many for two more"
     )
     same_distance: Positive = Field(0.3, description="Å: atoms of two quenches of one basin are no farther apart")
     same_energy: Positive = Field(0.02, description="eV: nor are their energies")

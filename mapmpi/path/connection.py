@@ -33,7 +33,9 @@ IN_VAIN = 1e3
 """How many times as much a gap costs once it was searched in vain."""
 IMPROVEMENTS = 6
 """How many searches are made for lower ways once the ends are connected."""
-ATTEMPTS = 3
+DOUBT = 4.0
+"""Å²: what a saddle costs that was not verified."""
+ATTEMPTS = 6
 """How often a gap is searched, each time from another path."""
 
 Gap = tuple[int, int]
@@ -67,12 +69,26 @@ class Crossing:
 
 @dataclass
 class _Attempts:
-    """The searches of one gap: how many were begun, the path for the next, and why the last failed."""
+    """The searches of one gap: how many were begun, whether one runs, why the last failed, and a path for the next.
+
+    ``fresh`` tells that no search has begun from the path yet.
+    """
 
     begun: int = 0
     running: bool = False
     path: list[np.ndarray] | None = None
+    fresh: bool = False
     reason: str = ""
+
+    @property
+    def due(self) -> bool:
+        """Whether a search is to be made when its turn comes."""
+        return not self.running and (self.begun == 0 or (self.fresh and self.begun < ATTEMPTS))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the gap was searched in vain."""
+        return not self.running and not self.due
 
 
 @dataclass
@@ -113,7 +129,7 @@ class Connection:
         """
         attempts = self._attempts(gap)
         attempts.path = list(path) if gap[0] < gap[1] else list(path)[::-1]
-        attempts.reason = ""
+        attempts.fresh = True
 
     def first_path(self, gap: Gap) -> list[np.ndarray]:
         """Return the path to begin with, in the gap's sense: the two minima where nothing better is known."""
@@ -147,13 +163,14 @@ class Connection:
         for gap in combinations(range(count), 2):
             attempts = self._gaps.get(gap, _Attempts())
             costs[gap] = self._length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
-            if attempts.reason:
+            if attempts.closed:
                 costs[gap] *= IN_VAIN
             if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
-        for crossing in self.crossings:
+        for crossing in sorted(self.crossings, key=lambda one: one.verified):
+            gap = _unordered((crossing.first, crossing.last))
+            costs[gap] = min(costs[gap], DOUBT)
             if crossing.verified:
-                gap = _unordered((crossing.first, crossing.last))
                 height = max(self.crossing(gap).energy - self.minima[0].energy, 0.0)  # type: ignore[union-attr]
                 costs[gap] = HEIGHT * height * self._improving + KNOWN
         for gap in self.merged:
@@ -220,10 +237,7 @@ class Connection:
             way = self.way()
         gaps = []
         for gap in pairwise(way):
-            attempts = self._attempts(gap)
-            again = attempts.begun == 0 or (attempts.path is not None and attempts.begun < ATTEMPTS)
-            due = again and not attempts.running and not attempts.reason
-            if due and not self._crossed(gap) and self.searches > 0:
+            if self._attempts(gap).due and not self._crossed(gap) and self.searches > 0:
                 self.searches -= 1
                 gaps.append(gap)
         return gaps
@@ -237,7 +251,7 @@ class Connection:
         path = self.first_path(gap)
         attempts = self._attempts(gap)
         attempts.begun += 1
-        attempts.running = True
+        attempts.running, attempts.fresh = True, False
         return path
 
     def learn(self, gap: Gap, barrier: Barrier) -> None:
