@@ -121,16 +121,17 @@ def test_a_gap_searched_in_vain_is_circumvented() -> None:
     assert connection.next_gaps() == [(0, 2)]
 
 
-def test_a_saddle_that_was_not_verified_is_circumvented_but_not_forgotten() -> None:
+def test_a_saddle_that_was_not_verified_serves_until_there_are_others() -> None:
     a, b, c = at(0), at(1), at(2)
     connection = ends(a, b, c)
-    one_search(connection, (0, 1), found((a, b), (a, b), faults=("a way down did not come to rest",)))
-    assert connection.way() == [0, 2]
-    one_search(connection, (0, 2), found((a, c), status="not converged"))
-    assert connection.way() == [0, 1, 2]
+    connection.learn((0, 1), found((a, b), (a, b), faults=("a way down did not come to rest",)))
+    connection.learn((1, 2), found((b, c), (b, c), saddle_ev=0.5))
+    assert connection.fastest_way(623.15) == [0, 1, 2]
     one = connection.crossing((0, 1))
     assert one is not None
     assert not one.verified
+    connection.learn((0, 2), found((a, c), (a, c), saddle_ev=3.0))
+    assert connection.fastest_way(623.15) == [0, 2]
 
 
 def test_the_lowest_verified_saddle_of_a_gap_counts() -> None:
