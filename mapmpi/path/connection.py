@@ -163,7 +163,7 @@ class Connection:
         for gap in combinations(range(count), 2):
             attempts = self._gaps.get(gap, _Attempts())
             costs[gap] = self._length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
-            if attempts.closed:
+            if attempts.closed or (attempts.running and self._improving):
                 costs[gap] *= IN_VAIN
             if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
@@ -235,9 +235,17 @@ class Connection:
             self._improving = True
             self.searches = min(self.searches, IMPROVEMENTS)
             way = self.way()
+        gaps = self._due(way)
+        while self._improving and self.searches > 0 and (more := self._due(self.way())):
+            gaps += more  # side by side: what runs already is avoided by the next way
+        return gaps
+
+    def _due(self, way: list[int]) -> list[Gap]:
+        """Return the gaps of a way that are to be searched now, as long as there are searches left."""
         gaps = []
         for gap in pairwise(way):
             if self._attempts(gap).due and not self._crossed(gap) and self.searches > 0:
+                self._attempts(gap).running = self._improving
                 self.searches -= 1
                 gaps.append(gap)
         return gaps

@@ -90,9 +90,13 @@ class Refinement:
     async def _quench(self, frames: list[int]) -> dict[int, Minimum | None]:
         """Return the minimum below each frame; None where the engine failed."""
         self.calculator.tally.frames += len(frames)
-        found = await asyncio.gather(*(self.calculator.quench(self.stored.positions[frame]) for frame in frames))
+        energies = self.stored.energies
+        # the most strained first: their quenches are the longest, and should not be left for the end
+        order = frames if energies is None else sorted(frames, key=lambda frame: -energies[frame])
+        found = await asyncio.gather(*(self.calculator.quench(self.stored.positions[frame]) for frame in order))
         self.calls += sum(minimum.calls for minimum in found if minimum is not None)
-        return dict(zip(frames, found, strict=True))
+        minima = dict(zip(order, found, strict=True))
+        return {frame: minima[frame] for frame in frames}
 
     def _chain(self, minima: dict[int, Minimum | None]) -> Chain:
         """Group the quenched frames into basins, whose ``frames`` are numbers of the stored path's."""
