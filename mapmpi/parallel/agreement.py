@@ -17,6 +17,8 @@ from mapmpi.errors import UserError
 
 Value = TypeVar("Value")
 
+FAREWELL_S = 0.5
+"""Time for the words on a defect to get through mpiexec, which an abort may cut off."""
 PATIENCE_S = 30.0
 """How long the first rank waits at the end for the others."""
 
@@ -89,5 +91,6 @@ def run(main: Callable[[MPI.Comm], int]) -> int:
         if isinstance(error, SystemExit):
             return int(error.code or 0)
         print(f"mapmpi: rank {world.rank} failed\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        time.sleep(FAREWELL_S)
         world.Abort(1)
         raise

@@ -202,7 +202,7 @@ class Computation:
 
     def __init__(self, number: int, request: Request, team: Team) -> None:
         self.outcome = Outcome(number)
-        self._team, self._steps = team, self._solve(request)
+        self._team, self._steps = team, answer_in_steps(request, self._evaluate)
 
     def advance(self) -> bool:
         """Make a force call; return whether ``outcome`` is complete. Raises EngineLost."""
@@ -220,26 +220,39 @@ class Computation:
             self.outcome.busy_s += time.monotonic() - began
         return True
 
-    def _solve(self, request: Request) -> Generator[None, None, Any]:
-        """Return the answer; pause after every force call."""
-        if not isinstance(request, Work):
-            self.outcome.calls += 1
-            answer = self._team.evaluate(self.outcome.number, request)
-            yield
-            return answer
-        calculation = request.function(*request.arguments)
-        try:
-            wanted = next(calculation)
-            while True:
-                try:
-                    answers = []
-                    for one in wanted:
-                        answers.append((yield from self._solve(one)))
-                except EngineLost:
-                    raise
-                except EngineError as error:
-                    wanted = calculation.throw(error)
-                else:
-                    wanted = calculation.send(answers)
-        except StopIteration as stop:
-            return stop.value
+    def _evaluate(self, positions: np.ndarray) -> Any:
+        self.outcome.calls += 1
+        return self._team.evaluate(self.outcome.number, positions)
+
+
+def answer_in_steps(request: Request, evaluate: Callable[[np.ndarray], Any]) -> Generator[None, None, Any]:
+    """Return the answer to a request; pause after every force call. Raises EngineError where nobody takes it."""
+    if isinstance(request, Work):
+        return (yield from solve_in_steps(request.function(*request.arguments), evaluate))
+    answer = evaluate(request)
+    yield
+    return answer
+
+
+def solve_in_steps(
+    calculation: Generator[Any, Any, Any], evaluate: Callable[[np.ndarray], Any]
+) -> Generator[None, None, Any]:
+    """Return the result of a calculation; pause after every force call.
+
+    An EngineError is thrown in at the calculation's ``yield``; EngineLost ends it.
+    """
+    try:
+        wanted = next(calculation)
+        while True:
+            try:
+                answers = []
+                for one in wanted:
+                    answers.append((yield from answer_in_steps(one, evaluate)))
+            except EngineLost:
+                raise
+            except EngineError as error:
+                wanted = calculation.throw(error)
+            else:
+                wanted = calculation.send(answers)
+    except StopIteration as stop:
+        return stop.value

@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mapmpi.errors import EngineError
-from mapmpi.parallel.groups import Request, Work
+from mapmpi.parallel.groups import Request, solve_in_steps
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,9 @@ Calculation = Generator[list[Request], list[Any], Result]
 
 def solve(calculation: Calculation[Result], evaluate: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> Result:
     """Run a calculation to its end on one engine's ``evaluate`` and return its result."""
+    steps = solve_in_steps(calculation, lambda positions: Forces(*evaluate(positions)))
     try:
-        wanted = next(calculation)
         while True:
-            try:
-                answers = [
-                    solve(one.function(*one.arguments), evaluate)
-                    if isinstance(one, Work)
-                    else Forces(*evaluate(one))
-                    for one in wanted
-                ]
-            except EngineError as error:
-                wanted = calculation.throw(error)
-            else:
-                wanted = calculation.send(answers)
+            next(steps)
     except StopIteration as stop:
         return stop.value

@@ -16,7 +16,6 @@ from mapmpi.parallel.tasks import Pool
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
 from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import Forces
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 from mapmpi.path.saddle import Saddle
@@ -25,7 +24,7 @@ from mapmpi.path.tst import hessian_calculation
 from mapmpi.pneb.progress import Tally
 from mapmpi.store.journal import Journal, digest
 
-RESULTS = (Barrier, Forces, Minimum, Saddle, Verification)
+RESULTS = (Barrier, Minimum, Saddle, Verification)
 """The dataclasses that a journal of phase 2 holds."""
 
 FORMAT = 1

@@ -62,21 +62,12 @@ class Network:
         route = self._pool.fastest_route(sorted(starts), goals - starts, temperatures_k[0], self._prefactor)
         if route is None or not route.saddles:
             return None
-        nodes = self._nodes(route)
+        start = next(node for node, basin in enumerate(self._pool.basins) if basin is route.basins[0])
         passage = tuple(
-            (kelvin, self._pool.mean_first_passage_time_s(nodes[0], goals - starts, kelvin, self._prefactor))
+            (kelvin, self._pool.mean_first_passage_time_s(start, goals - starts, kelvin, self._prefactor))
             for kelvin in temperatures_k
         )
         return replace(self._pathway(route, remote_distance_A), passage_times_s=passage)
-
-    def _nodes(self, route: Route) -> tuple[int, int]:
-        """Return the pool's numbers of a route's first basin and last."""
-        found = []
-        for basin in (route.basins[0], route.basins[-1]):
-            found.append(
-                next(node for node, known in enumerate(self._pool.basins) if self._matcher.match(known, basin))
-            )
-        return found[0], found[1]
 
     def _pathway(self, route: Route, remote_distance_A: float) -> Pathway:
         """Return a route as a pathway."""
