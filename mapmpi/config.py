@@ -280,6 +280,10 @@ class Pneb(Section):
     searches: Count = Field(
         6, description="searches for each segment that a path is first cut into, and as many for two more"
     )
+    searches_at_once: Count = Field(
+        8,
+        description="searches of a pathway that run side by side; more for hundreds of ranks, results depend on it",
+    )
     same_distance: Positive = Field(0.3, description="Å: atoms of two quenches of one basin are no farther apart")
     same_energy: Positive = Field(0.02, description="eV: nor are their energies")
     remote_distance: Positive = Field(6.0, description="Å from the molecule beyond which a jump is called remote")

@@ -11,7 +11,7 @@ from muller_brown import MATCHER, connect, minimum, place
 
 from mapmpi.path.barrier import Barrier, Status
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.connection import ATTEMPTS, IMPROVEMENTS, Connection
+from mapmpi.path.connection import ATTEMPTS, LOWER, Connection
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.transition import Verification
@@ -25,8 +25,10 @@ def at(x: float, y: float = 0.0, energy: float = 0.0) -> StationaryPoint:
     return StationaryPoint(place(3 * x, 3 * y), energy)
 
 
-def ends(*points: StationaryPoint, searches: int = 20, ceiling: float = np.inf) -> Connection:
-    return Connection(points, MATCHER, searches, ceiling)
+def ends(
+    *points: StationaryPoint, searches: int = 20, ceiling: float = np.inf, at_once: int = 1, spare: int = 0
+) -> Connection:
+    return Connection(points, MATCHER, searches, ceiling, at_once, spare)
 
 
 def side(point: StationaryPoint, saddle: np.ndarray) -> Minimum:
@@ -201,7 +203,7 @@ def test_attempts_are_limited() -> None:
 
 def test_minima_beside_a_pass_that_was_not_found_are_ways_on() -> None:
     a, b, new = at(0), at(2), at(1, 0.4)
-    connection = ends(a, b)
+    connection = ends(a, b, at_once=2)
     one_search(connection, (0, 1), found((a, b), status="split", beside=(a, new)))
     assert connection.crossings == []
     assert connection.way() == [0, 2, 1]
@@ -227,7 +229,7 @@ def test_a_saddle_below_its_minima_is_none() -> None:
 @pytest.mark.parametrize("budget", [0, 1, 2, 5])
 def test_the_budget_of_searches(budget: int) -> None:
     points = [at(x) for x in range(4)]
-    connection = ends(*points, searches=budget)
+    connection = ends(*points, searches=budget, at_once=9)
     gaps = connection.next_gaps()
     assert gaps == [(0, 1), (1, 2), (2, 3)][:budget]
     assert connection.searches == budget - len(gaps)
@@ -295,7 +297,7 @@ def test_the_analytic_landscape_is_connected_over_its_middle_minimum() -> None:
     assert gaps == [(0, 1), (2, 1)]
     assert connection.way() == [0, 2, 1]
     assert connection.minima[2].positions == pytest.approx(minimum("middle").positions, abs=5e-3)
-    assert connection.searches == IMPROVEMENTS
+    assert connection.spare == LOWER - (len(gaps) - 2)
 
 
 def test_without_searches_nothing_is_searched() -> None:
@@ -316,3 +318,40 @@ def test_the_order_of_learning_decides_and_nothing_else() -> None:
     for one, other in zip(first[2], second[2], strict=True):
         assert np.array_equal(one.positions, other.positions)
     assert [crossing.energy for crossing in first[3]] == [crossing.energy for crossing in second[3]]
+
+
+def test_while_few_searches_run_those_that_would_follow_are_begun():
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c, at_once=3, spare=2)
+    assert connection.next_gaps() == [(0, 1), (1, 2), (0, 2)]
+    assert connection.spare == 1
+    assert connection.next_gaps() == []  # three run
+    for gap, points in (((0, 1), (a, b)), ((1, 2), (b, c))):
+        connection.begin(gap)
+        connection.learn(gap, found(points, points))
+    assert connection.way() == [0, 1, 2]
+
+
+def test_no_more_searches_run_than_may_at_once():
+    points = [at(x) for x in range(6)]
+    connection = ends(*points, at_once=2, spare=2)
+    assert len(connection.next_gaps()) == 2
+    assert connection.next_gaps() == []
+
+
+def test_gaps_to_minima_that_were_found_last_go_first():
+    a, b, c, d, new = (at(x) for x in (0, 2, 4, 6, 1))
+    connection = ends(a, b, c, d, at_once=2)
+    assert connection.next_gaps() == [(0, 1), (1, 2)]
+    connection = ends(a, b, c, d, at_once=1)
+    connection.learn((0, 1), found((a, b), (a, new), "split"))
+    assert connection.next_gaps() == [(4, 1)]
+
+
+def test_once_connected_lower_ways_are_looked_for_even_if_all_spare_searches_were_made():
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    for gap, points in (((0, 1), (a, b)), ((1, 2), (b, c))):
+        connection.learn(gap, found(points, points, saddle_ev=8.0))
+    assert connection.next_gaps() == [(0, 2)]
+    assert connection.spare == LOWER - 1

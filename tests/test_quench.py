@@ -112,3 +112,37 @@ def test_a_metric_is_pickled_as_what_it_was_made_from(kind):
     assert np.array_equal(copy.times(some), metric.times(some))
     assert np.array_equal(copy.solve(some), metric.solve(some))
     assert len(pickled) < 3 * solid.positions.nbytes + 2000
+
+
+def at_a_step(slope):
+    """Return the engine of wells at 0 around a step: the force along x jumps there by twice the slope (eV/Å)."""
+
+    def engine(positions):
+        apart = positions - place(0, 0)
+        gradient = 4 * apart
+        gradient[0, 0] += slope * np.sign(apart[0, 0])
+        return 2 * (apart**2).sum() + slope * abs(apart[0, 0]), -gradient
+
+    return engine
+
+
+def test_a_minimum_at_a_step_is_a_minimum():
+    """No point feels less than 0.03 eV/Å; the lowest is where the energy falls no more."""
+    found = solve(quench(place(0.3, 0.2), Metric.uniform(5), 0.01, 400), at_a_step(0.03))
+    assert found.at_rest
+    assert 0.01 < found.residual < 0.05
+    assert found.energy < 2e-4
+    assert found.calls < 80
+    assert np.array_equal(found.trail[-1], found.positions)
+    assert found.trail_energies[-1] == found.energy
+
+
+def test_large_forces_are_no_rest_whatever_the_energy_does():
+    found = solve(quench(place(0.3, 0.2), Metric.uniform(5), 0.01, 90), at_a_step(0.5))
+    assert not found.at_rest
+    assert found.calls == 90
+
+
+def test_a_quench_that_is_given_up_is_not_at_rest():
+    assert not solve(quench(place(-1.2, -0.2), Metric.uniform(5), 1e-3, 3), evaluate).at_rest
+    assert solve(quench(place(-1.2, -0.2), Metric.uniform(5), 1e-3), evaluate).at_rest

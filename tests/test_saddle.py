@@ -57,6 +57,14 @@ def plateau(place):
     return x**6 - 1.5 * x**4 + 2 * y**2 + 2 * z**2, [6 * x**5 - 6 * x**3, 4 * y, 4 * z]
 
 
+@alone
+def roof(place):
+    """V = x⁴ - x²/4 - |x|/10 + 2y² + 2z²: minima at x = ±0.426, and at x = 0 a ridge on which no force vanishes."""
+    x, y, z = place
+    energy = x**4 - x**2 / 4 - abs(x) / 10 + 2 * y**2 + 2 * z**2
+    return energy, [4 * x**3 - x / 2 - np.sign(x) / 10, 4 * y, 4 * z]
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("name", SADDLES)
 def test_finds_the_saddle(name, backwards):
@@ -149,10 +157,10 @@ def test_curvatures_that_are_not_clear_and_a_restless_way_down_are_faults():
     saddle = search("lower", fmax=1e-3)
     sides = solve(downhill(saddle, METRIC, 0.02), evaluate)
     modes = solve(two_lowest_modes(saddle, METRIC), evaluate)
-    assert judge(saddle, modes, sides, 0.05, 0.02).faults == ()
-    unclear = judge(saddle, replace(modes, accurate=False), sides, 0.05, 0.02)
+    assert judge(saddle, modes, sides, 0.05).faults == ()
+    unclear = judge(saddle, replace(modes, accurate=False), sides, 0.05)
     assert unclear.faults == (f"the curvatures were not clear after {modes.calls} force calls",)
-    restless = judge(saddle, modes, (sides[0], replace(sides[1], residual=0.3)), 0.05, 0.02)
+    restless = judge(saddle, modes, (sides[0], replace(sides[1], residual=0.3, at_rest=False)), 0.05)
     assert restless.faults == ("a way down did not come to rest (0.300 eV/Å)",)
 
 
@@ -173,3 +181,22 @@ def test_an_exchange_of_equal_atoms_is_another_place():
     assert not same_place(MATCHER, point, swapped)
     assert same_place(MATCHER, point, StationaryPoint(point.positions + 0.05, point.energy + 0.005))
     assert not same_place(MATCHER, point, StationaryPoint(point.positions, point.energy + 0.02))
+
+
+def test_a_pass_at_a_step_is_told_as_such():
+    start = place(0.05, 0.04)
+    energy, forces = roof(start)
+    found = solve(find_saddle(start, -forces, energy, ALONG_X, METRIC, 0.02, 250), roof)
+    assert found.on_step
+    assert found.calls < 80
+    assert found.energy == pytest.approx(0.0, abs=2e-3)
+    assert 0.05 < found.residual < 0.2
+    sides = solve(downhill(found, METRIC), roof)
+    assert [side.positions[0, 0] for side in sides] == pytest.approx([-0.426, 0.426], abs=0.01)
+    verification = verify(found, *sides, engine=roof)
+    assert not verification.verified
+    assert "step" in verification.faults[0]
+
+
+def test_a_saddle_that_was_found_is_not_on_a_step():
+    assert not search("upper", fmax=1e-3).on_step

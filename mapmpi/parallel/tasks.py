@@ -154,12 +154,17 @@ class Pool:
             task.future.set_exception(EngineError(_NOBODY))
         return task.future
 
-    async def compute(self, calculation: Generator[Any, Any, Result], priority: float = 0) -> Result:
-        """Drive a calculation to its end and return its result; EngineError of any answer is thrown into it."""
+    async def compute(
+        self, calculation: Generator[Any, Any, Result], priority: Callable[[], float] = lambda: 0.0
+    ) -> Result:
+        """Drive a calculation to its end and return its result; EngineError of any answer is thrown into it.
+
+        ``priority`` is asked for that of each request.
+        """
         try:
             wanted = next(calculation)
             while True:
-                futures = [self.submit(request, priority) for request in wanted]
+                futures = [self.submit(request, priority()) for request in wanted]
                 answers = await asyncio.gather(*futures, return_exceptions=True)
                 error = next((answer for answer in answers if isinstance(answer, BaseException)), None)
                 wanted = calculation.send(answers) if error is None else calculation.throw(error)
@@ -211,7 +216,8 @@ class Pool:
     def _hand_out(self) -> None:
         """Give idle groups a request, rank 0's own the last of them, and only then fill hands.
 
-        A group that computes a Work gets nothing into its hand: there it could wait long while others idle.
+        A group that computes a Work gets something into its hand only while more waits than there are groups:
+        there it may wait long, and others should not idle meanwhile.
         """
         while not self._alive() and (task := self._next()) is not None:
             task.future.set_exception(EngineError(_NOBODY))
@@ -219,7 +225,8 @@ class Pool:
             return
         for limit in (1, 2):
             for number, hand in self._hands.items():
-                full = len(hand) >= limit or any(isinstance(task.request, Work) for task in hand.values())
+                long = any(isinstance(task.request, Work) for task in hand.values())
+                full = len(hand) >= limit or (long and len(self._queue) <= len(self.groups.leaders))
                 if not full and (task := self._next()) is not None:
                     hand[task.number] = task
                     self._mail.post(self.groups.leaders[number], Tag.TASK, (task.number, task.request))

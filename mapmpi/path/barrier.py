@@ -98,17 +98,11 @@ def find_barrier(
     A saddle of ``known`` barriers that is found again is not checked again. What happened is told by the result's
     status; an EngineError in a force call becomes ``engine failed``.
     """
-    search = _Search(start, end, images, atoms, matcher, settings or BarrierSettings(), known)
-    try:
-        return (yield from search.run())
-    except EngineLost:
-        raise
-    except EngineError as error:
-        return search.result("engine failed", str(error))
+    return (yield from BarrierSearch(start, end, images, atoms, matcher, settings, known).run())
 
 
-class _Search:
-    """One search of a barrier; see :func:`find_barrier`."""
+class BarrierSearch:
+    """One search of a barrier; see :func:`find_barrier`. ``calls`` are the force calls that it has made so far."""
 
     def __init__(
         self,
@@ -117,11 +111,11 @@ class _Search:
         images: np.ndarray,
         atoms: Atoms,
         matcher: Matcher,
-        settings: BarrierSettings,
-        known: Sequence[Barrier],
+        settings: BarrierSettings | None = None,
+        known: Sequence[Barrier] = (),
     ) -> None:
-        self.known = known
-        self.start, self.end, self.atoms, self.matcher, self.settings = start, end, atoms, matcher, settings
+        self.start, self.end, self.atoms, self.matcher = start, end, atoms, matcher
+        self.settings, self.known = settings or BarrierSettings(), known
         self.band = Band(images, (start.energy, end.energy), self.metric(images[len(images) // 2]))
         self.near = self.band
         self.other_calls = self.check_calls = 0
@@ -130,14 +124,27 @@ class _Search:
         """Return the metric at a configuration (n, 3) Å."""
         return Metric.of_solid(self.atoms, [positions])
 
+    @property
+    def calls(self) -> int:
+        """The force calls so far."""
+        near = self.near.calls if self.near is not self.band else 0
+        return self.band.calls + near + self.other_calls + self.check_calls
+
     def result(self, status: Status, reason: str, **found: Any) -> Barrier:
         """Return what is known as the result."""
-        calls = self.band.calls + self.other_calls + self.check_calls
-        calls += self.near.calls if self.near is not self.band else 0
-        band = self.band
-        return Barrier(status, reason, band.images, band.energies, calls, check_calls=self.check_calls, **found)
+        images, energies = self.band.images, self.band.energies
+        return Barrier(status, reason, images, energies, self.calls, check_calls=self.check_calls, **found)
 
     def run(self) -> Calculation[Barrier]:
+        """Search; an EngineError becomes the result ``engine failed``."""
+        try:
+            return (yield from self.steps())
+        except EngineLost:
+            raise
+        except EngineError as error:
+            return self.result("engine failed", str(error))
+
+    def steps(self) -> Calculation[Barrier]:
         """Search; EngineError passes through."""
         if same_place(self.matcher, self.start, self.end):
             return self.result("same basin", "the band's ends are one minimum")
@@ -153,7 +160,7 @@ class _Search:
                     continue  # the last search began here
                 yield from near.relax(force, self.settings.band_iterations)
             saddle = yield from self.climb()
-            if saddle.residual <= self.settings.saddle_force:
+            if saddle.residual <= self.settings.saddle_force or saddle.on_step:
                 return (yield from self.connected(saddle))
         return (yield from self.missed(saddle))
 
@@ -162,9 +169,8 @@ class _Search:
         near, top = self.near, self.near.top
         place, energy = near.images[top], float(near.energies[top])
         limits = self.settings.saddle_force, self.settings.saddle_calls
-        saddle = yield from find_saddle(
-            place, near.gradients[top], energy, near.tangent, self.metric(place), *limits
-        )
+        search = (place, near.gradients[top], energy, near.tangent, self.metric(place), *limits)
+        (saddle,) = yield [Work(find_saddle, search)]
         self.other_calls += saddle.calls
         return saddle
 
@@ -189,7 +195,7 @@ class _Search:
         if again is not None:
             return self.joined(**again)
         modes, sides = yield from self.look_around(saddle)
-        if plain_curvatures(modes)[1] < -FLAT:
+        if plain_curvatures(modes)[1] < -FLAT and not saddle.on_step:
             lower = yield from self.off_the_hill(saddle, modes)
             if lower.residual <= self.settings.saddle_force:
                 saddle = lower
@@ -201,7 +207,7 @@ class _Search:
             return self.result(
                 "not converged", "both ways down from the saddle lead to one minimum", saddle=saddle
             )
-        verification = judge(saddle, modes, sides, self.settings.saddle_force, self.settings.minimum_force)
+        verification = judge(saddle, modes, sides, self.settings.saddle_force)
         return self.joined(saddle, sides, verification)
 
     def joined(self, saddle: Saddle, sides: tuple[Minimum, Minimum], verification: Verification) -> Barrier:
@@ -239,15 +245,9 @@ class _Search:
         """Search on from a point with two ways down, off it along the second."""
         aside = saddle.positions + clipped(1e6 * modes.vectors[1], ASIDE)
         (there,) = yield [aside]
-        lower = yield from find_saddle(
-            aside,
-            -there.forces,
-            there.energy,
-            modes.vectors[0],
-            self.metric(aside),
-            self.settings.saddle_force,
-            self.settings.saddle_calls,
-        )
+        limits = self.settings.saddle_force, self.settings.saddle_calls
+        search = (aside, -there.forces, there.energy, modes.vectors[0], self.metric(aside), *limits)
+        (lower,) = yield [Work(find_saddle, search)]
         self.check_calls += 1 + lower.calls
         return lower
 

@@ -4,8 +4,9 @@ Pathways in a glass are chains: the saddle found between two minima often leads 
 found so far form a graph, and the next searches are those along its cheapest way from end to end, where a gap costs
 the square of its length, one that was searched in vain much more, and a known saddle nothing (after J. M. Carr,
 S. A. Trygubenko and D. J. Wales, J. Chem. Phys. 122, 234903 (2005)). So a gap that nothing crosses is circumvented
-where that is possible. Once the ends are connected, a saddle costs by its height, and a few more searches go across
-gaps that might lead past the highest.
+where that is possible. While few searches run, those are begun, too, that would follow if nothing came of these. Once
+the ends are connected, a saddle costs by its height, and a few more searches go across gaps that might lead past the
+highest.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ UNGUIDED = 2.0
 """How many times as much a gap costs for which no path is known to begin with."""
 IN_VAIN = 1e3
 """How many times as much a gap costs once it was searched in vain."""
-IMPROVEMENTS = 6
-"""How many searches are made for lower ways once the ends are connected."""
+SPARE = 6
+"""How many searches are made beside the cheapest way while fewer run than may at once."""
+LOWER = 3
+"""So many of them, or more, are made once the ends are connected: they look for lower ways."""
 DOUBT = 4.0
 """Å²: what a saddle costs that was not verified."""
 ATTEMPTS = 6
@@ -97,13 +100,16 @@ class Connection:
 
     ``minima`` are numbered as they are found, the basins first, structures that differ by an exchange of equal atoms
     as one; ``merged`` are gaps whose two ends turned out to be one minimum. ``searches`` is the number of searches
-    that may still be made. A minimum above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
+    that may still be made, ``at_once`` of them side by side, ``spare`` of them beside the cheapest way. A minimum
+    above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
     """
 
     basins: Sequence[StationaryPoint]
     matcher: Matcher
     searches: int
     ceiling_ev: float = np.inf
+    at_once: int = 8
+    spare: int = SPARE
     minima: list[StationaryPoint] = field(init=False)
     crossings: list[Crossing] = field(init=False, default_factory=list)
     merged: set[Gap] = field(init=False, default_factory=set)
@@ -156,14 +162,14 @@ class Connection:
             self._lengths[gap] = float(((apart - apart.mean(axis=0)) ** 2).sum())
         return self._lengths[gap]
 
-    def _costs(self) -> np.ndarray:
-        """Return the cost (m, m) of each gap in Å², its lower number first."""
+    def _costs(self, around: bool = False) -> np.ndarray:
+        """Return the cost (m, m) of each gap in Å², its lower number first; see :meth:`way`."""
         count = len(self.minima)
         costs = np.zeros((count, count))
         for gap in combinations(range(count), 2):
             attempts = self._gaps.get(gap, _Attempts())
             costs[gap] = self._length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
-            if attempts.closed or (attempts.running and self._improving):
+            if attempts.closed or (attempts.running and around):
                 costs[gap] *= IN_VAIN
             if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
@@ -177,9 +183,12 @@ class Connection:
             costs[gap] = KNOWN
         return costs
 
-    def way(self) -> list[int]:
-        """Return the numbers of the minima along the cheapest way from start to end."""
-        _, before = dijkstra(self._costs(), directed=False, indices=0, return_predecessors=True)
+    def way(self, around: bool = False) -> list[int]:
+        """Return the numbers of the minima along the cheapest way from start to end.
+
+        ``around`` the gaps that are being searched: the way that would be next if nothing came of them.
+        """
+        _, before = dijkstra(self._costs(around), directed=False, indices=0, return_predecessors=True)
         return self._back(before)
 
     def _back(self, before: np.ndarray) -> list[int]:
@@ -230,25 +239,31 @@ class Connection:
 
         :meth:`learn` is to follow for each.
         """
-        way = self.way()
-        if not self._improving and all(self._crossed(gap) for gap in pairwise(way)):
-            self._improving = True
-            self.searches = min(self.searches, IMPROVEMENTS)
+        gaps = []
+        if not self._improving:
             way = self.way()
-        gaps = self._due(way)
-        while self._improving and self.searches > 0 and (more := self._due(self.way())):
-            gaps += more  # side by side: what runs already is avoided by the next way
+            if all(self._crossed(gap) for gap in pairwise(way)):
+                self._improving, self.spare = True, max(self.spare, LOWER)
+            else:
+                gaps = self._take(way, self.searches)
+        while more := self._take(self.way(around=True), self.spare):
+            self.spare -= len(more)
+            gaps += more
         return gaps
 
-    def _due(self, way: list[int]) -> list[Gap]:
-        """Return the gaps of a way that are to be searched now, as long as there are searches left."""
-        gaps = []
-        for gap in pairwise(way):
-            if self._attempts(gap).due and not self._crossed(gap) and self.searches > 0:
-                self._attempts(gap).running = self._improving
-                self.searches -= 1
-                gaps.append(gap)
-        return gaps
+    def _take(self, way: list[int], limit: int) -> list[Gap]:
+        """Return the gaps of a way that are to be searched now, as long as there are searches left.
+
+        Those between minima that were found last go first: they are the ones that lead on to others.
+        """
+        due = [gap for gap in pairwise(way) if self._attempts(gap).due and not self._crossed(gap)]
+        running = sum(attempts.running for attempts in self._gaps.values())
+        free = max(0, min(self.at_once - running, limit, self.searches))
+        taken = sorted(due, key=lambda gap: -max(*gap, self.end))[:free]
+        for gap in taken:
+            self._attempts(gap).running = True
+        self.searches -= len(taken)
+        return taken
 
     def _crossed(self, gap: Gap) -> bool:
         """Return whether nothing is to be searched between two minima."""

@@ -24,20 +24,25 @@ TRAIL = 0.4
 """Å between the points of a trail."""
 UPHILL = 0.1
 """Rise of the energy in eV at which a step is taken back whatever the forces say."""
+SETTLED, PATIENCE, NOISE = 1e-4, 30, 0.05
+"""A quench has come to rest, too, when the energy has not fallen by SETTLED eV in PATIENCE calls and NOISE eV/Å or
+less is left. Some of ReaxFF's minima lie at a step, with forces of 0.01 to 0.03 eV/Å on both sides of it."""
 
 
 @dataclass(frozen=True)
 class Minimum(StationaryPoint):
     """Where a quench ended: the largest force on an atom in eV/Å and the force calls it took.
 
-    The way down from where it began, (k, n, 3) Å with energies (k,) in eV, is kept at a spacing of TRAIL Å (over
-    all coordinates): where two quenches end apart, their trails are a path between the two minima.
+    ``at_rest`` tells that it came to an end by itself. The way down from where it began, (k, n, 3) Å with energies
+    (k,) in eV, is kept at a spacing of TRAIL Å (over all coordinates): where two quenches end apart, their trails are
+    a path between the two minima.
     """
 
     residual: float
     calls: int
     trail: np.ndarray
     trail_energies: np.ndarray
+    at_rest: bool = True
 
     def relabelled(self, labels: Alignment) -> Minimum:
         """Return the same quench in other labels of the atoms."""
@@ -84,13 +89,17 @@ def quench(
 ) -> Calculation[Minimum]:
     """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than ``fmax`` eV/Å.
 
-    Give up after ``max_calls`` and say so by the residual. EngineError passes through.
+    Or until the energy falls no more (see SETTLED): then the place with the least force since is the end. Give up
+    after ``max_calls`` and say so by ``at_rest``. EngineError passes through.
     """
     memory, trust, convex = LimitedMemory(metric), FIRST_TRUST, True
     (here,) = yield [positions]
     gradient, energy, calls = -here.forces, here.energy, 1
     trail = [(positions, energy)]
+    lowest = calmest = _Stop(positions, energy, largest_force(gradient), calls)
     while largest_force(gradient) > fmax and calls < max_calls:
+        if calls - lowest.call > PATIENCE and calmest.residual <= NOISE:
+            break
         step = memory.descend(gradient)
         # where the energy curves downwards, as beside a saddle, the model has no length to offer: go far
         step = clipped(step if convex else step * (trust / largest_force(step)), trust)
@@ -105,7 +114,22 @@ def quench(
         if largest_force(step) > 0.99 * trust:
             trust = min(1.5 * trust, LARGEST_TRUST)
         positions, gradient, energy = positions + step, new, there.energy
+        stop = _Stop(positions, energy, largest_force(gradient), calls)
+        if energy < lowest.energy - SETTLED:
+            lowest = calmest = stop
+        elif stop.residual < calmest.residual:
+            calmest = stop
         if np.linalg.norm(positions - trail[-1][0]) > TRAIL:
             trail.append((positions, energy))
-    places, energies = zip(*trail, (positions, energy), strict=True)
-    return Minimum(positions, energy, largest_force(gradient), calls, np.array(places), np.array(energies))
+    at_rest = calls < max_calls or calmest.residual <= fmax
+    places, energies = zip(*trail, (calmest.positions, calmest.energy), strict=True)
+    end = calmest.positions, calmest.energy, calmest.residual
+    return Minimum(*end, calls, np.array(places), np.array(energies), at_rest)
+
+
+@dataclass(frozen=True)
+class _Stop(StationaryPoint):
+    """A place on the way of a quench: the largest force there in eV/Å and the number of its call."""
+
+    residual: float
+    call: int

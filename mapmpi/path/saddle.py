@@ -22,22 +22,42 @@ FIRST_TRUST, LARGEST_TRUST, SMALLEST_TRUST = 0.1, 0.2, 0.01
 """Longest step of an atom in Å."""
 REFRESH = 25
 """Steps after which the lowest mode is looked at again; if no curvature is negative, a fifth of them."""
+STUCK, NEAR, SAME = 30, 0.2, 0.03
+"""A search whose last STUCK places lie within NEAR Å of each other and have not brought the force down by a fifth
+sits on a step of the energy: ReaxFF switches a hydrogen bond on where the bond order of O-H passes 0.01, by up to
+20 meV and 0.2 eV/Å (measured with water in silica). Places within SAME Å of each other are on the two sides of it.
+"""
 CLIMB = 0.3
 """eV: a search that rises so far above its start has left the pass behind."""
 
 
 @dataclass(frozen=True)
 class Saddle(StationaryPoint):
-    """Where a saddle search ended: its mode (n, 3) of unit length, largest force in eV/Å, force calls."""
+    """Where a saddle search ended: its mode (n, 3) of unit length, largest force in eV/Å, force calls.
+
+    ``on_step``: the pass is a step of the energy, where no force vanishes; this is its upper side.
+    """
 
     mode: np.ndarray
     residual: float
     calls: int
+    on_step: bool = False
 
     def along(self, mode: np.ndarray) -> Saddle:
         """Return the same saddle with a better mode (n, 3), which keeps its sense."""
         sign = 1.0 if (mode * self.mode).sum() >= 0 else -1.0
         return replace(self, mode=sign * mode / np.linalg.norm(mode))
+
+
+@dataclass(frozen=True)
+class _Place(StationaryPoint):
+    """Where a search has been: with the gradient (n, 3) eV/Å there."""
+
+    gradient: np.ndarray
+
+    @property
+    def residual(self) -> float:
+        return largest_force(self.gradient)
 
 
 class Climber:
@@ -47,6 +67,7 @@ class Climber:
         self.positions, self.gradient, self.energy = positions, gradient, energy
         self.metric, self.model = metric, CurvatureModel(metric, positions.size)
         self.calls, self.trust, self._since = 0, FIRST_TRUST, 0
+        self._visited: list[_Place] = []
 
     @property
     def residual(self) -> float:
@@ -57,6 +78,21 @@ class Climber:
     def stale(self) -> bool:
         """Whether the lowest mode should be looked at again."""
         return self._since >= REFRESH or (self._since >= REFRESH / 5 and self.model.curvatures[0] > 0)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the search only goes to and fro."""
+        before, last = self._visited[:-STUCK], self._visited[-STUCK:]
+        if not before or any(largest_force(there.positions - self.positions) > NEAR for there in last):
+            return False
+        return min(there.residual for there in last) > 0.8 * min(there.residual for there in before)
+
+    def go_up(self) -> None:
+        """Go to the upper side of the step on which the search is stuck, where the forces are least."""
+        calm = min(self._visited[-STUCK:], key=lambda there: there.residual).positions
+        near = [there for there in self._visited if largest_force(there.positions - calm) < SAME]
+        top = max(near, key=lambda there: there.energy)
+        self.positions, self.gradient, self.energy = top.positions, top.gradient, top.energy
 
     def look(self, guess: np.ndarray, max_calls: int) -> Calculation[None]:
         """Find the lowest mode at the present place, from a guess (n, 3)."""
@@ -71,6 +107,7 @@ class Climber:
         (there,) = yield [self.positions + step]
         self.calls, self._since = self.calls + 1, self._since + 1
         self.model.learn(step, -there.forces - self.gradient)
+        self._visited.append(_Place(self.positions + step, there.energy, -there.forces))
         growth = self.metric.force_length(there.forces) / self.metric.force_length(self.gradient)
         if growth > 2.5 and self.trust > SMALLEST_TRUST:
             self.trust = max(0.4 * largest_force(step), SMALLEST_TRUST)
@@ -94,13 +131,16 @@ def find_saddle(
     """Search the saddle near ``positions`` (n, 3) Å, where gradient (n, 3) eV/Å and energy (eV) are known.
 
     ``tangent`` (n, 3) is the path's direction, the first guess of the mode, whose sense the mode keeps. Gives up
-    after ``max_calls``, or CLIMB above the start, and says so by the residual.
+    after ``max_calls``, or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
     """
-    climber = Climber(positions, gradient, energy, metric)
+    climber, stuck = Climber(positions, gradient, energy, metric), False
     yield from climber.look(tangent, 8)
-    while climber.residual > fmax and climber.calls < max_calls and climber.energy < energy + CLIMB:
+    while climber.residual > fmax and not stuck and climber.calls < max_calls and climber.energy < energy + CLIMB:
         if climber.stale:
             yield from climber.look(climber.model.lowest_mode().reshape(positions.shape), 4)
         yield from climber.step()
-    found = Saddle(climber.positions, climber.energy, tangent, climber.residual, climber.calls)
+        stuck = climber.stuck and climber.residual > fmax
+    if stuck:
+        climber.go_up()
+    found = Saddle(climber.positions, climber.energy, tangent, climber.residual, climber.calls, stuck)
     return found.along(climber.model.lowest_mode().reshape(positions.shape))

@@ -93,12 +93,12 @@ def plain_curvatures(modes: Modes) -> np.ndarray:
     return modes.curvatures / (modes.vectors**2).sum(axis=(1, 2))
 
 
-def judge(
-    saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: float, side_fmax: float
-) -> Verification:
+def judge(saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: float) -> Verification:
     """Check a saddle: its forces below ``fmax`` eV/Å, exactly one negative curvature, both ways down at rest."""
     faults = []
-    if saddle.residual > fmax:
+    if saddle.on_step:
+        faults.append(f"the force field has a step there, with forces of {saddle.residual:.3f} eV/Å")
+    elif saddle.residual > fmax:
         faults.append(f"a force of {saddle.residual:.3f} eV/Å is left")
     curvatures = plain_curvatures(modes)[:2]
     if (negative := int((curvatures < -FLAT).sum())) != 1:
@@ -106,7 +106,7 @@ def judge(
     elif not modes.accurate:
         faults.append(f"the curvatures were not clear after {modes.calls} force calls")
     for side in sides:
-        if side.residual > side_fmax:
+        if not side.at_rest:
             faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
     return Verification(saddle.residual, curvatures, tuple(faults), modes.calls)
 
@@ -129,7 +129,7 @@ def verify_saddle(
     saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
     modes = yield from two_lowest_modes(saddle, metric)
     sides = yield from downhill(saddle, metric, side_fmax)
-    found = judge(saddle, modes, sides, fmax, side_fmax)
+    found = judge(saddle, modes, sides, fmax)
     faults = [
         f"the way down towards the {name} leads to another minimum"
         for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +16,7 @@ from mapmpi.md.forcefield import fingerprint
 from mapmpi.parallel.groups import Work
 from mapmpi.parallel.tasks import Pool
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
-from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
+from mapmpi.path.barrier import Barrier, BarrierSearch, BarrierSettings
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
@@ -27,10 +29,28 @@ from mapmpi.store.journal import Journal, digest
 RESULTS = (Barrier, Minimum, Saddle, Verification)
 """The dataclasses that a journal of phase 2 holds."""
 
-FORMAT = 1
+FORMAT = 2
 """Counted up when the meaning of a remembered result changes."""
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search of a barrier that was begun; ``task`` gives the barrier.
+
+    Its ``clock`` counts force calls: those up to which it ``began``, and its own. It is the time that the search would
+    show on a machine where nobody has to wait for ranks.
+    """
+
+    task: asyncio.Task[Barrier]
+    steps: BarrierSearch
+    began: int
+
+    @property
+    def clock(self) -> int:
+        """The force calls up to now; of a search that is done, up to its end."""
+        return self.began + (self.task.result().calls if self.task.done() else self.steps.calls)
 
 
 class Calculator:
@@ -92,26 +112,30 @@ class Calculator:
         self.tally.quenched(found)
         return found
 
-    async def barrier(
-        self, start_ev: float, end_ev: float, path: Sequence[np.ndarray], known: Sequence[Barrier]
-    ) -> Barrier:
-        """Search the barrier along a path (configurations (n, 3) Å) between two minima of known energies in eV.
+    def barrier(
+        self, start_ev: float, end_ev: float, path: Sequence[np.ndarray], known: Sequence[Barrier], began: int = 0
+    ) -> Search:
+        """Begin to search the barrier along a path (configurations (n, 3) Å) between minima of known energies in eV.
 
         A path of the two ends alone is interpolated. Saddles of ``known`` barriers are not checked again.
+        ``began`` is the search's clock, see :class:`Search`.
         """
         band = self._first_band(path)
         ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
-
-        async def compute() -> Barrier:
-            settings = self._barrier_settings
-            search = find_barrier(*ends, band, self.atoms, self.matcher, settings, known)
-            return await self.pool.compute(search)
-
-        limits = repr(self._barrier_settings), self.settings.same_distance, self.settings.same_energy
+        settings = self._barrier_settings
+        steps = BarrierSearch(*ends, band, self.atoms, self.matcher, settings, known)
+        limits = repr(settings), self.settings.same_distance, self.settings.same_energy
         saddles = [barrier.saddle.positions for barrier in known if barrier.saddle is not None]
-        found = await self._remembered(("barrier", start_ev, end_ev, band, *limits, *saddles), compute)
-        self.tally.searched(found)
-        return found
+        key = ("barrier", start_ev, end_ev, band, *limits, *saddles)
+
+        async def find() -> Barrier:
+            found = await self._remembered(key, lambda: self.pool.compute(steps.run(), lambda: search.clock))
+            self.tally.searched(found)
+            return found
+
+        self.tally.segments += 1
+        search = Search(asyncio.create_task(find()), steps, began)
+        return search
 
     def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
         """Return the images (m, n, 3) Å of a path, so many as its length asks for."""

@@ -12,15 +12,17 @@ import numpy as np
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.path.assembly import Way, assemble, crossing_hop
-from mapmpi.path.barrier import Barrier
 from mapmpi.path.basins import Basin, Chain, Loop, StationaryPoint, group_basins
 from mapmpi.path.connection import Connection, Gap
 from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.quench import Minimum
 from mapmpi.path.segments import profile_segments
 from mapmpi.path.tst import frequencies_hz, moving_atoms, vineyard_hz
-from mapmpi.pneb.calculator import Calculator
+from mapmpi.pneb.calculator import Calculator, Search
 from mapmpi.pneb.choose import StoredPath
+
+LOOK_S = 0.02
+"""How often the clocks of searches are looked at, seconds."""
 
 SidePass = tuple[StationaryPoint, Hop, StationaryPoint]
 """A saddle that was found beside the pathway, between the minima that it joins."""
@@ -121,7 +123,7 @@ class Refinement:
         # a frame under the tether's strain lies above the pass that it went over
         ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
         matcher, searches = self.calculator.matcher, self.settings.searches * gaps
-        connection = Connection(chain.basins, matcher, searches, ceiling)
+        connection = Connection(chain.basins, matcher, searches, ceiling, self.settings.searches_at_once)
         if self.settings.first_band == "path":
             for number, (start, end) in enumerate(pairwise(chain.basins)):
                 connection.guess((number, number + 1), self._path_between(start, end, chain, minima))
@@ -144,24 +146,30 @@ class Refinement:
     async def _connect(self, connection: Connection) -> None:
         """Search until the ends are connected or nothing is left to try.
 
-        Searches run side by side, but what they found is taken up in the order in which they were begun: which
-        gaps are searched then depends on nothing but the path, however many ranks there are and whoever is fast.
+        Searches run side by side, and what they found is taken up in the order of their clocks, in which they would
+        end if none had to wait for ranks. So which gaps are searched depends on nothing but the path, however many
+        ranks there are and whoever is fast.
         """
-        running: list[tuple[Gap, asyncio.Task[Barrier]]] = []
-        self._begin(connection, running)
+        running = self._begin(connection, 0)
         while running:
-            gap, search = running.pop(0)
-            barrier = await search
+            gap, first = min(running, key=lambda one: one[1].clock)  # of equals the one that was begun first
+            if not first.task.done():
+                await asyncio.wait([first.task], timeout=LOOK_S)
+                continue
+            running.remove((gap, first))
+            barrier = first.task.result()
             self.calls += barrier.calls
             connection.learn(gap, barrier)
-            self._begin(connection, running)
+            running += self._begin(connection, first.clock)
 
-    def _begin(self, connection: Connection, running: list[tuple[Gap, asyncio.Task[Barrier]]]) -> None:
+    def _begin(self, connection: Connection, clock: int) -> list[tuple[Gap, Search]]:
+        """Begin the searches that are to be made now, at a clock in force calls."""
+        begun = []
         for gap in connection.next_gaps():
             first, last = (connection.minima[number].energy for number in gap)
-            search = self.calculator.barrier(first, last, connection.begin(gap), connection.known())
-            running.append((gap, asyncio.create_task(search)))
-            self.calculator.tally.segments += 1
+            search = self.calculator.barrier(first, last, connection.begin(gap), connection.known(), clock)
+            begun.append((gap, search))
+        return begun
 
     async def _with_prefactors(self, way: Way, index: int) -> Hop:
         """Return a hop with Vineyard's prefactors, or with the reason why it has none."""
@@ -194,9 +202,7 @@ class Refinement:
         notes += [
             f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None
         ]
-        rough = [
-            found.residual for found in minima.values() if found and found.residual > self.settings.minimum_force
-        ]
+        rough = [found.residual for found in minima.values() if found and not found.at_rest]
         if rough:
             notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.minimum_calls)")
         pathway = Pathway(
