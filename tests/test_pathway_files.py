@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mapmpi.errors import UserError
-from mapmpi.path.basins import Basin, StationaryPoint
-from mapmpi.path.pathway import Hop, Pathway, Profile
+from mapmpi.path.basins import Basin, Matcher, StationaryPoint
+from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
 from mapmpi.path.saddle import Saddle
 from mapmpi.pneb import export, figure, record, table
+from mapmpi.pneb.pooling import Network
 from mapmpi.store.pathway import Quantity, read_tree, write_tree
 
 CELL = np.array([[20.0, 0, 0], [-3.0, 18.0, 0], [1.0, 2.0, 17.0]])
@@ -86,6 +87,13 @@ def doubtful() -> Pathway:
     return found
 
 
+def with_a_pass_beside() -> Pathway:
+    """One hop, and a saddle that leads from its end to somewhere else."""
+    found = pathway(1.0)
+    end, other = (StationaryPoint(at(x), energy) for x, energy in ((3.0, -100.0), (4.0, -99.8)))
+    return replace(found, beside=(SidePass(end, hop(end, other, -99.2), other),))
+
+
 def same(first: object, second: object) -> None:
     """Compare dataclasses, arrays and plain values down to the last digit, and types too."""
     assert type(first) is type(second)
@@ -107,12 +115,28 @@ def same(first: object, second: object) -> None:
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("make", [doubtful, lambda: pathway(1.0, before=None, notes=()), pathway])
+@pytest.mark.parametrize(
+    "make", [doubtful, with_a_pass_beside, lambda: pathway(1.0, before=None, notes=()), pathway]
+)
 def test_what_is_saved_comes_back(tmp_path: Path, make: Callable[[], Pathway]) -> None:
     before = make()
     record.save(tmp_path / "one.h5", before, {})
     same(before, record.load(tmp_path / "one.h5"))
     assert [path.name for path in tmp_path.iterdir()] == ["one.h5"]
+
+
+def test_a_pass_beside_an_earlier_pathway_is_part_of_the_network(tmp_path: Path) -> None:
+    alone = pathway(1.5, 0.5)
+    first, second = (StationaryPoint(at(x), -100.0) for x in (0.0, 3.0))
+    beside = replace(alone, beside=(SidePass(first, hop(first, second, -99.0), second),))
+    record.save(tmp_path / "one.h5", beside, {})
+    matcher = Matcher(alone.atoms.numbers, alone.atoms.cell.array, alone.atoms.pbc, 0.3, 0.02, alone.tagged)
+    for one, barriers in ((alone, [1.5, 0.5]), (record.load(tmp_path / "one.h5"), [1.0, 0.5])):
+        network = Network(matcher, "hbar")
+        network.add(one)
+        route = network.fastest([623.15], 6.0)
+        assert route is not None
+        assert route.barriers_ev() == pytest.approx(barriers)
 
 
 def test_settings_and_units_are_in_the_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, steps_between
 from mapmpi.path.connection import Connection, Crossing, Gap
-from mapmpi.path.pathway import Hop
+from mapmpi.path.pathway import Hop, SidePass
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Way:
     notes: tuple[str, ...]
 
 
-def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPoint]:
+def crossing_hop(crossing: Crossing) -> Hop:
     """Return a crossing as a hop between the minima to which the ways down led, in the labels of its search."""
     barrier = crossing.barrier
     assert barrier.saddle is not None
@@ -30,7 +30,7 @@ def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPo
     (backward, forward), top = barrier.sides, barrier.saddle.energy
     # the first push off the saddle may lead uphill where it is narrow: that is not part of the way
     down, up = (side.trail_energies <= top for side in (backward, forward))
-    hop = Hop(
+    return Hop(
         band=np.array([*backward.trail[down][::-1], barrier.saddle.positions, *forward.trail[up]]),
         energies=np.array([*backward.trail_energies[down][::-1], top, *forward.trail_energies[up]]),
         top=int(down.sum()),
@@ -42,7 +42,18 @@ def crossing_hop(crossing: Crossing) -> tuple[StationaryPoint, Hop, StationaryPo
         residual=barrier.saddle.residual,
         curvatures=barrier.verification.curvatures,
     )
-    return backward, hop, forward
+
+
+def passes_beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]:
+    """Return the verified saddles that were found but are not on the fastest way."""
+    used = [connection.crossing(gap) for gap in pairwise(connection.fastest_way(temperature_k))]
+    beside = []
+    for crossing in connection.crossings:
+        if crossing.verified and not any(crossing is one for one in used):
+            assert crossing.barrier.sides is not None
+            start, end = (StationaryPoint(side.positions, side.energy) for side in crossing.barrier.sides)
+            beside.append(SidePass(start, crossing_hop(crossing), end))
+    return tuple(beside)
 
 
 def assemble(
@@ -60,7 +71,7 @@ def assemble(
             forward = crossing.first == gap[0]
             here, there = (crossing.to_first, crossing.to_last)[:: 1 if forward else -1]
             onward = labels.after(here)
-            hop = crossing_hop(crossing)[1]
+            hop = crossing_hop(crossing)
             hops.append((hop if forward else hop.reversed()).relabelled(onward))
             labels = onward.after(there.inverse())
         else:

@@ -70,6 +70,15 @@ class Hop:
 
 
 @dataclass(frozen=True)
+class SidePass:
+    """A hop over a verified saddle that was found beside a pathway, between the minima ``start`` and ``end``."""
+
+    start: StationaryPoint
+    hop: Hop
+    end: StationaryPoint
+
+
+@dataclass(frozen=True)
 class Profile:
     """The pathway as it was stored: energies (f,) eV of its frames, and the way (f,) Å of the tagged atoms.
 
@@ -88,7 +97,7 @@ class Pathway:
     where the path came from, ``notes`` what was dropped or cut out on the way. ``before`` is None for a pathway that
     no trajectory shows (the network's), whose mean first-passage times are those of a walker on the whole network and
     given as ``passage_times_s`` for each temperature in K. ``reached`` tells that the stored path came to its goal;
-    ``calls`` are the force calls it took.
+    ``calls`` are the force calls it took. ``beside`` are passes off the pathway, each in labels of its own.
     """
 
     name: str
@@ -103,6 +112,7 @@ class Pathway:
     calls: int = 0
     reached: bool = True
     passage_times_s: tuple[tuple[float, float], ...] = ()
+    beside: tuple[SidePass, ...] = ()
 
     @property
     def complete(self) -> bool:

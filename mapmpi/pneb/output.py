@@ -16,7 +16,6 @@ from mapmpi.pneb import record
 from mapmpi.pneb.export import write_band, write_transition_states
 from mapmpi.pneb.figure import profile_figure
 from mapmpi.pneb.pooling import NAME, Network
-from mapmpi.pneb.refine import SidePass
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
 from mapmpi.store.rundir import RunDirectory, versions
 
@@ -45,15 +44,14 @@ class Output:
         write_hops_csv(folder / f"{name}-hops.csv", pathway)
         profile_figure(self.directory.figures / f"{name}-profile.png", pathway)
 
-    def write_all(self, found: Sequence[tuple[Pathway, list[SidePass]]]) -> None:
+    def write_all(self, found: Sequence[Pathway]) -> None:
         """Find the network's route, write it, and rank everything; nothing at all where nothing was refined."""
         if not found:
             return
         network = Network(self.matcher, self.settings.prefactor)
-        earlier = self._earlier({pathway.name for pathway, _ in found} | {NAME})
-        self.pathways = [pathway for pathway, _ in found] + earlier
-        for pathway, beside in [*found, *((pathway, []) for pathway in earlier)]:
-            network.add(pathway, beside)
+        self.pathways = [*found, *self._earlier({pathway.name for pathway in found} | {NAME})]
+        for pathway in self.pathways:
+            network.add(pathway)
         route = network.fastest(self.settings.temperatures, self.settings.remote_distance)
         for old in [*self.directory.pathways.glob(f"{NAME}*"), *self.directory.figures.glob(f"{NAME}-*")]:
             old.unlink()

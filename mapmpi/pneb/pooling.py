@@ -11,7 +11,6 @@ from mapmpi.path.basins import Basin, Matcher, StationaryPoint, steps_between
 from mapmpi.path.network import Pool, Route, Saddle
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.tst import Prefactor
-from mapmpi.pneb.refine import SidePass
 
 NAME = "network"
 """The name of the pathway that the network gives."""
@@ -26,18 +25,18 @@ class Network:
         self._ends: list[tuple[int, int]] = []
         self._pathways: list[Pathway] = []
 
-    def add(self, pathway: Pathway, beside: Sequence[SidePass] = ()) -> None:
-        """Add a refined pathway, and saddles found beside it."""
+    def add(self, pathway: Pathway) -> None:
+        """Add a refined pathway, and the saddles found beside it."""
         saddles = [self._saddle(hop) for hop in pathway.hops]
         nodes = self._pool.add_pathway(pathway.name, [_basin(one) for one in pathway.basins], saddles)
         self._ends.append((nodes[0], nodes[-1]))
         self._pathways.append(pathway)
         if self._prefactor == "vineyard":
             return  # those beside have no prefactors
-        for start, hop, end in beside:
-            saddle = self._saddle(hop)
-            if saddle is not None and saddle.energy > max(start.energy, end.energy):
-                self._pool.add_pathway(f"{pathway.name} (beside)", [_basin(start), _basin(end)], [saddle])
+        for one in pathway.beside:
+            saddle = self._saddle(one.hop)
+            if saddle is not None and saddle.energy > max(one.start.energy, one.end.energy):
+                self._pool.add_pathway(f"{pathway.name} (beside)", [_basin(one.start), _basin(one.end)], [saddle])
 
     def _saddle(self, hop: Hop) -> Saddle | None:
         if hop.saddle is None or not hop.verified:

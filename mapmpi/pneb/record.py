@@ -15,7 +15,7 @@ from ase import Atoms
 
 from mapmpi.errors import UserError
 from mapmpi.path.basins import Basin, StationaryPoint
-from mapmpi.path.pathway import Hop, Pathway, Profile
+from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
 from mapmpi.path.saddle import Saddle
 from mapmpi.store.pathway import Quantity, read_tree, write_tree
 
@@ -30,6 +30,7 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
         "atoms": _atoms_tree(pathway),
         "basins": _basins_tree(pathway.basins),
         "hops": {f"{number:04d}": _hop_tree(hop) for number, hop in enumerate(pathway.hops, 1)},
+        "beside": {f"{number:04d}": _side_tree(one) for number, one in enumerate(pathway.beside, 1)},
         "settings": _plain(settings),
     }
     if pathway.before is not None:
@@ -57,7 +58,7 @@ def load(path: Path) -> Pathway:
     tree, attributes = read_tree(path)
     try:
         basins = _basins(tree["basins"])
-        before = tree.get("before")
+        before, sides = tree.get("before"), tree.get("beside", {})
         return Pathway(
             name=attributes["name"],
             source=attributes["source"],
@@ -70,6 +71,7 @@ def load(path: Path) -> Pathway:
             notes=tuple(attributes["notes"]),
             calls=attributes["calls"],
             reached=bool(attributes["reached"]),
+            beside=tuple(_side(sides[number]) for number in sorted(sides, key=int)),
             passage_times_s=tuple((kelvin, time) for kelvin, time in json.loads(attributes["passage_times_s"])),
         )
     except (KeyError, IndexError, ValueError) as error:
@@ -165,6 +167,7 @@ def _hop_tree(hop: Hop) -> dict[str, Any]:
             "mode": Quantity(hop.saddle.mode),
             "residual": Quantity(hop.saddle.residual, "eV/Angstrom"),
             "calls": hop.saddle.calls,
+            "on_step": hop.saddle.on_step,
         }
     return tree
 
@@ -187,6 +190,15 @@ def _hop(tree: Mapping[str, Any]) -> Hop:
     )
 
 
+def _side_tree(one: SidePass) -> dict[str, Any]:
+    return {"minima": _basins_tree([one.start, one.end]), "hop": _hop_tree(one.hop)}
+
+
+def _side(tree: Mapping[str, Any]) -> SidePass:
+    start, end = _basins(tree["minima"])
+    return SidePass(start, _hop(tree["hop"]), end)
+
+
 def _saddle(tree: Mapping[str, Any]) -> Saddle:
     return Saddle(
         positions=tree["position"],
@@ -194,4 +206,5 @@ def _saddle(tree: Mapping[str, Any]) -> Saddle:
         mode=tree["mode"],
         residual=float(tree["residual"]),
         calls=tree["calls"],
+        on_step=bool(tree.get("on_step", False)),
     )

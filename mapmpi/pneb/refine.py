@@ -11,8 +11,8 @@ import numpy as np
 
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
-from mapmpi.path.assembly import Way, assemble, crossing_hop
-from mapmpi.path.basins import Basin, Chain, Loop, StationaryPoint, group_basins
+from mapmpi.path.assembly import Way, assemble, passes_beside
+from mapmpi.path.basins import Basin, Chain, Loop, group_basins
 from mapmpi.path.connection import Connection, Gap
 from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.quench import Minimum
@@ -24,12 +24,9 @@ from mapmpi.pneb.choose import StoredPath
 LOOK_S = 0.02
 """How often the clocks of searches are looked at, seconds."""
 
-SidePass = tuple[StationaryPoint, Hop, StationaryPoint]
-"""A saddle that was found beside the pathway, between the minima that it joins."""
-
 
 class Refinement:
-    """The refinement of one stored path; :meth:`run` gives the pathway and what was found beside it."""
+    """The refinement of one stored path."""
 
     def __init__(self, config: Config, calculator: Calculator, stored: StoredPath) -> None:
         self.settings, self.calculator, self.stored = config.pneb, calculator, stored
@@ -37,8 +34,8 @@ class Refinement:
         self.molecule = tuple(number - 1 for number in config.structure.molecule)
         self.calls = 0
 
-    async def run(self) -> tuple[Pathway, list[SidePass]] | None:
-        """Refine; None where not a single frame could be quenched.
+    async def run(self) -> Pathway | None:
+        """Return the refined pathway; None where not a single frame could be quenched.
 
         What else cannot be computed is told by the pathway's notes and its hops' reasons.
         """
@@ -57,13 +54,8 @@ class Refinement:
         hops = list(way.hops)
         if self.settings.prefactor == "vineyard":
             hops = list(await asyncio.gather(*(self._with_prefactors(way, index) for index in range(len(hops)))))
-        used = [connection.crossing(gap) for gap in pairwise(connection.fastest_way(kelvin))]
-        beside = [
-            crossing_hop(crossing)
-            for crossing in connection.crossings
-            if crossing.verified and not any(crossing is one for one in used)
-        ]
-        return self._pathway(way, hops, chain, minima, energies), beside
+        pathway = self._pathway(way, hops, chain, minima, energies)
+        return replace(pathway, beside=passes_beside(connection, kelvin))
 
     async def _frames(self) -> tuple[np.ndarray | None, list[int]]:
         """Return the frames to be quenched, and the energies (f,) eV of all frames.

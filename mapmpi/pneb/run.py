@@ -28,7 +28,7 @@ from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, start_structure
 from mapmpi.pneb.output import Output
 from mapmpi.pneb.progress import Tally
-from mapmpi.pneb.refine import Refinement, SidePass
+from mapmpi.pneb.refine import Refinement
 from mapmpi.store.journal import Journal
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.structures.inputs import check_atoms, read_input
@@ -228,12 +228,12 @@ async def _refine_all(
 ) -> None:
     """Refine all paths side by side; each is written when it is done."""
 
-    async def one(stored: StoredPath) -> tuple[Pathway, list[SidePass]] | None:
+    async def one(stored: StoredPath) -> Pathway | None:
         found = await Refinement(config, calculator, stored).run()
         if found is None:
             panel.console.print(f"{stored.name}: the simulation failed for every frame; left out.")
         else:
-            output.write(found[0])
+            output.write(found)
         return found
 
     reports = asyncio.create_task(_report(config, calculator, panel))
