@@ -133,6 +133,8 @@ def test_a_saddle_that_was_not_verified_serves_until_there_are_others() -> None:
     assert one is not None
     assert not one.verified
     connection.learn((0, 2), found((a, c), (a, c), saddle_ev=3.0))
+    assert connection.fastest_way(623.15) == [0, 1, 2]
+    connection.learn((0, 2), found((a, c), (a, c), saddle_ev=0.5))
     assert connection.fastest_way(623.15) == [0, 2]
 
 
@@ -355,3 +357,35 @@ def test_once_connected_lower_ways_are_looked_for_even_if_all_spare_searches_wer
         connection.learn(gap, found(points, points, saddle_ev=8.0))
     assert connection.next_gaps() == [(0, 2)]
     assert connection.spare == LOWER - 1
+
+
+def test_a_doubtful_saddle_is_circumvented_where_that_is_not_much_slower():
+    """From a to b over a doubtful saddle, or over c: as long as the hop from b to the end stays the slowest."""
+    a, b, end, c = at(0), at(1), at(2), at(0.5, 0.5)
+    for height, way in ((0.9, [0, 3, 1, 2]), (1.2, [0, 1, 2])):
+        connection = ends(a, b, end)
+        connection.learn((1, 2), found((b, end), (b, end), saddle_ev=1.0))
+        connection.learn((0, 1), found((a, b), (a, c), "split", saddle_ev=height))
+        connection.learn((3, 1), found((c, b), (c, b), saddle_ev=0.3))
+        connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.1, faults=("a step",)))
+        assert connection.fastest_way(623.15) == way
+
+
+@pytest.mark.parametrize(("faults", "known"), [((), 1), (("0 curvatures are negative instead of one",), 0)])
+def test_what_holds_nothing_and_is_no_saddle_is_no_barrier(faults, known):
+    a, b = at(0), at(1)
+    connection = ends(a, b)
+    connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.5 * MATCHER.energy_tolerance_ev, faults=faults))
+    assert len(connection.crossings) == known
+    assert connection.merged == (set() if known else {(0, 1)})
+    assert connection.next_gaps() == []
+
+
+def test_once_connected_a_low_doubtful_saddle_is_no_cheaper_than_a_verified_one():
+    a, b, c = at(0), at(2), at(1, 0.2)
+    connection = ends(a, b)
+    connection.learn((0, 1), found((a, b), (a, c), "split", saddle_ev=0.5))
+    connection.learn((2, 1), found((c, b), (c, b), saddle_ev=0.5))
+    connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.8, faults=("a step",)))
+    connection.next_gaps()
+    assert connection.way() == [0, 2, 1]

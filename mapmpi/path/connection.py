@@ -99,7 +99,8 @@ class Connection:
     """What is known between the basins of a path; the first is the start, the last of them the end.
 
     ``minima`` are numbered as they are found, the basins first, structures that differ by an exchange of equal atoms
-    as one; ``merged`` are gaps whose two ends turned out to be one minimum. ``searches`` is the number of searches
+    as one; ``merged`` are gaps whose two ends turned out to be one minimum, or between which there is no verified
+    saddle and no barrier above the matcher's tolerance of energies. ``searches`` is the number of searches
     that may still be made, ``at_once`` of them side by side, ``spare`` of them beside the cheapest way. A minimum
     above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
     """
@@ -173,12 +174,11 @@ class Connection:
                 costs[gap] *= IN_VAIN
             if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
-        for crossing in sorted(self.crossings, key=lambda one: one.verified):
-            gap = _unordered((crossing.first, crossing.last))
-            costs[gap] = min(costs[gap], DOUBT)
-            if crossing.verified:
-                height = max(self.crossing(gap).energy - self.minima[0].energy, 0.0)  # type: ignore[union-attr]
-                costs[gap] = HEIGHT * height * self._improving + KNOWN
+        for gap in {_unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
+            best = self.crossing(gap)
+            assert best is not None
+            height = max(best.energy - self.minima[0].energy, 0.0)
+            costs[gap] = HEIGHT * height * self._improving + (KNOWN if best.verified else DOUBT)
         for gap in self.merged:
             costs[gap] = KNOWN
         return costs
@@ -201,29 +201,33 @@ class Connection:
     def fastest_way(self, temperature_k: float) -> list[int]:
         """Return the way over known saddles with the least time by Eq. 3; the cheapest one if none is complete.
 
-        Saddles that were not verified count only where those that were do not lead to the end.
+        A saddle that was not verified counts as much as that whole way: it is circumvented where that does not make
+        the way much slower.
         """
-        for crossings in ([one for one in self.crossings if one.verified], self.crossings):
-            times = self._times(crossings, temperature_k)
-            length, before = dijkstra(csr_array(times), indices=0, return_predecessors=True)
-            if np.isfinite(length[self.end]):
-                return self._back(before)
-        return self.way()
+        times, doubtful = self._times(temperature_k)
+        least = dijkstra(csr_array(times), indices=0)[self.end]
+        if not np.isfinite(least):
+            return self.way()
+        _, before = dijkstra(csr_array(times + least * doubtful), indices=0, return_predecessors=True)
+        return self._back(before)
 
-    def _times(self, crossings: list[Crossing], temperature_k: float) -> np.ndarray:
-        """Return the time (m, m) of each hop in units of the longest; 0 where there is none."""
+    def _times(self, temperature_k: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the time (m, m) of each hop in units of the longest, 0 where there is none; and which are doubtful."""
         count = len(self.minima)
-        climbs = np.full((count, count), np.inf)
-        for one in crossings:
-            for first, last in ((one.first, one.last), (one.last, one.first)):
-                climbs[first, last] = min(climbs[first, last], one.energy - self.minima[first].energy)
-        for gap in self.merged:
-            climbs[gap] = climbs[gap[::-1]] = 0.0
+        climbs, doubtful = np.full((count, count), np.inf), np.zeros((count, count), dtype=bool)
+        for one in {_unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
+            best = self.crossing(one)
+            assert best is not None
+            for gap in (one, one[::-1]):
+                climbs[gap], doubtful[gap] = best.energy - self.minima[gap[0]].energy, not best.verified
+        for one in self.merged:
+            for gap in (one, one[::-1]):
+                climbs[gap], doubtful[gap] = 0.0, False
         known = np.isfinite(climbs)
         highest = climbs[known].max(initial=0.0)
         times = np.zeros((count, count))
         times[known] = np.exp((climbs[known] - highest) / (BOLTZMANN_EV_PER_K * temperature_k)) + 1e-300
-        return times
+        return times, doubtful
 
     def known(self) -> list[Barrier]:
         """Return the searches whose saddles are verified: what they found need not be checked again."""
@@ -297,8 +301,11 @@ class Connection:
         if below >= 0:
             attempts.reason = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
             return
-        if first != last:
-            self.crossings.append(Crossing(first, last, barrier, to_first, to_last))
+        crossing = Crossing(first, last, barrier, to_first, to_last)
+        if first != last and (crossing.verified or -below >= self.matcher.energy_tolerance_ev):
+            self.crossings.append(crossing)
+        elif first != last:  # nothing that the energies can resolve holds the system there
+            self.merged.add(_unordered((first, last)))
         self._around(gap, (first, last), barrier.sides, before, behind)
 
     def _around(

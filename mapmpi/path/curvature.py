@@ -21,8 +21,8 @@ SOFTEST = 0.02
 SETTLED = 4
 """Directions added without changing the lowest curvatures, after which these count as known."""
 
-FAINT = 1e-3
-"""Curvatures nearer to zero than this, in units of the metric, need not be told apart."""
+FAINT = 5e-3
+"""Curvatures nearer to zero than this, in units of the metric, need not be told apart (0.01 eV/Å² of soft modes)."""
 
 
 class CurvatureModel:
