@@ -212,7 +212,7 @@ class Connection:
         return self._back(before)
 
     def _times(self, temperature_k: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the time (m, m) of each hop in units of the longest, 0 where there is none; and which are doubtful."""
+        """Return the time (m, m) of each hop, 0 where there is none, in units of the longest; which are doubtful."""
         count = len(self.minima)
         climbs, doubtful = np.full((count, count), np.inf), np.zeros((count, count), dtype=bool)
         for one in {_unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
