@@ -80,7 +80,7 @@ class Verification:
         return not self.faults
 
 
-def two_lowest_modes(saddle: Saddle, metric: Metric, max_calls: int = 80) -> Calculation[Modes]:
+def two_lowest_modes(saddle: Saddle, metric: Metric, max_calls: int = 120) -> Calculation[Modes]:
     """Find the two lowest modes at a saddle, by central differences, so well that their signs are sure."""
     return (yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.2, max_calls))
 
