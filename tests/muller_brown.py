@@ -15,7 +15,8 @@ from mapmpi.path.band import images_for, interpolate, path_lengths, resample
 from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import solve
-from mapmpi.path.connection import Connection, Gap
+from mapmpi.path.connection import Connection
+from mapmpi.path.passes import Gap
 
 SCALE = 0.01
 HEIGHT = np.array([-200.0, -100.0, -170.0, 15.0])

@@ -271,7 +271,8 @@ def test_a_hop_however_fast_is_part_of_the_way(temperature_k: float) -> None:
 def test_without_a_complete_way_the_fastest_is_the_cheapest() -> None:
     connection = ends(at(0), at(1), at(2))
     connection.learn((0, 1), found((at(0), at(1)), (at(0), at(1))))
-    assert connection.fastest_way(623.15) == connection.way() == [0, 1, 2]
+    assert connection.fastest_way(623.15) is None
+    assert connection.best_way(623.15) == connection.way() == [0, 1, 2]
 
 
 def test_a_high_saddle_is_circumvented_as_long_as_that_is_not_far() -> None:

@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, steps_between
-from mapmpi.path.connection import Connection, Crossing, Gap
+from mapmpi.path.connection import Connection
+from mapmpi.path.passes import Crossing, Gap
 from mapmpi.path.pathway import Hop, SidePass
 
 
@@ -46,7 +47,7 @@ def crossing_hop(crossing: Crossing) -> Hop:
 
 def passes_beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]:
     """Return the verified saddles that were found but are not on the fastest way."""
-    used = [connection.crossing(gap) for gap in pairwise(connection.fastest_way(temperature_k))]
+    used = [connection.crossing(gap) for gap in pairwise(connection.best_way(temperature_k))]
     beside = []
     for crossing in connection.crossings:
         if crossing.verified and not any(crossing is one for one in used):
@@ -59,13 +60,13 @@ def passes_beside(connection: Connection, temperature_k: float) -> tuple[SidePas
 def assemble(
     connection: Connection, matcher: Matcher, molecule: list[int], remote_distance_A: float, temperature_k: float
 ) -> Way:
-    """Lay the crossings along a connection's fastest way end to end; a gap that nothing crosses has no saddle.
+    """Lay the crossings along a connection's best way end to end; a gap that nothing crosses has no saddle.
 
     ``molecule`` are atom indices; the hops are named by what moves (:func:`mapmpi.path.basins.steps_between`).
     """
     basins, hops, notes = [connection.minima[0]], [], []
     labels = Alignment.identity(len(matcher.numbers))
-    for gap in pairwise(connection.fastest_way(temperature_k)):
+    for gap in pairwise(connection.best_way(temperature_k)):
         crossing, last = connection.crossing(gap), connection.minima[gap[1]]
         if crossing is not None:
             forward = crossing.first == gap[0]

@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 import numpy as np
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import Alignment, Matcher, StationaryPoint
+from mapmpi.path.passes import Crossing, Gap, Passes, unordered
 from mapmpi.path.quench import Minimum
-from mapmpi.units import BOLTZMANN_EV_PER_K
 
 KNOWN = 1e-6
 """Å²: the least that anything costs; a graph without weights has no edges."""
@@ -40,34 +38,6 @@ DOUBT = 4.0
 """Å²: what a saddle costs that was not verified."""
 ATTEMPTS = 6
 """How often a gap is searched, each time from another path."""
-
-Gap = tuple[int, int]
-"""The numbers of two minima, in the sense in which the gap is to be crossed."""
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """A saddle that joins minima ``first`` and ``last`` (numbers), as the search ``barrier`` found it.
-
-    The two alignments lead from the labels of the search to those of the minima.
-    """
-
-    first: int
-    last: int
-    barrier: Barrier
-    to_first: Alignment
-    to_last: Alignment
-
-    @property
-    def energy(self) -> float:
-        """Energy of the saddle in eV."""
-        assert self.barrier.saddle is not None
-        return self.barrier.saddle.energy
-
-    @property
-    def verified(self) -> bool:
-        """Whether the saddle was verified."""
-        return self.barrier.verification is not None and self.barrier.verification.verified
 
 
 @dataclass
@@ -95,35 +65,22 @@ class _Attempts:
 
 
 @dataclass
-class Connection:
-    """What is known between the basins of a path; the first is the start, the last of them the end.
+class Connection(Passes):
+    """The search of a way from the first basin of a path to the last.
 
-    ``minima`` are numbered as they are found, the basins first, structures that differ by an exchange of equal atoms
-    as one; ``merged`` are gaps whose two ends turned out to be one minimum, or between which there is no verified
-    saddle and no barrier above the matcher's tolerance of energies. ``searches`` is the number of searches
-    that may still be made, ``at_once`` of them side by side, ``spare`` of them beside the cheapest way. A minimum
-    above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
+    ``searches`` is the number of searches that may still be made, ``at_once`` of them side by side, ``spare`` of them
+    beside the cheapest way. A minimum above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
     """
 
-    basins: Sequence[StationaryPoint]
-    matcher: Matcher
-    searches: int
+    searches: int = 20
     ceiling_ev: float = np.inf
     at_once: int = 8
     spare: int = SPARE
-    minima: list[StationaryPoint] = field(init=False)
-    crossings: list[Crossing] = field(init=False, default_factory=list)
-    merged: set[Gap] = field(init=False, default_factory=set)
     _gaps: dict[Gap, _Attempts] = field(init=False, default_factory=dict)
-    _lengths: dict[Gap, float] = field(init=False, default_factory=dict)
     _improving: bool = field(init=False, default=False)
 
-    def __post_init__(self) -> None:
-        self.minima = list(self.basins)
-        self.end = len(self.minima) - 1
-
     def _attempts(self, gap: Gap) -> _Attempts:
-        return self._gaps.setdefault(_unordered(gap), _Attempts())
+        return self._gaps.setdefault(unordered(gap), _Attempts())
 
     def reason(self, gap: Gap) -> str:
         """Return why the last search of a gap failed."""
@@ -146,35 +103,18 @@ class Connection:
         first, last = (self.minima[number].positions for number in gap)
         return [first, self.matcher.nearest_labels(first, last).apply(last)]
 
-    def _number(self, point: StationaryPoint) -> tuple[int, Alignment]:
-        """Return the number of a minimum, new or known, and the alignment from its labels to the known one's."""
-        for number, known in enumerate(self.minima):
-            alignment = self.matcher.match(known, point)
-            if alignment is not None:
-                return number, alignment
-        self.minima.append(point)
-        return len(self.minima) - 1, Alignment.identity(len(point.positions))
-
-    def _length2(self, gap: Gap) -> float:
-        """Return the square of a gap's length in Å², equal atoms exchanged so that it is the least."""
-        if gap not in self._lengths:
-            first, last = (self.minima[number].positions for number in gap)
-            apart = self.matcher.nearest_labels(first, last).apply(last) - first
-            self._lengths[gap] = float(((apart - apart.mean(axis=0)) ** 2).sum())
-        return self._lengths[gap]
-
     def _costs(self, around: bool = False) -> np.ndarray:
         """Return the cost (m, m) of each gap in Å², its lower number first; see :meth:`way`."""
         count = len(self.minima)
         costs = np.zeros((count, count))
         for gap in combinations(range(count), 2):
             attempts = self._gaps.get(gap, _Attempts())
-            costs[gap] = self._length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
+            costs[gap] = self.length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
             if attempts.closed or (attempts.running and around):
                 costs[gap] *= IN_VAIN
             if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
-        for gap in {_unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
+        for gap in {unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
             best = self.crossing(gap)
             assert best is not None
             height = max(best.energy - self.minima[0].energy, 0.0)
@@ -189,54 +129,11 @@ class Connection:
         ``around`` the gaps that are being searched: the way that would be next if nothing came of them.
         """
         _, before = dijkstra(self._costs(around), directed=False, indices=0, return_predecessors=True)
-        return self._back(before)
+        return self.back(before)
 
-    def _back(self, before: np.ndarray) -> list[int]:
-        """Return the way to the end of which ``before`` has each minimum's predecessor."""
-        way = [self.end]
-        while way[-1] != 0:
-            way.append(int(before[way[-1]]))
-        return way[::-1]
-
-    def fastest_way(self, temperature_k: float) -> list[int]:
-        """Return the way over known saddles with the least time by Eq. 3; the cheapest one if none is complete.
-
-        A saddle that was not verified counts as much as that whole way: it is circumvented where that does not make
-        the way much slower.
-        """
-        times, doubtful = self._times(temperature_k)
-        least = dijkstra(csr_array(times), indices=0)[self.end]
-        if not np.isfinite(least):
-            return self.way()
-        _, before = dijkstra(csr_array(times + least * doubtful), indices=0, return_predecessors=True)
-        return self._back(before)
-
-    def _times(self, temperature_k: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the time (m, m) of each hop, 0 where there is none, in units of the longest; which are doubtful."""
-        count = len(self.minima)
-        climbs, doubtful = np.full((count, count), np.inf), np.zeros((count, count), dtype=bool)
-        for one in {_unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
-            best = self.crossing(one)
-            assert best is not None
-            for gap in (one, one[::-1]):
-                climbs[gap], doubtful[gap] = best.energy - self.minima[gap[0]].energy, not best.verified
-        for one in self.merged:
-            for gap in (one, one[::-1]):
-                climbs[gap], doubtful[gap] = 0.0, False
-        known = np.isfinite(climbs)
-        highest = climbs[known].max(initial=0.0)
-        times = np.zeros((count, count))
-        times[known] = np.exp((climbs[known] - highest) / (BOLTZMANN_EV_PER_K * temperature_k)) + 1e-300
-        return times, doubtful
-
-    def known(self) -> list[Barrier]:
-        """Return the searches whose saddles are verified: what they found need not be checked again."""
-        return [crossing.barrier for crossing in self.crossings if crossing.verified]
-
-    def crossing(self, gap: Gap) -> Crossing | None:
-        """Return the lowest saddle known across a gap; one that was verified goes first."""
-        found = [crossing for crossing in self.crossings if {crossing.first, crossing.last} == set(gap)]
-        return min(found, key=lambda one: (not one.verified, one.energy), default=None)
+    def best_way(self, temperature_k: float) -> list[int]:
+        """Return the fastest way over known saddles, the cheapest one if none is complete."""
+        return self.fastest_way(temperature_k) or self.way()
 
     def next_gaps(self) -> list[Gap]:
         """Return the gaps to search now; none when all is connected, or nothing is left to try or only to wait for.
@@ -271,7 +168,7 @@ class Connection:
 
     def _crossed(self, gap: Gap) -> bool:
         """Return whether nothing is to be searched between two minima."""
-        return _unordered(gap) in self.merged or self.crossing(gap) is not None
+        return unordered(gap) in self.merged or self.crossing(gap) is not None
 
     def begin(self, gap: Gap) -> list[np.ndarray]:
         """Return the path to search from and note that the search has begun."""
@@ -286,17 +183,17 @@ class Connection:
         attempts = self._attempts(gap)
         attempts.running = False
         if barrier.status == "same basin":
-            self.merged.add(_unordered(gap))
+            self.merged.add(unordered(gap))
             return
         attempts.reason = f"{barrier.status}: {barrier.reason}"
         top = 1 + int(np.argmax(barrier.energies[1:-1]))
         before, behind = list(barrier.band[:top]), list(barrier.band[top + 1 :])
         if barrier.saddle is None or barrier.sides is None:
             if barrier.beside is not None:
-                left, right = (self._number(point)[0] for point in barrier.beside)
+                left, right = (self.number(point)[0] for point in barrier.beside)
                 self._around(gap, (left, right), barrier.beside, before, behind)
             return
-        (first, to_first), (last, to_last) = (self._number(side) for side in barrier.sides)
+        (first, to_first), (last, to_last) = (self.number(side) for side in barrier.sides)
         below = max(self.minima[number].energy for number in (first, last)) - barrier.saddle.energy
         if below >= 0:
             attempts.reason = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
@@ -305,7 +202,7 @@ class Connection:
         if first != last and (crossing.verified or -below >= self.matcher.energy_tolerance_ev):
             self.crossings.append(crossing)
         elif first != last:  # nothing that the energies can resolve holds the system there
-            self.merged.add(_unordered((first, last)))
+            self.merged.add(unordered((first, last)))
         self._around(gap, (first, last), barrier.sides, before, behind)
 
     def _around(
@@ -333,10 +230,6 @@ class Connection:
         """Keep a path for a gap that nothing crosses yet."""
         if gap[0] != gap[1] and self.crossing(gap) is None:
             self.guess(gap, path)
-
-
-def _unordered(gap: Gap) -> Gap:
-    return min(gap), max(gap)
 
 
 def _onward(minimum: Minimum, band: list[np.ndarray]) -> list[np.ndarray]:

@@ -13,7 +13,8 @@ from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.path.assembly import Way, assemble, passes_beside
 from mapmpi.path.basins import Basin, Chain, Loop, group_basins
-from mapmpi.path.connection import Connection, Gap
+from mapmpi.path.connection import Connection
+from mapmpi.path.passes import Gap
 from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.quench import Minimum
 from mapmpi.path.segments import profile_segments
