@@ -243,7 +243,18 @@ async def order(pool: Pool) -> None:
     dropped.cancel()
     await asyncio.gather(*futures)
     assert begun == [3, 1, 2, 0, 4], begun
-    assert pool.force_calls == 5
+
+    clocks, turns = {"one": 3, "other": 0}, []
+
+    def steps(name: str) -> Calculation[None]:
+        for _ in range(3):
+            yield [at(0)]
+            turns.append(name)
+            clocks[name] += 2
+
+    await asyncio.gather(*(pool.compute(steps(name), lambda name=name: clocks[name]) for name in clocks))
+    assert turns == ["other", "other", "one", "other", "one", "one"], turns
+    assert pool.force_calls == 5 + 6
 
 
 async def defects(pool: Pool) -> None:
