@@ -150,6 +150,11 @@ class Calculator:
         step = self.settings.hessian_step
 
         async def compute() -> np.ndarray:
-            return await self.pool.compute(hessian_calculation(positions, movable, step))
+            calls = 6 * len(movable)
+            self.tally.hessian_begun(calls)
+            try:
+                return await self.pool.compute(hessian_calculation(positions, movable, step))
+            finally:
+                self.tally.hessian_ended(calls)
 
         return await self._remembered(("hessian", positions, movable, step), compute)

@@ -77,6 +77,7 @@ class Network:
         for saddle, labels, step in zip(route.saddles, route.labels, steps, strict=True):
             hop = self._hops[saddle.number].relabelled(labels)
             hops.append(replace(hop.reversed() if saddle.backwards else hop, name=step.name, remote=step.remote))
+        count = len(self._pathways)
         names = list(dict.fromkeys(name for found in route.pathways for name in found))
         return Pathway(
             name=NAME,
@@ -86,7 +87,7 @@ class Network:
             molecule=model.molecule,
             basins=basins,
             hops=hops,
-            notes=(f"the fastest route through {len(self._pathways)} pathways",),
+            notes=(f"the fastest route through {count} pathway{'s' * (count > 1)}",),
         )
 
 

@@ -1,4 +1,4 @@
-"""How far a refinement is: frames quenched, segments searched, force calls, residuals, time left."""
+"""How far a refinement is: frames quenched, segments searched, Hessians, force calls, residuals, time left."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from mapmpi.units import duration_text
 
 @dataclass
 class Tally:
-    """What is asked for and what is done; ``largest_residual`` (eV/Å) is of all minima and saddles so far."""
+    """What is asked for and what is done; ``largest_residual`` (eV/Å) is of all minima and saddles so far.
+
+    ``hessian_calls`` are the force calls that Hessians are still waiting for.
+    """
 
     frames: int = 0
     frames_done: int = 0
     segments: int = 0
     segments_done: int = 0
+    hessians: int = 0
+    hessians_done: int = 0
+    hessian_calls: int = 0
     saddles: int = 0
     largest_residual: float = 0.0
     quench_calls: int = 0
@@ -39,6 +45,16 @@ class Tally:
             self.saddles += barrier.verification.verified
             self.largest_residual = max(self.largest_residual, barrier.verification.residual)
 
+    def hessian_begun(self, calls: int) -> None:
+        """Count a Hessian that takes so many force calls."""
+        self.hessians += 1
+        self.hessian_calls += calls
+
+    def hessian_ended(self, calls: int) -> None:
+        """Count a Hessian that is done."""
+        self.hessians_done += 1
+        self.hessian_calls -= calls
+
     def time_left_s(self, calls_per_s: float) -> float:
         """Return the seconds for what is known to be left at the calls that such work took so far; NaN if unknown."""
         if not calls_per_s > 0:
@@ -46,17 +62,19 @@ class Tally:
         quench = self.quench_calls / max(self.frames_done, 1) or 100.0
         search = self.search_calls / max(self.segments_done, 1) or 400.0
         left = (self.frames - self.frames_done) * quench + (self.segments - self.segments_done) * search
-        return left / calls_per_s
+        return (left + self.hessian_calls) / calls_per_s
 
     def figures(self, force_calls: int) -> dict[str, str]:
         """Return the figures in words, in the order in which they are shown; ``force_calls`` are this run's."""
         elapsed = max(time.monotonic() - self.began, 1e-9)
         left = self.time_left_s(force_calls / elapsed)
+        hessians = {"Hessians": f"{self.hessians_done}/{self.hessians}"} if self.hessians else {}
         return {
             "time": duration_text(elapsed),
-            "left": f"{duration_text(left)} or more" if left == left else "?",
+            "left": f"{duration_text(left)} or more" if left > 0 else "?",
             "frames quenched": f"{self.frames_done}/{self.frames}",
             "segments": f"{self.segments_done}/{self.segments}",
+            **hessians,
             "saddles": f"{self.saddles}",
             "force calls": f"{force_calls} ({force_calls / elapsed:.0f}/s)",
             "largest residual": f"{self.largest_residual:.3f} eV/Å",
