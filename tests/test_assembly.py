@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from muller_brown import ATOMS, MATCHER, SADDLES, SCALE, TOLERANCE_EV, connect, minimum, place
@@ -166,6 +169,31 @@ def test_a_step_without_barrier_is_dropped_and_noted() -> None:
     assert len(way.hops) == 1
     assert len(way.basins) == 2
     assert way.notes == ("a step of 0.15 Å had no barrier and was dropped",)
+
+
+@pytest.mark.parametrize(("near_ev", "far_ev"), [(0.0, 0.1), (0.1, 0.0)])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_way_across_what_holds_nothing_is_part_of_a_band(
+    near_ev: float, far_ev: float, backwards: bool
+) -> None:
+    """Of the two minima without a barrier between them the lower stays; the bands of the hops meet there."""
+    points = [at(0), at(1, near_ev), at(1.6, far_ev), at(2.6)]
+    numbers, points = range(4), points[::-1] if backwards else points
+    connection = Connection(points, MATCHER, 10)
+    doubtful = Verification(0.2, np.array([-1.0, 1.0]), ("a step",), 20)
+    for first, last in pairwise(numbers):
+        if (first, last) == (1, 2):
+            connection.learn((1, 2), replace(converged(*points[1:3], 0.11), verification=doubtful))
+        else:
+            connection.learn((first, last), converged(points[first], points[last], 0.6))
+    way = assemble(connection, MATCHER, [0], 5.0, 623.15)
+    assert connection.merged == {(1, 2)}
+    assert way.notes == ("a step of 0.60 Å had no barrier and was dropped",)
+    assert [basin.energy for basin in way.basins] == [0.0, 0.0, 0.0]
+    check_continuous(way.basins, way.hops)
+    steps = [np.linalg.norm(np.diff(hop.band, axis=0), axis=(1, 2)).max() for hop in way.hops]
+    assert max(steps) < 0.9
+    assert sorted(len(hop.band) for hop in way.hops) == [5, 10]
 
 
 def some_hop() -> Hop:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, steps_between
 from mapmpi.path.connection import Connection
-from mapmpi.path.passes import Crossing, Gap
+from mapmpi.path.passes import Crossing, Gap, unordered
 from mapmpi.path.pathway import Hop, SidePass
 
 
@@ -62,39 +62,50 @@ def assemble(
 ) -> Way:
     """Lay the crossings along a connection's best way end to end; a gap that nothing crosses has no saddle.
 
-    ``molecule`` are atom indices; the hops are named by what moves (:func:`mapmpi.path.basins.steps_between`).
+    Basins that nothing holds apart become one, the lower; the way between them is part of the next band, or of the
+    one before. ``molecule`` are atom indices; the hops are named by what moves
+    (:func:`mapmpi.path.basins.steps_between`).
     """
     basins, hops, notes = [connection.minima[0]], [], []
-    labels = Alignment.identity(len(matcher.numbers))
+    labels, link = Alignment.identity(len(matcher.numbers)), None
     for gap in pairwise(connection.best_way(temperature_k)):
-        crossing, last = connection.crossing(gap), connection.minima[gap[1]]
-        if crossing is not None:
-            forward = crossing.first == gap[0]
-            here, there = (crossing.to_first, crossing.to_last)[:: 1 if forward else -1]
-            onward = labels.after(here)
-            hop = crossing_hop(crossing)
-            hops.append((hop if forward else hop.reversed()).relabelled(onward))
-            labels = onward.after(there.inverse())
+        last = connection.minima[gap[1]]
+        crossing = connection.crossing(gap) or connection.negligible.get(unordered(gap))
+        if crossing is None:
+            hop, labels = None, matcher.nearest_labels(basins[-1].positions, last.positions)
         else:
-            labels = matcher.nearest_labels(basins[-1].positions, last.positions)
-            if (min(gap), max(gap)) in connection.merged:
-                notes.append(f"a step of {_length(basins[-1], last, labels):.2f} Å had no barrier and was dropped")
-                if last.energy < basins[-1].energy:
-                    basins[-1] = StationaryPoint(labels.apply(last.positions), last.energy)
-                continue
-            hops.append(_open_hop(connection, gap, basins[-1], labels.apply(last.positions)))
-        basins.append(StationaryPoint(labels.apply(last.positions), last.energy))
+            hop, labels = _laid(crossing, gap, labels)
+        place = StationaryPoint(labels.apply(last.positions), last.energy)
+        if unordered(gap) not in connection.merged:
+            hops.append((hop or _open_hop(connection, gap, basins[-1], place)).joined(before=link))
+            basins.append(place)
+            link = None
+            continue
+        step = float(np.linalg.norm(place.positions - basins[-1].positions, axis=1).max())
+        notes.append(f"a step of {step:.2f} Å had no barrier and was dropped")
+        link = hop.joined(before=link) if hop is not None else link
+        if place.energy < basins[-1].energy:
+            basins[-1] = place
+            hops[-1:] = [one.joined(after=link) for one in hops[-1:]]
+            link = None
     steps = steps_between(basins, matcher, molecule, remote_distance_A)
     named = [replace(hop, name=step.name, remote=step.remote) for hop, step in zip(hops, steps, strict=True)]
     return Way(basins, named, tuple(notes))
 
 
-def _length(basin: StationaryPoint, last: StationaryPoint, labels: Alignment) -> float:
-    return float(np.linalg.norm(labels.apply(last.positions) - basin.positions, axis=1).max())
+def _laid(crossing: Crossing, gap: Gap, labels: Alignment) -> tuple[Hop, Alignment]:
+    """Return a crossing as a hop in the sense of a gap, and the labels of the minimum behind it.
+
+    ``labels`` are those of the minimum before it.
+    """
+    forward = crossing.first == gap[0]
+    here, there = (crossing.to_first, crossing.to_last)[:: 1 if forward else -1]
+    onward, hop = labels.after(here), crossing_hop(crossing)
+    return (hop if forward else hop.reversed()).relabelled(onward), onward.after(there.inverse())
 
 
-def _open_hop(connection: Connection, gap: Gap, basin: StationaryPoint, end: np.ndarray) -> Hop:
+def _open_hop(connection: Connection, gap: Gap, start: StationaryPoint, end: StationaryPoint) -> Hop:
     """Return a hop for which no saddle was found."""
     reason = connection.reason(gap) or "not converged: no searches were left (pneb.searches)"
-    energies = np.array([basin.energy, connection.minima[gap[1]].energy])
-    return Hop(np.array([basin.positions, end]), energies, 0, "", False, reason=reason)
+    band, energies = np.array([start.positions, end.positions]), np.array([start.energy, end.energy])
+    return Hop(band, energies, 0, "", False, reason=reason)

@@ -198,11 +198,8 @@ class Connection(Passes):
         if below >= 0:
             attempts.reason = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
             return
-        crossing = Crossing(first, last, barrier, to_first, to_last)
-        if first != last and (crossing.verified or -below >= self.matcher.energy_tolerance_ev):
-            self.crossings.append(crossing)
-        elif first != last:  # nothing that the energies can resolve holds the system there
-            self.merged.add(unordered((first, last)))
+        if first != last:
+            self.add(Crossing(first, last, barrier, to_first, to_last), -below)
         self._around(gap, (first, last), barrier.sides, before, behind)
 
     def _around(

@@ -48,7 +48,7 @@ class Passes:
 
     ``minima`` are numbered as they are found, the basins first, structures that differ by an exchange of equal atoms
     as one; ``merged`` are gaps whose two ends turned out to be one minimum, or between which there is no verified
-    saddle and no barrier above the matcher's tolerance of energies.
+    saddle and no barrier above the matcher's tolerance of energies: the ``negligible`` crossings.
     """
 
     basins: Sequence[StationaryPoint]
@@ -56,6 +56,7 @@ class Passes:
     minima: list[StationaryPoint] = field(init=False)
     crossings: list[Crossing] = field(init=False, default_factory=list)
     merged: set[Gap] = field(init=False, default_factory=set)
+    negligible: dict[Gap, Crossing] = field(init=False, default_factory=dict)
     _lengths: dict[Gap, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,6 +71,17 @@ class Passes:
                 return number, alignment
         self.minima.append(point)
         return len(self.minima) - 1, Alignment.identity(len(point.positions))
+
+    def add(self, crossing: Crossing, barrier_ev: float) -> None:
+        """Take up a crossing, whose barrier from the higher of its two minima is given."""
+        gap = unordered((crossing.first, crossing.last))
+        if crossing.verified or barrier_ev >= self.matcher.energy_tolerance_ev:
+            self.crossings.append(crossing)
+            if crossing.verified:
+                self.merged.discard(gap)
+        elif self.crossing(gap) is None:  # nothing that the energies can resolve holds the system there
+            self.merged.add(gap)
+            self.negligible[gap] = crossing
 
     def length2(self, gap: Gap) -> float:
         """Return the square of a gap's length in Å², equal atoms exchanged so that it is the least."""

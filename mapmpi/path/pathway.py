@@ -53,6 +53,15 @@ class Hop:
             saddle = replace(saddle, positions=labels.apply(saddle.positions), mode=mode)
         return replace(self, band=np.array([labels.apply(image) for image in self.band]), saddle=saddle)
 
+    def joined(self, before: Hop | None = None, after: Hop | None = None) -> Hop:
+        """Return the same hop, its band longer by those of a hop that leads to it and of one that leads on."""
+        parts = [hop for hop in (before, self, after) if hop is not None]
+        band = np.concatenate([hop.band for hop in parts])
+        energies = np.concatenate([hop.energies for hop in parts])
+        return replace(
+            self, band=band, energies=energies, top=self.top + (0 if before is None else len(before.band))
+        )
+
     def reversed(self) -> Hop:
         """Return the hop back."""
         saddle = self.saddle
