@@ -285,7 +285,9 @@ class Pneb(Section):
         description="searches of a pathway that run side by side; more for hundreds of ranks, results depend on it",
     )
     same_distance: Positive = Field(0.3, description="Å: atoms of two quenches of one basin are no farther apart")
-    same_energy: Positive = Field(0.02, description="eV: nor are their energies")
+    same_energy: Positive = Field(
+        0.02, description="eV: nor are their energies; without a verified saddle a barrier below this is none"
+    )
     remote_distance: Positive = Field(6.0, description="Å from the molecule beyond which a jump is called remote")
     prefactor: Literal["hbar", "h", "vineyard"] = Field(
         "hbar",

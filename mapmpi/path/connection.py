@@ -72,7 +72,7 @@ class Connection(Passes):
     beside the cheapest way. A minimum above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
     """
 
-    searches: int = 20
+    searches: int
     ceiling_ev: float = np.inf
     at_once: int = 8
     spare: int = SPARE
