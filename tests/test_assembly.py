@@ -188,7 +188,10 @@ def test_the_way_across_what_holds_nothing_is_part_of_a_band(
             connection.learn((first, last), converged(points[first], points[last], 0.6))
     way = assemble(connection, MATCHER, [0], 5.0, 623.15)
     assert connection.merged == {(1, 2)}
-    assert way.notes == ("a step of 0.60 Å had no barrier and was dropped",)
+    assert way.notes == (
+        "a step of 0.60 Å had a barrier of 0.010 eV, below pneb.same_energy, without a verified saddle, "
+        "and was dropped",
+    )
     assert [basin.energy for basin in way.basins] == [0.0, 0.0, 0.0]
     check_continuous(way.basins, way.hops)
     steps = [np.linalg.norm(np.diff(hop.band, axis=0), axis=(1, 2)).max() for hop in way.hops]

@@ -82,7 +82,7 @@ def assemble(
             link = None
             continue
         step = float(np.linalg.norm(place.positions - basins[-1].positions, axis=1).max())
-        notes.append(f"a step of {step:.2f} Å had no barrier and was dropped")
+        notes.append(f"a step of {step:.2f} Å had {_held_by(connection, crossing)} and was dropped")
         link = hop.joined(before=link) if hop is not None else link
         if place.energy < basins[-1].energy:
             basins[-1] = place
@@ -91,6 +91,14 @@ def assemble(
     steps = steps_between(basins, matcher, molecule, remote_distance_A)
     named = [replace(hop, name=step.name, remote=step.remote) for hop, step in zip(hops, steps, strict=True)]
     return Way(basins, named, tuple(notes))
+
+
+def _held_by(connection: Connection, crossing: Crossing | None) -> str:
+    """Say in words what holds two basins apart that count as one."""
+    if crossing is None:
+        return "no barrier"
+    barrier = crossing.energy - max(connection.minima[number].energy for number in (crossing.first, crossing.last))
+    return f"a barrier of {barrier:.3f} eV, below pneb.same_energy, without a verified saddle,"
 
 
 def _laid(crossing: Crossing, gap: Gap, labels: Alignment) -> tuple[Hop, Alignment]:
