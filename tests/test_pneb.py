@@ -272,6 +272,7 @@ def test_killed_three_times_it_ends_with_the_same_bytes(run: Path, undisturbed: 
     assert done.returncode == 0, done.stderr
     assert (run / "pathways" / "pathways.csv").read_bytes() == undisturbed[0]
     assert 0 < force_calls(done.stdout) < undisturbed[1]
+    assert not (run / "pathways" / "parts").exists()
 
 
 def test_sigterm_ends_it_in_order_and_the_same_command_goes_on(run: Path, undisturbed: tuple[bytes, int]) -> None:

@@ -164,6 +164,20 @@ def test_curvatures_that_are_not_clear_and_a_restless_way_down_are_faults():
     assert restless.faults == ("a way down did not come to rest (0.300 eV/Å)",)
 
 
+@pytest.mark.parametrize(
+    ("curvatures", "negative"),
+    [((-1.0, 0.1), 1), ((-0.01, 0.1), 1), ((-0.002, 0.1), 0), ((-1.0, -0.01), 1), ((-1.0, -0.03), 2)],
+)
+def test_soft_curvatures(curvatures, negative):
+    """The lowest may be softer than a second that is to count."""
+    saddle = search("lower", fmax=1e-3)
+    sides = solve(downhill(saddle, METRIC, 0.02), evaluate)
+    modes = solve(two_lowest_modes(saddle, METRIC), evaluate)
+    modes = replace(modes, curvatures=np.array(curvatures) * (modes.vectors**2).sum(axis=(1, 2)))
+    faults = judge(saddle, modes, sides, 0.05).faults
+    assert faults == (() if negative == 1 else (f"{negative} curvatures are negative instead of one",))
+
+
 def test_ways_down_from_a_plateau_begin_farther_away():
     """The first push ends where the force is still below the limit."""
     saddle = Saddle(place(0, 0), 0.0, ALONG_X, 0.0, 0)

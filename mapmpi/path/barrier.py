@@ -26,10 +26,9 @@ from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, clipped, quench
 from mapmpi.path.saddle import Saddle, find_saddle
 from mapmpi.path.transition import (
-    FLAT,
     Verification,
     judge,
-    plain_curvatures,
+    negative_curvatures,
     same_place,
     two_lowest_modes,
     ways_down,
@@ -195,7 +194,7 @@ class BarrierSearch:
         if again is not None:
             return self.joined(**again)
         modes, sides = yield from self.look_around(saddle)
-        if plain_curvatures(modes)[1] < -FLAT and not saddle.on_step:
+        if negative_curvatures(modes) > 1 and not saddle.on_step:
             lower = yield from self.off_the_hill(saddle, modes)
             if lower.residual <= self.settings.saddle_force:
                 saddle = lower

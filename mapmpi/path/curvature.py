@@ -14,15 +14,17 @@ from mapmpi.path.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import clipped
 
-PROBE = 0.05
-"""Longest displacement of an atom in a finite difference, Å: ReaxFF's noise drowns shorter ones."""
+PROBE = 0.02
+"""Longest displacement of an atom in a finite difference, Å. A mode that swings an O-H bond is curved: 0.05 Å along a
+straight line stretch the bond enough to hide a curvature of -0.3 eV/Å². 0.01 Å show the same as 0.02 (ReaxFF, water
+in silica)."""
 SOFTEST = 0.02
 """Curvatures nearer to zero count as this, in units of the metric: noise leads no step far astray."""
 SETTLED = 4
 """Directions added without changing the lowest curvatures, after which these count as known."""
 
 FAINT = 5e-3
-"""Curvatures nearer to zero than this, in units of the metric, need not be told apart (0.01 eV/Å² of soft modes)."""
+"""Curvatures nearer to zero than this, in units of the metric, are told apart no better (0.01 eV/Å² of soft modes)."""
 
 
 class CurvatureModel:

@@ -20,8 +20,9 @@ PUSHES = (0.15, 0.3, 0.6)
 """Longest displacements of an atom with which the way down from a saddle begins, one after another, Å."""
 FALL = 0.01
 """eV: a quench that ends less than this below a saddle may not have left it."""
-FLAT = 0.02
-"""eV/Å²: a curvature above minus this counts as flat."""
+FLAT, SURE = 0.02, 0.005
+"""eV/Å²: a second curvature above minus FLAT counts as flat. The lowest has to be below minus SURE only, for that it
+goes down on both sides of that mode is seen by the ways down, too."""
 
 
 def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint) -> bool:
@@ -82,7 +83,9 @@ class Verification:
 
 def two_lowest_modes(saddle: Saddle, metric: Metric, max_calls: int = 120) -> Calculation[Modes]:
     """Find the two lowest modes at a saddle, by central differences, so well that their signs are sure."""
-    return (yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.2, max_calls))
+    found = yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.2, max_calls)
+    two = found.curvatures[:2], found.vectors[:2], found.actions[:2]
+    return Modes(*two, found.accurate, found.calls)
 
 
 def plain_curvatures(modes: Modes) -> np.ndarray:
@@ -93,6 +96,12 @@ def plain_curvatures(modes: Modes) -> np.ndarray:
     return modes.curvatures / (modes.vectors**2).sum(axis=(1, 2))
 
 
+def negative_curvatures(modes: Modes) -> int:
+    """Return how many of the two lowest curvatures are negative, as far as that matters (see FLAT)."""
+    lowest, second = sorted(plain_curvatures(modes)[:2])
+    return int(lowest < -SURE) + int(second < -FLAT)
+
+
 def judge(saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: float) -> Verification:
     """Check a saddle: its forces below ``fmax`` eV/Å, exactly one negative curvature, both ways down at rest."""
     faults = []
@@ -100,15 +109,14 @@ def judge(saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: fl
         faults.append(f"the force field has a step there, with forces of {saddle.residual:.3f} eV/Å")
     elif saddle.residual > fmax:
         faults.append(f"a force of {saddle.residual:.3f} eV/Å is left")
-    curvatures = plain_curvatures(modes)[:2]
-    if (negative := int((curvatures < -FLAT).sum())) != 1:
+    if (negative := negative_curvatures(modes)) != 1:
         faults.append(f"{negative} curvatures are negative instead of one")
     elif not modes.accurate:
         faults.append(f"the curvatures were not clear after {modes.calls} force calls")
     for side in sides:
         if not side.at_rest:
             faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
-    return Verification(saddle.residual, curvatures, tuple(faults), modes.calls)
+    return Verification(saddle.residual, plain_curvatures(modes)[:2], tuple(faults), modes.calls)
 
 
 def verify_saddle(

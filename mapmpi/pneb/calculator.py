@@ -23,13 +23,14 @@ from mapmpi.path.quench import Minimum, quench
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.transition import Verification
 from mapmpi.path.tst import hessian_calculation
+from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
 from mapmpi.store.journal import Journal, digest
 
 RESULTS = (Barrier, Minimum, Saddle, Verification)
 """The dataclasses that a journal of phase 2 holds."""
 
-FORMAT = 2
+FORMAT = 3
 """Counted up when the meaning of a remembered result changes."""
 
 Result = TypeVar("Result")
@@ -56,11 +57,14 @@ class Search:
 class Calculator:
     """Quenches, barriers and Hessians of one system of ``atoms`` by the force field of ``config``.
 
-    Every result is kept in the journal under all that determines it.
+    Every result is kept in the journal under all that determines it, and until then the parts of a search.
     """
 
-    def __init__(self, config: Config, atoms: Atoms, pool: Pool, journal: Journal, tally: Tally) -> None:
-        self.settings, self.atoms, self.pool, self.journal, self.tally = config.pneb, atoms, pool, journal, tally
+    def __init__(
+        self, config: Config, atoms: Atoms, pool: Pool, journal: Journal, parts: Parts, tally: Tally
+    ) -> None:
+        self.settings, self.atoms, self.pool, self.tally = config.pneb, atoms, pool, tally
+        self.journal, self.parts = journal, parts
         tagged = [number - 1 for number in config.structure.tagged_atoms]
         limits = self.settings.same_distance, self.settings.same_energy
         self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged)
@@ -78,9 +82,12 @@ class Calculator:
             minimum_calls=self.settings.minimum_calls,
         )
 
-    async def _remembered(self, parts: tuple[Any, ...], compute: Callable[[], Awaitable[Result]]) -> Result:
+    def _key(self, *about: Any) -> bytes:
+        """Return the key of a result of this system."""
+        return digest(*self._system, *about)
+
+    async def _remembered(self, key: bytes, compute: Callable[[], Awaitable[Result]]) -> Result:
         """Return a result from the journal, or compute it and write it there."""
-        key = digest(*self._system, *parts)
         if key in self.journal:
             return self.journal[key]
         result = await compute()
@@ -95,7 +102,7 @@ class Calculator:
         async def compute() -> float:
             return float((await self.pool.submit(positions)).energy)
 
-        return await self._remembered(("energy", positions), compute)
+        return await self._remembered(self._key("energy", positions), compute)
 
     async def quench(self, positions: np.ndarray) -> Minimum | None:
         """Return the minimum below positions (n, 3) Å; None where the engine failed on the way."""
@@ -108,7 +115,7 @@ class Calculator:
             except EngineError:
                 return None
 
-        found = await self._remembered(("quench", positions, limits), compute)
+        found = await self._remembered(self._key("quench", positions, limits), compute)
         self.tally.quenched(found)
         return found
 
@@ -126,10 +133,15 @@ class Calculator:
         steps = BarrierSearch(*ends, band, self.atoms, self.matcher, settings, known)
         limits = repr(settings), self.settings.same_distance, self.settings.same_energy
         saddles = [barrier.saddle.positions for barrier in known if barrier.saddle is not None]
-        key = ("barrier", start_ev, end_ev, band, *limits, *saddles)
+        key = self._key("barrier", start_ev, end_ev, band, *limits, *saddles)
+
+        async def compute() -> Barrier:
+            return await self.pool.compute(self.parts.kept(key, steps.run()), lambda: search.clock)
 
         async def find() -> Barrier:
-            found = await self._remembered(key, lambda: self.pool.compute(steps.run(), lambda: search.clock))
+            found = await self._remembered(key, compute)
+            if key in self.journal:
+                self.parts.forget(key)
             self.tally.searched(found)
             return found
 
@@ -157,4 +169,4 @@ class Calculator:
             finally:
                 self.tally.hessian_ended(calls)
 
-        return await self._remembered(("hessian", positions, movable, step), compute)
+        return await self._remembered(self._key("hessian", positions, movable, step), compute)

@@ -27,6 +27,7 @@ from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, start_structure
 from mapmpi.pneb.output import Output
+from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
 from mapmpi.pneb.refine import Refinement
 from mapmpi.store.journal import Journal
@@ -198,7 +199,8 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
     if groups.idle:
         print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
     tally = Tally()
-    calculator = Calculator(config, atoms, pool, job.journal, tally)
+    parts = Parts(job.directory.pathways / "parts")
+    calculator = Calculator(config, atoms, pool, job.journal, parts, tally)
     output = Output(config, job.directory, calculator.matcher)
     try:
         with Panel() as panel:
@@ -211,6 +213,7 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
         return 1
     finally:
         job.journal.close()
+    parts.end()
     if not output.pathways:
         return 1
     output.tell(panel.console)

@@ -94,10 +94,11 @@ class Journal:
         self._handle.flush()
         self._places[key] = (place + _HEAD.size, len(data))
 
-    def close(self) -> None:
-        """Bring everything to the disk and close the file."""
-        self._handle.flush()
-        os.fsync(self._handle.fileno())
+    def close(self, sync: bool = True) -> None:
+        """Close the file, once everything is on the disk; with ``sync`` off it may stay in the system's memory."""
+        if sync:
+            self._handle.flush()
+            os.fsync(self._handle.fileno())
         self._handle.close()
 
     def _flat(self, value: Any, arrays: dict[str, np.ndarray]) -> Any:
