@@ -10,6 +10,7 @@ from mapmpi.errors import EngineError, EngineLost
 from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.calculation import solve
+from mapmpi.path.saddle import find_saddle
 
 HOPELESS = BarrierSettings(band_forces=(1e-6,), band_iterations=1, saddle_calls=1)
 
@@ -98,6 +99,23 @@ def test_an_end_that_is_no_minimum_is_the_same_basin(backwards):
     assert found.status == "same basin"
     assert "quenched further" in found.reason
     assert found.calls == engine.calls > 7
+
+
+def test_in_the_end_the_search_is_guided_by_the_band(monkeypatch):
+    """Where searches along the softest mode lead nowhere."""
+    tries = []
+
+    def lame(*arguments):
+        *most, guided = arguments
+        tries.append(guided)
+        return find_saddle(*(most if guided else [*most[:-1], 1]), guided)
+
+    monkeypatch.setattr("mapmpi.path.barrier.find_saddle", lame)
+    found = barrier(minimum("middle"), minimum("right"))
+    assert found.status == "converged"
+    assert found.saddle.energy == pytest.approx(SCALE * SADDLES["lower"][2], abs=TOLERANCE_EV)
+    assert tries[-1]
+    assert not any(tries[:-1])
 
 
 def test_collapsed():

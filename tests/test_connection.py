@@ -104,6 +104,27 @@ def test_a_split_gap_goes_on_over_the_new_minimum() -> None:
     assert all(np.linalg.norm(place - one.barrier.saddle.positions) > 1.0 for place in path)  # not back up there
 
 
+def test_a_saddle_whose_mode_points_back_leads_on_all_the_same() -> None:
+    a, b, new = at(0), at(2), at(1, 0.5, 0.1)
+    connection = ends(a, b)
+    one_search(connection, (0, 1), found((a, b), (new, a), "split"))
+    assert connection.next_gaps() == [(2, 1)]
+    path = connection.begin((2, 1))
+    assert path[0] == pytest.approx(new.positions)
+    assert len(path) > 2
+
+
+def test_where_a_path_led_astray_the_minima_alone_are_tried() -> None:
+    a, b = at(0), at(2)
+    connection = ends(a, b)
+    connection.guess((0, 1), [a.positions, at(1, 1).positions, b.positions])
+    one_search(connection, (0, 1), found((a, b), status="kinked"))
+    assert connection.next_gaps() == [(0, 1)]
+    assert len(connection.begin((0, 1))) == 2
+    connection.learn((0, 1), found((a, b), status="kinked"))
+    assert connection.next_gaps() == []
+
+
 def test_a_gap_is_crossed_in_both_senses() -> None:
     a, b, new = at(0), at(2), at(1, 0.5)
     connection = ends(a, b)

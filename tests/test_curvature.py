@@ -133,3 +133,16 @@ def test_the_model_finds_the_lowest_mode_and_the_saddle():
     place = random.normal(size=6)
     ahead = place + model.saddle_step((matrix @ place).reshape(2, 3)).ravel()
     assert np.linalg.norm(ahead) < 0.05 * np.linalg.norm(place)  # the saddle is at the origin
+
+
+@pytest.mark.parametrize("lowest", [1.0, -2.0])
+def test_a_guided_step_goes_up_along_the_tangent_while_no_curvature_is_negative(lowest):
+    matrix = np.diag([lowest, 2.0, 3.0, 4.0, 5.0, 7.0])
+    model, random = CurvatureModel(Metric.uniform(2), 6), np.random.default_rng(3)
+    for step in np.eye(6):
+        model.learn(step.reshape(2, 3), (matrix @ step).reshape(2, 3))
+    gradient, tangent = random.normal(size=(2, 6))
+    uphill = tangent / np.linalg.norm(tangent) if lowest > 0 else np.eye(6)[0]
+    mirrored = gradient - 2 * uphill * (uphill @ gradient)
+    step = model.saddle_step(gradient.reshape(2, 3), tangent.reshape(2, 3)).ravel()
+    assert step == pytest.approx(-np.linalg.solve(abs(matrix), mirrored), rel=1e-6)

@@ -65,6 +65,14 @@ def roof(place):
     return energy, [4 * x**3 - x / 2 - np.sign(x) / 10, 4 * y, 4 * z]
 
 
+@alone
+def cliff(place):
+    """Two bowls, V = (x ± 1)²/10 + y²/40 + z²: at x = 0.2, 0.144 eV high, the first ends, 0.08 eV above the second."""
+    x, y, z = place
+    middle = -1 if x < 0.2 else 1
+    return (x - middle) ** 2 / 10 + y**2 / 40 + z**2, [(x - middle) / 5, y / 20, 2 * z]
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("name", SADDLES)
 def test_finds_the_saddle(name, backwards):
@@ -195,6 +203,17 @@ def test_an_exchange_of_equal_atoms_is_another_place():
     assert not same_place(MATCHER, point, swapped)
     assert same_place(MATCHER, point, StationaryPoint(point.positions + 0.05, point.energy + 0.005))
     assert not same_place(MATCHER, point, StationaryPoint(point.positions, point.energy + 0.02))
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_a_step_is_climbed_to_its_edge(guided):
+    """No curvature is negative on the way there, and the energy is that of the upper side."""
+    start = place(-0.3, 0.3)
+    energy, forces = cliff(start)
+    found = solve(find_saddle(start, -forces, energy, ALONG_X, METRIC, 0.02, 150, guided), cliff)
+    assert found.on_step
+    assert found.energy == pytest.approx(0.144, abs=5e-3)
+    assert found.positions[0, 0] == pytest.approx(0.2, abs=0.03)
 
 
 def test_a_pass_at_a_step_is_told_as_such():

@@ -159,16 +159,23 @@ class BarrierSearch:
                     continue  # the last search began here
                 yield from near.relax(force, self.settings.band_iterations)
             saddle = yield from self.climb()
-            if saddle.residual <= self.settings.saddle_force or saddle.on_step:
+            if self.arrived(saddle):
                 return (yield from self.connected(saddle))
+        guided = yield from self.climb(guided=True)
+        if self.arrived(guided):
+            return (yield from self.connected(guided))
         return (yield from self.missed(saddle))
 
-    def climb(self) -> Calculation[Saddle]:
-        """Search the saddle from the highest image; its mode points towards the end."""
+    def arrived(self, saddle: Saddle) -> bool:
+        """Tell whether a saddle search has come to an end that it was to come to."""
+        return saddle.residual <= self.settings.saddle_force or saddle.on_step
+
+    def climb(self, guided: bool = False) -> Calculation[Saddle]:
+        """Search the saddle from the highest image, ``guided`` by the band; its mode points towards the end."""
         near, top = self.near, self.near.top
         place, energy = near.images[top], float(near.energies[top])
         limits = self.settings.saddle_force, self.settings.saddle_calls
-        search = (place, near.gradients[top], energy, near.tangent, self.metric(place), *limits)
+        search = (place, near.gradients[top], energy, near.tangent, self.metric(place), *limits, guided)
         (saddle,) = yield [Work(find_saddle, search)]
         self.other_calls += saddle.calls
         return saddle

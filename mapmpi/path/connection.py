@@ -44,13 +44,14 @@ ATTEMPTS = 6
 class _Attempts:
     """The searches of one gap: how many were begun, whether one runs, why the last failed, and a path for the next.
 
-    ``fresh`` tells that no search has begun from the path yet.
+    ``fresh`` tells that no search has begun from the path yet, ``direct`` that one began from the two minima alone.
     """
 
     begun: int = 0
     running: bool = False
     path: list[np.ndarray] | None = None
     fresh: bool = False
+    direct: bool = False
     reason: str = ""
 
     @property
@@ -175,6 +176,7 @@ class Connection(Passes):
         path = self.first_path(gap)
         attempts = self._attempts(gap)
         attempts.begun += 1
+        attempts.direct |= attempts.path is None
         attempts.running, attempts.fresh = True, False
         return path
 
@@ -192,6 +194,8 @@ class Connection(Passes):
             if barrier.beside is not None:
                 left, right = (self.number(point)[0] for point in barrier.beside)
                 self._around(gap, (left, right), barrier.beside, before, behind)
+            if not attempts.direct:  # what led here led astray: begin with nothing but the two minima
+                attempts.path, attempts.fresh = None, True
             return
         (first, to_first), (last, to_last) = (self.number(side) for side in barrier.sides)
         below = max(self.minima[number].energy for number in (first, last)) - barrier.saddle.energy
@@ -214,6 +218,9 @@ class Connection(Passes):
 
         ``before`` and ``behind`` are the images on both sides of the highest.
         """
+        if found[0] != found[1] and (gap[0] == found[1] or gap[1] == found[0]):
+            # a known saddle's mode need not point the way in which this band goes over it
+            found, minima = found[::-1], minima[::-1]
         (first, last), (left, right) = found, minima
         if first == last and first in gap:  # the pass is not here: go on from where the band comes down
             path = _onward(right, behind) if first == gap[0] else _onward(left, before[::-1])[::-1]

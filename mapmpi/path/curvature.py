@@ -71,13 +71,17 @@ class CurvatureModel:
         self.matrix = self.matrix + np.outer(rest, u) + np.outer(u, rest) - (s @ rest) * np.outer(u, u)
         self._eigen = np.linalg.eigh(self.matrix)
 
-    def saddle_step(self, gradient: np.ndarray) -> np.ndarray:
-        """Return the step (n, 3) Å uphill along the lowest mode and downhill along all others."""
+    def saddle_step(self, gradient: np.ndarray, tangent: np.ndarray | None = None) -> np.ndarray:
+        """Return the step (n, 3) Å uphill along the lowest mode and downhill along all others.
+
+        With ``tangent`` (n, 3) it is uphill along that while no curvature is negative.
+        """
         flat = gradient.ravel()
         values, modes = self._eigen
         inside = self.vectors @ flat
-        shares = -(modes.T @ inside) / np.maximum(abs(values), SOFTEST)
-        shares[0] *= -1.0
+        uphill = modes[:, 0] if tangent is None or values[0] < 0 else self.duals @ tangent.ravel()
+        mirrored = inside - 2 * uphill * (uphill @ inside) / (uphill @ uphill)
+        shares = -(modes.T @ mirrored) / np.maximum(abs(values), SOFTEST)
         outside = self.metric.solve(flat) - self.vectors.T @ inside
         return (self.vectors.T @ (modes @ shares) - outside).reshape(gradient.shape)
 

@@ -22,10 +22,10 @@ FIRST_TRUST, LARGEST_TRUST, SMALLEST_TRUST = 0.1, 0.2, 0.01
 """Longest step of an atom in Å."""
 REFRESH = 25
 """Steps after which the lowest mode is looked at again; if no curvature is negative, a fifth of them."""
-STUCK, NEAR, SAME = 30, 0.2, 0.03
+STUCK, NEAR = 30, 0.2
 """A search whose last STUCK places lie within NEAR Å of each other and have not brought the force down by a fifth
 sits on a step of the energy: ReaxFF switches a hydrogen bond on where the bond order of O-H passes 0.01, by up to
-20 meV and 0.2 eV/Å (measured with water in silica). Places within SAME Å of each other are on the two sides of it.
+20 meV and 0.2 eV/Å (measured with water in silica).
 """
 CLIMB = 0.3
 """eV: a search that rises so far above its start has left the pass behind."""
@@ -61,10 +61,20 @@ class _Place(StationaryPoint):
 
 
 class Climber:
-    """A point on its way to a saddle: positions (n, 3) Å, gradient (n, 3) eV/Å, energy eV; what it has learned."""
+    """A point on its way to a saddle: positions (n, 3) Å, gradient (n, 3) eV/Å, energy eV; what it has learned.
 
-    def __init__(self, positions: np.ndarray, gradient: np.ndarray, energy: float, metric: Metric) -> None:
-        self.positions, self.gradient, self.energy = positions, gradient, energy
+    ``tangent`` (n, 3), if given, is the direction in which it goes up while no curvature is negative.
+    """
+
+    def __init__(
+        self,
+        positions: np.ndarray,
+        gradient: np.ndarray,
+        energy: float,
+        metric: Metric,
+        tangent: np.ndarray | None = None,
+    ) -> None:
+        self.positions, self.gradient, self.energy, self.tangent = positions, gradient, energy, tangent
         self.metric, self.model = metric, CurvatureModel(metric, positions.size)
         self.calls, self.trust, self._since = 0, FIRST_TRUST, 0
         self._visited: list[_Place] = []
@@ -88,10 +98,10 @@ class Climber:
         return min(there.residual for there in last) > 0.8 * min(there.residual for there in before)
 
     def go_up(self) -> None:
-        """Go to the upper side of the step on which the search is stuck, where the forces are least."""
-        calm = min(self._visited[-STUCK:], key=lambda there: there.residual).positions
-        near = [there for there in self._visited if largest_force(there.positions - calm) < SAME]
-        top = max(near, key=lambda there: there.energy)
+        """Go to the edge of the step on which the search is stuck: the highest of the last calm places."""
+        last = self._visited[-STUCK:]
+        small = 2 * min(there.residual for there in last)
+        top = max((there for there in last if there.residual <= small), key=lambda there: there.energy)
         self.positions, self.gradient, self.energy = top.positions, top.gradient, top.energy
 
     def look(self, guess: np.ndarray, max_calls: int) -> Calculation[None]:
@@ -103,7 +113,7 @@ class Climber:
 
     def step(self) -> Calculation[None]:
         """Go one step; one that makes the gradient much larger in the metric is taken back."""
-        step = clipped(self.model.saddle_step(self.gradient), self.trust)
+        step = clipped(self.model.saddle_step(self.gradient, self.tangent), self.trust)
         (there,) = yield [self.positions + step]
         self.calls, self._since = self.calls + 1, self._since + 1
         self.model.learn(step, -there.forces - self.gradient)
@@ -127,13 +137,16 @@ def find_saddle(
     metric: Metric,
     fmax: float = 0.05,
     max_calls: int = 150,
+    guided: bool = False,
 ) -> Calculation[Saddle]:
     """Search the saddle near ``positions`` (n, 3) Å, where gradient (n, 3) eV/Å and energy (eV) are known.
 
-    ``tangent`` (n, 3) is the path's direction, the first guess of the mode, whose sense the mode keeps. Gives up
+    ``tangent`` (n, 3) is the path's direction, the first guess of the mode, whose sense the mode keeps. Where no
+    curvature is negative the search goes up along the softest mode, which leads from any slope to some saddle, but
+    often to another than the path's; ``guided``, it goes up along the path. Gives up
     after ``max_calls``, or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
     """
-    climber, stuck = Climber(positions, gradient, energy, metric), False
+    climber, stuck = Climber(positions, gradient, energy, metric, tangent if guided else None), False
     yield from climber.look(tangent, 8)
     while climber.residual > fmax and not stuck and climber.calls < max_calls and climber.energy < energy + CLIMB:
         if climber.stale:
