@@ -104,14 +104,24 @@ def test_a_split_gap_goes_on_over_the_new_minimum() -> None:
     assert all(np.linalg.norm(place - one.barrier.saddle.positions) > 1.0 for place in path)  # not back up there
 
 
-def test_a_saddle_whose_mode_points_back_leads_on_all_the_same() -> None:
-    a, b, new = at(0), at(2), at(1, 0.5, 0.1)
-    connection = ends(a, b)
-    one_search(connection, (0, 1), found((a, b), (new, a), "split"))
-    assert connection.next_gaps() == [(2, 1)]
-    path = connection.begin((2, 1))
-    assert path[0] == pytest.approx(new.positions)
-    assert len(path) > 2
+def test_a_known_saddle_makes_no_searched_gap_due_again() -> None:
+    """The band from b to c goes over the saddle between a and b, and so does every band that is made from it."""
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    known = found((a, b), (a, b))
+    one_search(connection, (0, 1), known)
+    connection.guess((1, 2), [b.positions, c.positions])
+    again = replace(known, status="split", band=found((b, c)).band, sides=known.sides)
+    one_search(connection, (1, 2), again)
+    assert len(connection.crossings) == 2
+    assert connection.way() == [0, 2]
+    assert connection.next_gaps() == [(0, 2)]
+    connection.begin((0, 2))
+    connection.learn((0, 2), again)
+    assert connection.next_gaps() == [(1, 2)]  # once more, from the two minima alone
+    assert len(connection.begin((1, 2))) == 2
+    connection.learn((1, 2), again)
+    assert connection.next_gaps() == []
 
 
 def test_where_a_path_led_astray_the_minima_alone_are_tried() -> None:

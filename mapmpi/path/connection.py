@@ -147,11 +147,21 @@ class Connection(Passes):
             if all(self._crossed(gap) for gap in pairwise(way)):
                 self._improving, self.spare = True, max(self.spare, LOWER)
             else:
-                gaps = self._take(way, self.searches)
+                gaps = self._take(way, self.searches) or self._begin_anew(way)
         while more := self._take(self.way(around=True), self.spare):
             self.spare -= len(more)
             gaps += more
         return gaps
+
+    def _begin_anew(self, way: list[int]) -> list[Gap]:
+        """Where nothing runs and nothing is due on the way: return gaps to search from their two minima alone."""
+        if any(attempts.running for attempts in self._gaps.values()):
+            return []
+        for gap in pairwise(way):
+            attempts = self._attempts(gap)
+            if not self._crossed(gap) and not attempts.direct:
+                attempts.path, attempts.fresh = None, True
+        return self._take(way, self.searches)
 
     def _take(self, way: list[int], limit: int) -> list[Gap]:
         """Return the gaps of a way that are to be searched now, as long as there are searches left.
@@ -202,9 +212,11 @@ class Connection(Passes):
         if below >= 0:
             attempts.reason = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
             return
+        crossing = Crossing(first, last, barrier, to_first, to_last)
+        known = any(one.same_pass(crossing) for one in self.crossings)
         if first != last:
-            self.add(Crossing(first, last, barrier, to_first, to_last), -below)
-        self._around(gap, (first, last), barrier.sides, before, behind)
+            self.add(crossing, -below)
+        self._around(gap, (first, last), barrier.sides, before, behind, known)
 
     def _around(
         self,
@@ -213,22 +225,25 @@ class Connection(Passes):
         minima: tuple[Minimum, Minimum],
         before: list[np.ndarray],
         behind: list[np.ndarray],
+        known: bool = False,
     ) -> None:
         """Keep what a search has shown as paths for the next ones: two minima, and where the band goes from there.
 
-        ``before`` and ``behind`` are the images on both sides of the highest.
+        ``before`` and ``behind`` are the images on both sides of the highest. If the pass was ``known``, gaps that
+        were searched already are not made due again: the same bands would go round in circles.
         """
-        if found[0] != found[1] and (gap[0] == found[1] or gap[1] == found[0]):
-            # a known saddle's mode need not point the way in which this band goes over it
-            found, minima = found[::-1], minima[::-1]
         (first, last), (left, right) = found, minima
         if first == last and first in gap:  # the pass is not here: go on from where the band comes down
             path = _onward(right, behind) if first == gap[0] else _onward(left, before[::-1])[::-1]
             self._suggest(gap, path)
             return
-        self._suggest((gap[0], first), _onward(left, before[::-1])[::-1])
-        self._suggest((last, gap[1]), _onward(right, behind))
-        self._suggest(found, [*left.trail[::-1], *right.trail])
+        for onward, path in (
+            ((gap[0], first), _onward(left, before[::-1])[::-1]),
+            ((last, gap[1]), _onward(right, behind)),
+            (found, [*left.trail[::-1], *right.trail]),
+        ):
+            if not (known and self._attempts(onward).begun):
+                self._suggest(onward, path)
 
     def _suggest(self, gap: Gap, path: list[np.ndarray]) -> None:
         """Keep a path for a gap that nothing crosses yet."""

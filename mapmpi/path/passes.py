@@ -36,6 +36,10 @@ class Crossing:
         assert self.barrier.saddle is not None
         return self.barrier.saddle.energy
 
+    def same_pass(self, other: Crossing) -> bool:
+        """Tell whether another crossing is over the same saddle, found again (see BarrierSearch.recognised)."""
+        return {self.first, self.last} == {other.first, other.last} and self.energy == other.energy
+
     @property
     def verified(self) -> bool:
         """Whether the saddle was verified."""
