@@ -64,6 +64,11 @@ class _Attempts:
         """Whether the gap was searched in vain."""
         return not self.running and not self.due
 
+    def try_directly(self) -> None:
+        """Make a search from the two minima alone due, if there was none."""
+        if not self.direct:
+            self.path, self.fresh = None, True
+
 
 @dataclass
 class Connection(Passes):
@@ -158,9 +163,8 @@ class Connection(Passes):
         if any(attempts.running for attempts in self._gaps.values()):
             return []
         for gap in pairwise(way):
-            attempts = self._attempts(gap)
-            if not self._crossed(gap) and not attempts.direct:
-                attempts.path, attempts.fresh = None, True
+            if not self._crossed(gap):
+                self._attempts(gap).try_directly()
         return self._take(way, self.searches)
 
     def _take(self, way: list[int], limit: int) -> list[Gap]:
@@ -204,8 +208,7 @@ class Connection(Passes):
             if barrier.beside is not None:
                 left, right = (self.number(point)[0] for point in barrier.beside)
                 self._around(gap, (left, right), barrier.beside, before, behind)
-            if not attempts.direct:  # what led here led astray: begin with nothing but the two minima
-                attempts.path, attempts.fresh = None, True
+            attempts.try_directly()  # if it was a stored path that led astray
             return
         (first, to_first), (last, to_last) = (self.number(side) for side in barrier.sides)
         below = max(self.minima[number].energy for number in (first, last)) - barrier.saddle.energy
