@@ -257,6 +257,20 @@ async def order(pool: Pool) -> None:
     assert pool.force_calls == 5 + 6
 
 
+async def overtaking(pool: Pool) -> None:
+    """A configuration goes before the whole calculations that the groups are at, and these go on after it."""
+    works = [pool.submit(Work(slowly, (400,))) for _ in pool.groups.leaders]
+    await asyncio.sleep(0.1)
+    for step in range(3):
+        first, second = await asyncio.gather(pool.submit(at(0.1 * step)), pool.submit(at(0.2)))
+        assert (first.energy, second.energy) == (serial(at(0.1 * step)).energy, serial(at(0.2)).energy)
+    with pytest.raises(Unphysical):
+        await pool.submit(at(BAD))
+    assert not any(work.done() for work in works)
+    assert await asyncio.gather(*works) == [400] * len(works)
+    assert pool.force_calls == 400 * len(works) + 7
+
+
 async def defects(pool: Pool) -> None:
     """A defect on any rank ends the job."""
     await asyncio.gather(pool.submit(Work(defect)), pool.submit(at(0)))

@@ -28,7 +28,7 @@ def at(x: float, y: float = 0.0, energy: float = 0.0) -> StationaryPoint:
 def ends(
     *points: StationaryPoint, searches: int = 20, ceiling: float = np.inf, at_once: int = 1, spare: int = 0
 ) -> Connection:
-    return Connection(points, MATCHER, searches, ceiling, at_once, spare)
+    return Connection(points, MATCHER, searches, at_once, ceiling, spare)
 
 
 def side(point: StationaryPoint, saddle: np.ndarray) -> Minimum:

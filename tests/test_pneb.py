@@ -289,6 +289,24 @@ def test_sigterm_ends_it_in_order_and_the_same_command_goes_on(run: Path, undist
     assert force_calls(done.stdout) < undisturbed[1]
 
 
+@pytest.mark.parametrize("kilobytes", [100, 400])
+def test_a_full_disk_costs_nothing_that_was_done(
+    run: Path, undisturbed: tuple[bytes, int], kilobytes: int
+) -> None:
+    code = (
+        "import resource, sys; from mapmpi.pneb.run import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({1000 * kilobytes},)); sys.exit(main(sys.argv[1:]))"
+    )
+    full = mpiexec(2, "-c", code, run, "--top", 2, timeout=60)
+    assert full.returncode == 1, full
+    assert "Traceback" not in full.stderr
+    assert f"{run / 'pathways'}: cannot write there (File too large); make room for it." in full.stderr
+    done = refine(2, run, "--top", 2)
+    assert done.returncode == 0, done.stderr
+    assert (run / "pathways" / "pathways.csv").read_bytes() == undisturbed[0]
+    assert 0 < force_calls(done.stdout) < undisturbed[1]
+
+
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_the_number_of_ranks_does_not_matter(run: Path, undisturbed: tuple[bytes, int], ranks: int) -> None:
     done = refine(ranks, run, "--top", 2)

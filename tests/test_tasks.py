@@ -130,6 +130,13 @@ def test_order():
 
 
 @pytest.mark.mpi
+@pytest.mark.parametrize(("ranks", "ranks_per_image"), [(1, 1), (2, 1), (3, 1), (4, 2)])
+def test_a_configuration_does_not_wait_for_a_whole_calculation(ranks, ranks_per_image):
+    done = run("overtaking", ranks, ranks_per_image)
+    assert good(done), done
+
+
+@pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_defect_ends_the_job(ranks):
     done = run("defects", ranks)

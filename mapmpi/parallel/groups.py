@@ -71,7 +71,7 @@ class Tag(IntEnum):
     STOP = 2  # rank 0: None
     ANSWER = 3  # leader: Outcome
     LOST = 4  # any rank of a group: number of the group, number of the request it died of
-    GOODBYE = 5  # leader: Outcome of what STOP broke off, or None
+    GOODBYE = 5  # leader: Outcomes of what STOP broke off
 
 
 class Mailbox:
@@ -201,7 +201,7 @@ class Computation:
     """A request that is computed by this rank's group, a force call at a time."""
 
     def __init__(self, number: int, request: Request, team: Team) -> None:
-        self.outcome = Outcome(number)
+        self.outcome, self.long = Outcome(number), isinstance(request, Work)
         self._team, self._steps = team, answer_in_steps(request, self._evaluate)
 
     def advance(self) -> bool:
@@ -223,6 +223,37 @@ class Computation:
     def _evaluate(self, positions: np.ndarray) -> Any:
         self.outcome.calls += 1
         return self._team.evaluate(self.outcome.number, positions)
+
+
+class Hand:
+    """The requests that a group has been given. A configuration does not wait for a Work, which goes on after it.
+
+    The rounds of a band are a few configurations each, and who waits for a round would else wait again and again
+    for calculations of a hundred force calls.
+    """
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+        self._computations: list[Computation] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._computations)
+
+    def take(self, number: int, request: Request) -> None:
+        """Take a request up."""
+        self._computations.append(Computation(number, request, self._team))
+
+    def advance(self) -> Outcome | None:
+        """Make a force call; return the outcome if that completes a request. Raises EngineLost."""
+        turn = min(self._computations, key=lambda one: one.long)  # of equals the first
+        if not turn.advance():
+            return None
+        self._computations.remove(turn)
+        return turn.outcome
+
+    def broken_off(self) -> list[Outcome]:
+        """Return what there is of requests that will not be completed."""
+        return [one.outcome for one in self._computations]
 
 
 def answer_in_steps(request: Request, evaluate: Callable[[np.ndarray], Any]) -> Generator[None, None, Any]:

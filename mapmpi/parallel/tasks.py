@@ -5,8 +5,8 @@ thrown in at its ``yield``, and it returns its result. A request is a configurat
 :class:`~mapmpi.parallel.groups.Work`. What an answer to a configuration is, the caller's ``evaluate`` decides.
 
 Rank 0 runs the calculations of :meth:`Pool.compute` side by side in asyncio's loop and sends what they ask for to
-the groups; all other ranks are in :func:`follow`. Each group has up to two requests, one that it computes and one
-in hand, so that none waits while rank 0 makes a force call of its own.
+the groups; all other ranks are in :func:`follow`. A group is given the next request before it has answered the last,
+so that none waits while rank 0 makes a force call of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -24,7 +23,7 @@ import numpy as np
 from mpi4py import MPI
 
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.parallel.groups import PAUSE_S, Computation, Groups, Mailbox, Outcome, Request, Tag, Team, Work
+from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, Outcome, Request, Tag, Team, Work
 
 Result = TypeVar("Result")
 Evaluate = Callable[[np.ndarray], Any]
@@ -74,25 +73,21 @@ def follow(world: MPI.Comm, groups: Groups, evaluate: Evaluate, renew: Callable[
 
 def _lead(mail: Mailbox, team: Team) -> None:
     """Be the leader of a group: compute request after request. Raises EngineLost."""
-    hand: deque[tuple[int, Request]] = deque()
-    current, stopped = None, False
+    hand, stopped = Hand(team), False
     while not stopped:
         while (message := mail.take()) is not None:
             if message[0] is Tag.STOP:
                 stopped = True
             else:
-                hand.append(message[2])
+                hand.take(*message[2])
         if stopped:
             break
-        if current is None and hand:
-            current = Computation(*hand.popleft(), team)
-        if current is None:
+        if not hand:
             time.sleep(PAUSE_S)
-        elif current.advance():
-            mail.post(0, Tag.ANSWER, current.outcome)
-            current = None
+        elif (outcome := hand.advance()) is not None:
+            mail.post(0, Tag.ANSWER, outcome)
     team.dismiss()
-    mail.post(0, Tag.GOODBYE, current and current.outcome)
+    mail.post(0, Tag.GOODBYE, hand.broken_off())
     while not mail.quiet():
         mail.take()
         time.sleep(PAUSE_S)
@@ -107,6 +102,11 @@ class _Task:
     request: Request = field(compare=False)
     future: asyncio.Future[Any] = field(compare=False)
     deaths: int = field(default=0, compare=False)
+
+    @property
+    def long(self) -> bool:
+        """Whether it is a whole calculation."""
+        return isinstance(self.request, Work)
 
 
 class Pool:
@@ -125,10 +125,8 @@ class Pool:
         self.lost: list[int] = []
         self._mail = Mailbox(world)
         self._team = None if groups.comm is None else Team(groups.comm, evaluate, renew)
-        self._own: tuple[_Task, Computation] | None = None
-        self._hands: dict[int, dict[int, _Task]] = {
-            number: {} for number, leader in enumerate(groups.leaders) if leader != 0
-        }
+        self._own = None if self._team is None else Hand(self._team)
+        self._hands: dict[int, dict[int, _Task]] = {number: {} for number in range(len(groups.leaders))}
         self._queue: list[_Task] = []
         self._submitted = 0
         self._answered = False
@@ -136,10 +134,7 @@ class Pool:
     @property
     def outstanding(self) -> int:
         """How many requests wait or are computed."""
-        return len(self._queue) + sum(map(len, self._hands.values())) + (self._own is not None)
-
-    def _alive(self) -> bool:
-        return self._team is not None or bool(self._hands)
+        return len(self._queue) + sum(map(len, self._hands.values()))
 
     def submit(self, request: Request, priority: float = 0) -> asyncio.Future[Any]:
         """Have a request answered; what has the lowest ``priority`` goes first, then what came first.
@@ -148,7 +143,7 @@ class Pool:
         """
         self._submitted += 1
         task = _Task(priority, self._submitted, request, asyncio.get_running_loop().create_future())
-        if self._alive():
+        if self._hands:
             heappush(self._queue, task)
         else:
             task.future.set_exception(EngineError(_NOBODY))
@@ -185,7 +180,7 @@ class Pool:
         driver = asyncio.create_task(main)
         reason: Exception | None = None
         while not driver.done():
-            if reason is None and (self.interrupted or not self._alive()):
+            if reason is None and (self.interrupted or not self._hands):
                 reason = Interrupted() if self.interrupted else EngineError(_NOBODY)
                 driver.cancel()
             self._hand_out()
@@ -206,48 +201,52 @@ class Pool:
             await asyncio.sleep(0)
 
     def _next(self) -> _Task | None:
-        """Take the next request out of the queue; those that were cancelled fall out."""
-        while self._queue:
-            task = heappop(self._queue)
-            if not task.future.done():
-                return task
-        return None
+        """Return the next request of the queue; those that were cancelled fall out."""
+        while self._queue and self._queue[0].future.done():
+            heappop(self._queue)
+        return self._queue[0] if self._queue else None
 
     def _hand_out(self) -> None:
-        """Give idle groups a request, rank 0's own the last of them, and only then fill hands.
+        """Give each idle group a request, rank 0's own the last of them, and only then fill hands.
 
-        A group that computes a Work gets something into its hand only while more waits than there are groups:
-        there it may wait long, and others should not idle meanwhile.
+        With configurations alone: behind another Work one would wait long, and soon groups might idle meanwhile.
         """
-        while not self._alive() and (task := self._next()) is not None:
-            task.future.set_exception(EngineError(_NOBODY))
-        if not self._queue:
-            return
-        for limit in (1, 2):
-            for number, hand in self._hands.items():
-                long = any(isinstance(task.request, Work) for task in hand.values())
-                full = len(hand) >= limit or (long and len(self._queue) <= len(self.groups.leaders))
-                if not full and (task := self._next()) is not None:
-                    hand[task.number] = task
-                    self._mail.post(self.groups.leaders[number], Tag.TASK, (task.number, task.request))
-            if self._team and self._own is None and (task := self._next()) is not None:
-                self._own = task, Computation(task.number, task.request, self._team)
+        for idle in (True, False):
+            for number, hand in reversed(self._hands.items()):  # rank 0's own group is the first
+                task = self._next()
+                if task is None or (task.long and not idle):
+                    return
+                if not hand if idle else self._has_room(number):
+                    self._give(heappop(self._queue), number)
+        while not self._hands and self._next() is not None:
+            heappop(self._queue).future.set_exception(EngineError(_NOBODY))
+
+    def _has_room(self, number: int) -> bool:
+        """Tell whether a group that is busy can be given a configuration; rank 0's own, one to begin at once."""
+        configurations = sum(not task.long for task in self._hands[number].values())
+        return configurations < (1 if self.groups.leaders[number] == 0 else 2)
+
+    def _give(self, task: _Task, number: int) -> None:
+        self._hands[number][task.number] = task
+        if self.groups.leaders[number] != 0:
+            self._mail.post(self.groups.leaders[number], Tag.TASK, (task.number, task.request))
+        elif self._own is not None:
+            self._own.take(task.number, task.request)
 
     def _compute(self) -> bool:
         """Make one force call on rank 0's own group; return whether there was one to make."""
-        if self._own is None:
+        if not self._own:
             return False
-        task, computation = self._own
         try:
-            done = computation.advance()
+            outcome = self._own.advance()
         except EngineLost as error:
             print(f"mapmpi: rank 0's group is lost: {error}", file=sys.stderr, flush=True)
-            self._team = self._own = None
-            self._retire(0, [task], task.number)
+            assert self._team is not None
+            culprit, self._team, self._own = self._team.number, None, None
+            self._retire(0, culprit)
             return True
-        if done or task.future.done():
-            self._own = None
-            self._finish(task, computation.outcome)
+        if outcome is not None:
+            self._finish(self._hands[0].pop(outcome.number), outcome)
         return True
 
     def _take_messages(self) -> None:
@@ -262,11 +261,11 @@ class Pool:
             elif tag is Tag.LOST:
                 number, culprit = content
                 if number in self._hands:
-                    self._retire(number, list(self._hands.pop(number).values()), culprit)
+                    self._retire(number, culprit)
             elif tag is Tag.GOODBYE:
                 self._hands.pop(self.groups.leaders.index(source), None)
-                if content is not None:
-                    self._count(content)
+                for outcome in content:
+                    self._count(outcome)
 
     def _count(self, outcome: Outcome) -> None:
         self.force_calls += outcome.calls
@@ -283,10 +282,10 @@ class Pool:
         else:
             task.future.set_result(outcome.answer)
 
-    def _retire(self, number: int, tasks: list[_Task], culprit: int) -> None:
+    def _retire(self, number: int, culprit: int) -> None:
         """Give up a group; what it had is computed elsewhere, unless that has killed others before."""
         self.lost.append(number)
-        for task in tasks:
+        for task in self._hands.pop(number).values():
             task.deaths += task.number == culprit
             if task.deaths < LIVES:
                 heappush(self._queue, task)
@@ -297,7 +296,9 @@ class Pool:
     def _send_home(self) -> None:
         """Tell all groups to stop after the force call that they make, and see them off."""
         if self._own is not None:
-            self._count(self._own[1].outcome)
+            for outcome in self._own.broken_off():
+                self._count(outcome)
+            del self._hands[0]
         if self._team is not None:
             self._team.dismiss()
         for leader in self.groups.leaders:

@@ -79,8 +79,8 @@ class Connection(Passes):
     """
 
     searches: int
+    at_once: int
     ceiling_ev: float = np.inf
-    at_once: int = 8
     spare: int = SPARE
     _gaps: dict[Gap, _Attempts] = field(init=False, default_factory=dict)
     _improving: bool = field(init=False, default=False)

@@ -115,8 +115,8 @@ class Refinement:
         gaps = len(chain.basins) + 1  # two more than there are: a short path needs searches to find its way, too
         # a frame under the tether's strain lies above the pass that it went over
         ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
-        matcher, searches = self.calculator.matcher, self.settings.searches * gaps
-        connection = Connection(chain.basins, matcher, searches, ceiling, self.settings.searches_at_once)
+        limits = self.settings.searches * gaps, self.settings.searches_at_once
+        connection = Connection(chain.basins, self.calculator.matcher, *limits, ceiling)
         if self.settings.first_band == "path":
             for number, (start, end) in enumerate(pairwise(chain.basins)):
                 connection.guess((number, number + 1), self._path_between(start, end, chain, minima))

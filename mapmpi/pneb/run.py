@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -211,8 +212,17 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
     except EngineError as error:
         print(f"mapmpi: {error}; what is done is kept, the same command goes on from there.", file=sys.stderr)
         return 1
+    except OSError as error:
+        place = error.filename or job.directory.pathways
+        print(
+            f"mapmpi: {place}: cannot write there ({error.strerror or error}); make room for it. What was done before "
+            "is kept, the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 1
     finally:
-        job.journal.close()
+        with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
+            job.journal.close()
     parts.end()
     if not output.pathways:
         return 1
