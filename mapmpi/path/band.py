@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.geometry import find_mic
 from ase.neighborlist import neighbor_list
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 
 IDPP_REACH = 5.0
 """Å: pairs nearer than this in one of the ends shape the interpolation."""
@@ -68,23 +69,19 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
     140, 214106 (2014)); the images are spaced equally at last.
     """
     band = resample([start, end], images, atoms)
-    first, second = _near_pairs(band[[0, -1]], atoms)
-    apart = band[:, first] - band[:, second]
+    pairs = _near_pairs(band[[0, -1]], atoms)
+    apart = pairs @ band[0]
     shift = (
-        apart[0] - find_mic(apart[0], atoms.cell, atoms.pbc)[0]
+        apart - find_mic(apart, atoms.cell, atoms.pbc)[0]
     )  # the periodic image a pair has at the start it keeps
-    ends = np.linalg.norm((apart - shift)[[0, -1]], axis=2)
+    ends = [np.linalg.norm(pairs @ image - shift, axis=1) for image in (band[0], band[-1])]
 
     def misfit(flat: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        positions = flat.reshape(start.shape)
-        vectors = positions[first] - positions[second] - shift
+        vectors = pairs @ flat.reshape(start.shape) - shift
         distances = np.linalg.norm(vectors, axis=1) + 1e-12
         off, weight = distances - target, target**-4
         pull = (2 * weight * off / distances)[:, None] * vectors
-        slope = np.zeros_like(positions)
-        np.add.at(slope, first, pull)
-        np.add.at(slope, second, -pull)
-        return float((weight * off**2).sum()), slope.ravel()
+        return float((weight * off**2).sum()), (pairs.T @ pull).ravel()
 
     for number in range(1, images - 1):
         share = number / (images - 1)
@@ -94,14 +91,13 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
     return resample(list(band), images, atoms)
 
 
-def _near_pairs(ends: np.ndarray, atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs (i < j) of atoms that are near each other in one of the ends (2, n, 3) Å."""
-    pairs = set()
-    for positions in ends:
-        there = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
-        pairs |= {(int(i), int(j)) for i, j in zip(*neighbor_list("ij", there, IDPP_REACH), strict=True) if i < j}
-    first, second = np.array(sorted(pairs), dtype=int).reshape(-1, 2).T
-    return first, second
+def _near_pairs(ends: np.ndarray, atoms: Atoms) -> csr_array:
+    """Return the matrix (pairs, n) of differences between atoms that are near in one of the ends (2, n, 3) Å."""
+    structures = [Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc) for positions in ends]
+    near = np.hstack([neighbor_list("ij", structure, IDPP_REACH) for structure in structures]).T
+    pairs = np.unique(near[near[:, 0] < near[:, 1]], axis=0)
+    signs = np.tile([1.0, -1.0], len(pairs))
+    return csr_array((signs, pairs.ravel(), np.arange(0, pairs.size + 1, 2)), shape=(len(pairs), len(atoms)))
 
 
 def tangents(band: np.ndarray, energies: np.ndarray) -> np.ndarray:
