@@ -278,7 +278,7 @@ class Pneb(Section):
     saddle_force: Positive = Field(0.02, description="eV/Å: largest force on an atom of a transition state")
     saddle_calls: Count = Field(250, description="force calls after which a saddle search gives up")
     searches: Count = Field(
-        6, description="searches for each segment that a path is first cut into, and as many for two more"
+        10, description="searches for each segment that a path is first cut into, and as many for two more"
     )
     searches_at_once: Count = Field(
         8,
