@@ -300,7 +300,7 @@ def test_a_full_disk_costs_nothing_that_was_done(
     full = mpiexec(2, "-c", code, run, "--top", 2, timeout=60)
     assert full.returncode == 1, full
     assert "Traceback" not in full.stderr
-    assert f"{run / 'pathways'}: cannot write there (File too large); make room for it." in full.stderr
+    assert f"{run / 'pathways'}: File too large; see to that" in full.stderr
     done = refine(2, run, "--top", 2)
     assert done.returncode == 0, done.stderr
     assert (run / "pathways" / "pathways.csv").read_bytes() == undisturbed[0]

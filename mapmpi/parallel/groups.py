@@ -170,7 +170,7 @@ class Team:
             if self._renew is not None:
                 try:
                     self._renew()
-                except (EngineError, UserError) as error:
+                except (EngineError, UserError, OSError) as error:
                     raise EngineLost(f"the engine could not be made anew: {error}") from error
             raise
 
@@ -228,8 +228,8 @@ class Computation:
 class Hand:
     """The requests that a group has been given. A configuration does not wait for a Work, which goes on after it.
 
-    The rounds of a band are a few configurations each, and who waits for a round would else wait again and again
-    for calculations of a hundred force calls.
+    A band asks for a few configurations, round after round, and each round would else wait for calculations of a
+    hundred force calls.
     """
 
     def __init__(self, team: Team) -> None:

@@ -211,20 +211,25 @@ class Pool:
 
         With configurations alone: behind another Work one would wait long, and soon groups might idle meanwhile.
         """
-        for idle in (True, False):
-            for number, hand in reversed(self._hands.items()):  # rank 0's own group is the first
+        for burden in range(3):
+            for number in reversed(self._hands):  # rank 0's own group is the first
                 task = self._next()
-                if task is None or (task.long and not idle):
+                if task is None or (task.long and burden > 0):
                     return
-                if not hand if idle else self._has_room(number):
+                if self._burden(number) == burden:
                     self._give(heappop(self._queue), number)
         while not self._hands and self._next() is not None:
             heappop(self._queue).future.set_exception(EngineError(_NOBODY))
 
-    def _has_room(self, number: int) -> bool:
-        """Tell whether a group that is busy can be given a configuration; rank 0's own, one to begin at once."""
-        configurations = sum(not task.long for task in self._hands[number].values())
-        return configurations < (1 if self.groups.leaders[number] == 0 else 2)
+    def _burden(self, number: int) -> int:
+        """Return 0 for an idle group, 1 for one at a Work alone, 2 for one that has a configuration, 3 for more.
+
+        One is enough for rank 0's own, which can begin the next at once.
+        """
+        hand = self._hands[number].values()
+        configurations = sum(not task.long for task in hand)
+        own = self.groups.leaders[number] == 0
+        return 1 + configurations * (2 if own else 1) if hand else 0
 
     def _give(self, task: _Task, number: int) -> None:
         self._hands[number][task.number] = task

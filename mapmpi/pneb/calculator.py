@@ -147,6 +147,8 @@ class Calculator:
 
         self.tally.segments += 1
         search = Search(asyncio.create_task(find()), steps, began)
+        # where two fail at once only one is waited for; asyncio is not to complain of the other
+        search.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return search
 
     def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:

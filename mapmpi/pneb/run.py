@@ -215,8 +215,8 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
     except OSError as error:
         place = error.filename or job.directory.pathways
         print(
-            f"mapmpi: {place}: cannot write there ({error.strerror or error}); make room for it. What was done before "
-            "is kept, the same command goes on from there.",
+            f"mapmpi: {place}: {error.strerror or error}; see to that, make room if the disk is full. What was done "
+            "before is kept, the same command goes on from there.",
             file=sys.stderr,
         )
         return 1
