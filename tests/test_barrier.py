@@ -60,6 +60,26 @@ def test_known_saddles(ends, saddle):
     assert np.isfinite(found.energies).all()
 
 
+def test_where_the_searchs_mode_leads_to_one_minimum_the_lowest_mode_is_taken(monkeypatch):
+    """A saddle search that takes for the mode the direction in which the pass goes up on both sides."""
+    along = []
+
+    def with_a_wrong_mode(*arguments):
+        found = yield from find_saddle(*arguments)
+        x, y, _ = found.mode[0]
+        along.append(found.mode)
+        return found.along(np.array([[-y, x, 0.0], *found.mode[1:]]))
+
+    monkeypatch.setattr("mapmpi.path.barrier.find_saddle", with_a_wrong_mode)
+    start, end = minimum("deep"), minimum("middle")
+    found = barrier(start, end)
+    energies = sorted(side.energy for side in found.sides)
+    assert energies == pytest.approx(sorted(point.energy for point in (start, end)), abs=TOLERANCE_EV)
+    assert found.verification.verified
+    cosine = (found.saddle.mode * along[-1]).sum() / np.linalg.norm(along[-1])
+    assert abs(cosine) > 0.99
+
+
 def test_split_at_a_known_intermediate_minimum():
     """From the deep to the right minimum the path leads through the middle one."""
     found = barrier(minimum("deep"), minimum("right"))

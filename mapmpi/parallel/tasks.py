@@ -31,10 +31,14 @@ Evaluate = Callable[[np.ndarray], Any]
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
 
+PLENTY = 2
+"""Requests for each group that have to wait before a Work goes into the hand of a group that is at another."""
+
 LIVES = 2
 """A request that has cost so many groups their lives is not tried again."""
 
 _NOBODY = "no group of ranks is left"
+_FULL = 3
 _PAUSE_S = 5e-4
 _HOPS = 12
 """Turns of asyncio's loop in which an answer gets through nested tasks to the requests that it leads to."""
@@ -209,27 +213,29 @@ class Pool:
     def _hand_out(self) -> None:
         """Give each idle group a request, rank 0's own the last of them, and only then fill hands.
 
-        With configurations alone: behind another Work one would wait long, and soon groups might idle meanwhile.
+        With Works only while there are PLENTY: in a hand one may wait long, and soon groups might idle meanwhile.
         """
-        for burden in range(3):
+        for burden in range(_FULL):
             for number in reversed(self._hands):  # rank 0's own group is the first
                 task = self._next()
-                if task is None or (task.long and burden > 0):
+                plenty = len(self._queue) > PLENTY * len(self.groups.leaders)
+                if task is None or (task.long and burden > plenty):
                     return
-                if self._burden(number) == burden:
+                if self._burden(number, task) == burden:
                     self._give(heappop(self._queue), number)
         while not self._hands and self._next() is not None:
             heappop(self._queue).future.set_exception(EngineError(_NOBODY))
 
-    def _burden(self, number: int) -> int:
-        """Return 0 for an idle group, 1 for one at a Work alone, 2 for one that has a configuration, 3 for more.
+    def _burden(self, number: int, task: _Task) -> int:
+        """Return how much a group has before one more request: 0 nothing, 1 a Work, 2 a second request, _FULL.
 
-        One is enough for rank 0's own, which can begin the next at once.
+        Rank 0's own needs nothing in hand: it can begin the next at once.
         """
         hand = self._hands[number].values()
-        configurations = sum(not task.long for task in hand)
-        own = self.groups.leaders[number] == 0
-        return 1 + configurations * (2 if own else 1) if hand else 0
+        single = sum(not one.long for one in hand)
+        if self.groups.leaders[number] == 0 and hand and (single or task.long):
+            return _FULL
+        return len(hand) + (single == len(hand) > 0)
 
     def _give(self, task: _Task, number: int) -> None:
         self._hands[number][task.number] = task

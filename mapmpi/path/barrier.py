@@ -27,11 +27,11 @@ from mapmpi.path.quench import Minimum, clipped, quench
 from mapmpi.path.saddle import Saddle, find_saddle
 from mapmpi.path.transition import (
     Verification,
+    downhill,
     judge,
     negative_curvatures,
     same_place,
     two_lowest_modes,
-    ways_down,
 )
 
 Status = Literal["converged", "split", "same basin", "collapsed", "kinked", "not converged", "engine failed"]
@@ -200,15 +200,16 @@ class BarrierSearch:
         again = self.recognised(saddle)
         if again is not None:
             return self.joined(**again)
-        modes, sides = yield from self.look_around(saddle)
+        modes = yield from self.modes(saddle)
         if negative_curvatures(modes) > 1 and not saddle.on_step:
             lower = yield from self.off_the_hill(saddle, modes)
             if lower.residual <= self.settings.saddle_force:
                 saddle = lower
-                modes, sides = yield from self.look_around(saddle)
+                modes = yield from self.modes(saddle)
+        sides = yield from self.sides(saddle)
         if same_place(self.matcher, *sides):  # the search's mode may tell the sides apart less well than this one
             saddle = saddle.along(modes.vectors[0])
-            modes, sides = yield from self.look_around(saddle)
+            sides = yield from self.sides(saddle)
         if same_place(self.matcher, *sides):
             return self.result(
                 "not converged", "both ways down from the saddle lead to one minimum", saddle=saddle
@@ -239,13 +240,18 @@ class BarrierSearch:
             return {"saddle": before, "sides": tuple(sides), "verification": barrier.verification}
         return None
 
-    def look_around(self, saddle: Saddle) -> Calculation[tuple[Modes, tuple[Minimum, Minimum]]]:
-        """Find the two lowest modes at a saddle and the minima on its two sides, all three at once."""
-        metric, settings = self.metric(saddle.positions), self.settings
-        down = ways_down(saddle, metric, settings.minimum_force, settings.minimum_calls)
-        modes, backward, forward = yield [Work(two_lowest_modes, (saddle, metric)), *down]
-        self.check_calls += modes.calls + backward.calls + forward.calls
-        return modes, (backward, forward)
+    def modes(self, saddle: Saddle) -> Calculation[Modes]:
+        """Find the two lowest modes at a saddle."""
+        modes = yield from two_lowest_modes(saddle, self.metric(saddle.positions))
+        self.check_calls += modes.calls
+        return modes
+
+    def sides(self, saddle: Saddle) -> Calculation[tuple[Minimum, Minimum]]:
+        """Quench from both sides of a saddle."""
+        limits = self.settings.minimum_force, self.settings.minimum_calls
+        sides = yield from downhill(saddle, self.metric(saddle.positions), *limits)
+        self.check_calls += sum(side.calls for side in sides)
+        return sides
 
     def off_the_hill(self, saddle: Saddle, modes: Modes) -> Calculation[Saddle]:
         """Search on from a point with two ways down, off it along the second."""

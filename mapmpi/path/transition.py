@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapmpi.md.engine import largest_force
-from mapmpi.parallel.groups import Request, Work
+from mapmpi.parallel.groups import Work
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.calculation import Calculation
@@ -35,16 +35,12 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
     return apart <= matcher.tolerance_A and abs(first.energy - second.energy) <= matcher.energy_tolerance_ev
 
 
-def ways_down(saddle: Saddle, metric: Metric, fmax: float, max_calls: int) -> list[Request]:
-    """Return the two quenches from a saddle as works: against its mode, and along it."""
-    return [Work(way_down, (saddle, sign * saddle.mode, metric, fmax, max_calls)) for sign in (-1.0, 1.0)]
-
-
 def downhill(
     saddle: Saddle, metric: Metric, fmax: float = 0.02, max_calls: int = 300
 ) -> Calculation[tuple[Minimum, Minimum]]:
     """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
-    backward, forward = yield ways_down(saddle, metric, fmax, max_calls)
+    ways = [(saddle, sign * saddle.mode, metric, fmax, max_calls) for sign in (-1.0, 1.0)]
+    backward, forward = yield [Work(way_down, way) for way in ways]
     return backward, forward
 
 

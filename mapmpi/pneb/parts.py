@@ -18,12 +18,11 @@ from mapmpi.errors import EngineError, UserError
 from mapmpi.parallel.groups import Request, Work
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.calculation import Calculation, Forces
-from mapmpi.path.curvature import Modes
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.store.journal import Journal, digest
 
-ANSWERS = (Forces, Minimum, Modes, Saddle)
+ANSWERS = (Forces, Minimum, Saddle)
 """The dataclasses with which requests of a search are answered."""
 
 Result = TypeVar("Result")
