@@ -222,21 +222,21 @@ def compare(case: Case, cap: int) -> dict:
         f"barrier {barrier:.3f} eV, checks {found.check_calls} calls {found.reason}",
         flush=True,
     )
-    row = {"name": case.name, "calls": calls, "barrier": barrier, "solved": solved, "theirs": {}}
-    cheapest, other = np.inf, None
+    row = {"name": case.name, "calls": calls, "solved": solved, "theirs": {}}
     for name in OPTIMIZERS:
         spent, residual, top, why = theirs(case, band, name, cap)
         done = residual < RESIDUAL
-        row["theirs"][name] = (spent, done, top.energy - ends[0].energy)
+        row["theirs"][name] = (spent, done, top)
         print(
             f"    {name:8s} {spent:5d} calls, residual {residual:.3f}, barrier {top.energy - ends[0].energy:.3f} eV"
             f"{'' if done else '  NOT CONVERGED'} {why}",
             flush=True,
         )
-        if done and solved and spent < cheapest:
-            cheapest, other = spent, top
-    if other is not None:
-        pair = [refined(engine, place, found.saddle.mode) - ends[0].energy for place in (found.saddle, other)]
+    done = [way for way in row["theirs"].values() if way[1]]
+    if done and solved:
+        cheapest = min(done, key=lambda way: way[0])[2]
+        row["apart"] = abs(found.saddle.energy - cheapest.energy)
+        pair = [refined(engine, place, found.saddle.mode) - ends[0].energy for place in (found.saddle, cheapest)]
         row["refined_apart"] = abs(pair[0] - pair[1])
         print(f"    refined further: ours {pair[0]:.3f} eV, the cheapest of these {pair[1]:.3f} eV", flush=True)
     return row
@@ -244,35 +244,34 @@ def compare(case: Case, cap: int) -> dict:
 
 def summary(rows: list[dict]) -> dict:
     """Return the medians of the ratios and of the difference between the barriers."""
-    fire, best, apart = [], [], []
+    fire, best = [], []
     for row in rows:
         ours = row["calls"] if row["solved"] else np.inf
         fire.append(ours / row["theirs"]["FIRE"][0])
         done = [way for way in row["theirs"].values() if way[1]]
         best.append(ours / min(way[0] for way in done or row["theirs"].values()))
-        if done and row["solved"]:
-            cheapest = min(done, key=lambda way: way[0])
-            apart.append((abs(row["barrier"] - cheapest[2]), row))
         lost = [name for name, way in row["theirs"].items() if not way[1]]
         if lost:
             print(f"not converged within the cap: {row['name']}: {', '.join(lost)}")
         if not row["solved"]:
             print(f"no saddle by us: {row['name']}")
-    for difference, row in sorted(apart, key=lambda one: one[0]):
-        if difference > SAME_EV:
-            apart_ev = f"refined further {row['refined_apart']:.3f} eV (nan: one of them leads to no saddle)"
-            print(f"other barrier: {row['name']}: {difference:.3f} eV apart, {apart_ev}")
-    same = sum(difference <= SAME_EV for difference, _ in apart)
+    compared = [row for row in rows if "apart" in row]
+    apart = [row["apart"] for row in compared]
+    for row in compared:
+        if row["apart"] > SAME_EV:
+            refined_ev = f"refined further {row['refined_apart']:.3f} eV (nan: one of them leads to no saddle)"
+            print(f"other barrier: {row['name']}: {row['apart']:.3f} eV apart, {refined_ev}")
+    same = sum(difference <= SAME_EV for difference in apart)
     print(
         f"{len(rows)} bands compared; same barrier within {SAME_EV} eV: {same} of {len(apart)} that another converged"
     )
     return {
         "calls_vs_fire": round(float(np.median(fire)), 3),
         "calls_vs_best": round(float(np.median(best)), 3),
-        "barrier_difference_ev": round(float(np.median([d for d, _ in apart])), 4) if apart else None,
-        "largest_difference_ev": round(max(d for d, _ in apart), 4) if apart else None,
+        "barrier_difference_ev": round(float(np.median(apart)), 4) if apart else None,
+        "largest_difference_ev": round(max(apart), 4) if apart else None,
         "same_barrier": f"{same} of {len(apart)}",
-        "same_saddle": f"{sum(row['refined_apart'] <= SAME_EV for _, row in apart)} of {len(apart)}",
+        "same_saddle": f"{sum(row['refined_apart'] <= SAME_EV for row in compared)} of {len(apart)}",
     }
 
 

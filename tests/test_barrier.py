@@ -11,6 +11,7 @@ from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.calculation import solve
 from mapmpi.path.saddle import find_saddle
+from mapmpi.path.transition import downhill
 
 HOPELESS = BarrierSettings(band_forces=(1e-6,), band_iterations=1, saddle_calls=1)
 
@@ -190,8 +191,15 @@ def test_kinked():
     assert "turns back" in found.reason
 
 
-def test_off_a_hilltop():
+def test_off_a_hilltop(monkeypatch):
     """A band straight over a hill, from one of four wells to the opposite one: its top has no forces."""
+    descents = []
+
+    def counted(saddle, *arguments):
+        descents.append(saddle)
+        return downhill(saddle, *arguments)
+
+    monkeypatch.setattr("mapmpi.path.barrier.downhill", counted)
 
     def four_wells(positions):
         x, y, z = positions[0]
@@ -206,6 +214,7 @@ def test_off_a_hilltop():
     assert found.status == "split"
     assert found.verification.verified
     assert found.saddle.energy == pytest.approx(0.25, abs=1e-4)  # half as high as the hill
+    assert [saddle.energy for saddle in descents] == [found.saddle.energy]  # none from the hill's top
     assert found.calls == engine.calls
     for side in found.sides:
         assert abs(side.positions[0, :2]) == pytest.approx([1, 1], abs=0.01)

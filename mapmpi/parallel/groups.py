@@ -233,7 +233,7 @@ class Hand:
     """
 
     def __init__(self, team: Team) -> None:
-        self._team = team
+        self.team = team
         self._computations: list[Computation] = []
 
     def __bool__(self) -> bool:
@@ -241,7 +241,7 @@ class Hand:
 
     def take(self, number: int, request: Request) -> None:
         """Take a request up."""
-        self._computations.append(Computation(number, request, self._team))
+        self._computations.append(Computation(number, request, self.team))
 
     def advance(self) -> Outcome | None:
         """Make a force call; return the outcome if that completes a request. Raises EngineLost."""

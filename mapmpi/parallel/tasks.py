@@ -128,8 +128,7 @@ class Pool:
         self.force_calls, self.busy_s = 0, 0.0
         self.lost: list[int] = []
         self._mail = Mailbox(world)
-        self._team = None if groups.comm is None else Team(groups.comm, evaluate, renew)
-        self._own = None if self._team is None else Hand(self._team)
+        self._own = None if groups.comm is None else Hand(Team(groups.comm, evaluate, renew))
         self._hands: dict[int, dict[int, _Task]] = {number: {} for number in range(len(groups.leaders))}
         self._queue: list[_Task] = []
         self._submitted = 0
@@ -232,10 +231,12 @@ class Pool:
         Rank 0's own needs nothing in hand: it can begin the next at once.
         """
         hand = self._hands[number].values()
+        if not hand:
+            return 0
         single = sum(not one.long for one in hand)
-        if self.groups.leaders[number] == 0 and hand and (single or task.long):
+        if self.groups.leaders[number] == 0 and (single or task.long):
             return _FULL
-        return len(hand) + (single == len(hand) > 0)
+        return len(hand) + (single == len(hand))
 
     def _give(self, task: _Task, number: int) -> None:
         self._hands[number][task.number] = task
@@ -252,8 +253,7 @@ class Pool:
             outcome = self._own.advance()
         except EngineLost as error:
             print(f"mapmpi: rank 0's group is lost: {error}", file=sys.stderr, flush=True)
-            assert self._team is not None
-            culprit, self._team, self._own = self._team.number, None, None
+            culprit, self._own = self._own.team.number, None
             self._retire(0, culprit)
             return True
         if outcome is not None:
@@ -310,8 +310,7 @@ class Pool:
             for outcome in self._own.broken_off():
                 self._count(outcome)
             del self._hands[0]
-        if self._team is not None:
-            self._team.dismiss()
+            self._own.team.dismiss()
         for leader in self.groups.leaders:
             if leader != 0:
                 self._mail.post(leader, Tag.STOP)
