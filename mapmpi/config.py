@@ -84,6 +84,11 @@ class Dynamics(Section):
     steps_per_action: Count = Field(40, description="MD steps that relax everything after each action")
     equilibration_steps: int = Field(40, ge=0, description="MD steps at the start of each episode")
     max_temperature: Positive = Field(3000.0, description="K; above it the simulation counts as failed")
+    max_energy_step: Positive = Field(
+        20.0,
+        description="eV; where the energy changes by more in one action the simulation counts as failed (the tether "
+        "can store k/2·limit², by default 4.9 eV)",
+    )
 
 
 class Tether(Section):
@@ -239,7 +244,12 @@ class Stop(Section):
 
     actions: Count | None = Field(None, description="actions of all agents together")
     episodes: Count | None = Field(None, description="episodes of all agents together")
-    wall_time: Seconds | None = Field(None, description="60s, 10min, 2h, 1d or hours:minutes:seconds")
+    wall_time: Seconds | Literal["job"] | None = Field(
+        None,
+        description="of all its jobs together: 60s, 10min, 2h, 1d or hours:minutes:seconds; job: each ends in order "
+        "before Slurm or PBS ends it",
+    )
+    job_margin: Seconds = Field(120.0, description="job: how long before the batch job's end to stop")
 
     @model_validator(mode="after")
     def _one_limit(self) -> Stop:
@@ -256,6 +266,13 @@ class Train(Section):
     learner_threads: Count = Field(1, description="cores of the learner's gradient steps, if no GPU takes them")
     weights_interval: Count = Field(5, description="actions of an agent between its requests for new weights")
     report_interval: Seconds = Field(10.0, description="time between progress reports and learner.csv rows")
+    checkpoint_interval: Seconds = Field(
+        300.0, description="time between checkpoints, from which --resume goes on"
+    )
+    silence_limit: Seconds = Field(
+        600.0,
+        description="an agent from which nothing comes for so long is given up; longer than any action takes",
+    )
 
 
 class Pneb(Section):
@@ -308,6 +325,11 @@ class Config(Section):
 
     mode: Literal["default", "paper"] = Field("default", description="paper: vanilla DQN and its rewards")
     seed: int = Field(1, ge=0)
+    deterministic: bool = Field(
+        False,
+        description="equal seeds repeat a whole training, to the last bit, with one agent on one rank: learner and "
+        "agent wait for each other, and a stopped training goes on from its last whole episode",
+    )
     structure: Structure
     forcefield: ForceField = ForceField()
     dynamics: Dynamics = Dynamics()

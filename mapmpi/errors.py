@@ -1,4 +1,18 @@
-"""The two ways in which mapmpi can end early, and nothing else."""
+"""The ways in which mapmpi can end early, and its exit codes."""
+
+FINISHED = 0
+"""Exit code: what was asked for is done."""
+FAILED = 1
+"""Exit code: a defect, a full disk, no agent left; what was committed stays good."""
+REFUSED = 2
+"""Exit code: a mistake of the user's, told in a sentence."""
+HANGING = 3
+"""Exit code: all results are written, but ranks of a dead group had to be killed."""
+UNFINISHED = 75
+"""Exit code: stopped in order by a signal or for the batch job's end, and there is more to do (EX_TEMPFAIL)."""
+
+FAILURES = ("not_a_number", "charges", "temperature", "lost_atoms", "energy_step", "engine")
+"""What can be wrong with a simulation; ``engine`` is whatever else LAMMPS or the machine could not do."""
 
 
 class UserError(Exception):
@@ -10,10 +24,14 @@ class UserError(Exception):
 
 
 class EngineError(Exception):
-    """A simulation step failed: lost atoms, charges that did not converge, energies that are not numbers.
+    """A simulation step failed. The episode (or image) that met it is marked as failed, the engine made anew.
 
-    The episode (or image) that met it is marked as failed, and the engine is made anew.
+    ``kind`` is one of FAILURES.
     """
+
+    def __init__(self, message: str, kind: str = "engine") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class EngineLost(EngineError):

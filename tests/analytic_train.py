@@ -13,7 +13,7 @@ from conftest import analytic_engine, wall_with_a_gap
 from mpi4py import MPI
 
 import mapmpi.parallel.agreement
-import mapmpi.train.learner
+import mapmpi.train.roll
 import mapmpi.train.run
 from mapmpi.config import Config
 from mapmpi.errors import EngineLost
@@ -51,5 +51,5 @@ def dying_engine(config: Config, atoms: Atoms, comm: Any) -> AnalyticEngine:
 mapmpi.train.run.make_engine = dying_engine if lost else make_engine  # type: ignore[assignment]
 if lost:
     mapmpi.parallel.agreement.PATIENCE_S = 3.0
-    mapmpi.train.learner.GOODBYE_S = 5.0
+    mapmpi.train.roll.GOODBYE_S = 5.0
 sys.exit(mapmpi.train.run.main(words))

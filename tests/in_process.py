@@ -16,9 +16,11 @@ from mapmpi.parallel.messages import Message, Tag, unpack_weights
 from mapmpi.rl.dqn import Learner
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.replay import Replay
+from mapmpi.store.checkpoint import Checkpoints
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train.agent import Agent
+from mapmpi.train.books import Books
 from mapmpi.train.learner import Training
 from mapmpi.train.lockstep import Lockstep
 
@@ -30,7 +32,7 @@ class DirectLink:
 
     def __init__(self) -> None:
         self.training: Training | None = None
-        self.version, self.stopped = -1, False
+        self.version, self.stopped, self.writes_last, self.asked = -1, False, True, False
         self._mail: np.ndarray | None = None
 
     def send(self, tag: Tag, record: np.ndarray) -> None:
@@ -68,7 +70,8 @@ def train(
     replay = Replay(shape, config.replay, 1)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
     link = DirectLink()
-    training = Training(config, learner, replay, link, directory, began)  # type: ignore[arg-type]
+    books, checkpoints = Books(directory), Checkpoints(directory.checkpoints)
+    training = Training(config, learner, replay, link, books, checkpoints, began)  # type: ignore[arg-type]
     link.training = training
     writer = TrajectoryWriter(directory.trajectory(1), environment.engine.atoms, 1, config.dynamics.timestep, {})
     lockstep = Lockstep(environment, MPI.COMM_SELF)

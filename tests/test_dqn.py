@@ -84,7 +84,7 @@ def test_loss_is_weighted_by_importance():
 
 def test_a_step_goes_towards_the_target():
     learner = learner_on([(0, NO_STATE, 1, ANY, 3.0, 0.0, 1.0)], batch=2, learning_rate=1e-2)
-    state = learner.replay.state_dict()["states"][0]
+    state = learner.replay.state_dict()["states"].rows[0]
     q = QFunction(SHAPE, 2, NETWORK)
     for _ in range(100):
         learner.update()

@@ -116,7 +116,7 @@ def test_a_failure_ends_the_episode_and_the_engine_is_made_anew(tmp_path: Path) 
     assert environment.step(FORWARD).ending == ""
     broken = environment.step(FORWARD)
     assert broken.ending == "failed"
-    assert "Lost atoms" in broken.failure
+    assert "Lost atoms" in str(broken.failure)
     assert broken.frame is None
     assert broken.terms[REWARD_TERMS.index("time")] == pytest.approx(-0.05 * (60 - 3 + 1))
     assert len(made) == 2

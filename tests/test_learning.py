@@ -56,7 +56,7 @@ def test_the_greedy_policy_finds_the_gap(tmp_path: Path) -> None:
 def test_books_and_trajectory_agree(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     config = analytic_config(
-        tmp_path, train={"stop": {"actions": 150}}, learning={"start": 20}, exploration={"greedy_every": 2}
+        tmp_path, train={"stop": {"actions": 160}}, learning={"start": 20}, exploration={"greedy_every": 2}
     )
     training, _ = train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 0.4)
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
@@ -70,8 +70,8 @@ def test_books_and_trajectory_agree(tmp_path: Path) -> None:
             assert row["epsilon"] == (0.0 if (number + 1) % 2 == 0 else 0.4)
             rise = episode.potential_energy - episode.potential_energy[0]
             assert row["highest_energy"] == pytest.approx(rise.max(), abs=1e-6)
-    assert rows["actions"].sum() == training.actions >= 150
+    assert rows["actions"].sum() == training.books.actions >= 160
     assert rows["outcome"][-1] == b"stopped"
     # every action became a transition: n-step returns lose none at an episode's end
-    assert training.transitions == training.actions
+    assert training.books.transitions == training.books.actions
     assert np.isfinite(rows["total_reward"]).all()

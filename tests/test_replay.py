@@ -1,6 +1,7 @@
 """Prioritized replay and n-step returns."""
 
 from collections import deque
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_checkpoint_restores_what_is_sampled(states):
             replay.add_transitions(0, transition(sequence - 1, sequence, sequence, sequence % 5, ret=sequence))
     for sequence in (states - 2, states - 1):
         other.add_state(0, sequence, np.zeros(SHAPE, np.uint8))
-    other.load_state_dict({key: array.copy() for key, array in replay.state_dict().items()})
+    other.load_state_dict(deepcopy(replay.state_dict()))
     assert len(other) == len(replay) > 20
     mine, theirs = replay.sample(32, np.random.default_rng(5)), other.sample(32, np.random.default_rng(5))
     for name, array in vars(mine).items():

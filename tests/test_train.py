@@ -72,7 +72,7 @@ def test_water_in_silica_with_two_agents(tmp_path: Path) -> None:
     assert learner["updates"][-1] > 0
     assert np.isfinite(learner["loss"][learner["updates"] > 0]).any()
     assert load(run / "config.yaml").goal.distance == 10.0
-    assert (run / "checkpoints" / "learner.npz").is_file()
+    assert (run / "checkpoints" / "checkpoint-000001.npz").is_file()
     path = str(run / "trajectories" / "agent-00001.h5")
     universe = MDAnalysis.Universe.empty(195, trajectory=True)
     universe.load_new(path, format="H5MD")
@@ -119,7 +119,7 @@ def test_a_group_that_dies_is_retired_and_nothing_hangs(tmp_path: Path, analytic
     assert "agent 2 is lost: one rank died" in done.stderr
     assert "Lost on the way: agent 2" in done.stdout
     assert (read_metrics(run / "metrics.csv")["agent"] == 1).sum() > 5  # the other went on
-    assert (run / "checkpoints" / "learner.npz").is_file()
+    assert (run / "checkpoints" / "checkpoint-000001.npz").is_file()
 
 
 def test_sigterm_ends_the_run_in_order(tmp_path: Path, analytic_input: Path) -> None:

@@ -13,7 +13,7 @@ from mapmpi.config import Config, unit
 from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
 from mapmpi.env.state import DensityGrid, Surroundings
-from mapmpi.errors import EngineError, EngineLost
+from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.engine import SAMPLE_STEPS, Engine
 from mapmpi.store.records import REWARD_TERMS
 from mapmpi.store.trajectory import Frame
@@ -45,8 +45,8 @@ class Step:
     """The tagged atoms' way from their start along the goal direction in Å."""
     highest_rise: float
     """Highest energy of the episode so far above its first, in eV."""
-    failure: str = ""
-    """What broke the simulation, in the engine's words."""
+    failure: EngineError | None = None
+    """What broke the simulation."""
 
     @property
     def reward(self) -> float:
@@ -61,9 +61,11 @@ class _Episode:
     agent: np.ndarray
     origin: float
     energies: deque[float]
+    energy: float
     first_energy: float
     highest_energy: float
     state: np.ndarray
+    md_steps: int
     progress: float = 0.0
     actions: int = 0
 
@@ -86,10 +88,12 @@ class Environment:
         self._start = self.engine.snapshot()
         self._samples = max(1, config.rewards.energy.average_steps // SAMPLE_STEPS)
         self._reference = max(1, config.rewards.energy.reference_steps // SAMPLE_STEPS)
-        self.total_md_steps = 0
 
     def reset(self, seed: int) -> Step:
-        """Begin an episode: the structure as it was given, velocities and thermostat noise from the seed."""
+        """Begin an episode: the structure as it was given, velocities and thermostat noise from the seed.
+
+        On one rank the episode depends on the seed and the actions alone, to the last bit.
+        """
         for tries_left in reversed(range(RESET_TRIES)):
             try:
                 return self._begin(seed)
@@ -106,17 +110,22 @@ class Environment:
         engine.restore(self._start, seed)
         agent = engine.tagged_position()
         engine.set_tether(agent)
-        segment = engine.run(max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps))
-        self.total_md_steps += SAMPLE_STEPS * len(segment.energies)
+        steps = max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps)
+        segment = engine.run(steps)
         first = float(segment.energies[-self._samples :].mean())
         window = deque(segment.energies.tolist(), maxlen=self._reference)
         origin = float(agent @ self.direction)
-        self._now = _Episode(agent, origin, window, first, first, self._look(agent))
+        self._now = _Episode(agent, origin, window, first, first, first, self._look(agent), steps)
         terms = np.zeros(len(REWARD_TERMS))
         return self._step(terms, "", self._frame(first, segment.temperature, NO_ACTION, terms), NO_ACTION)
 
     def _step(
-        self, terms: np.ndarray, ending: Ending, frame: Frame | None, forbidden: int, failure: str = ""
+        self,
+        terms: np.ndarray,
+        ending: Ending,
+        frame: Frame | None,
+        forbidden: int,
+        failure: EngineError | None = None,
     ) -> Step:
         now = self._now
         rise = now.highest_energy - now.first_energy
@@ -127,9 +136,12 @@ class Environment:
         return self.grid(self.engine.local_atoms(), agent)
 
     def _renew(self) -> None:
-        """Replace a broken engine."""
+        """Replace a broken engine. Raises EngineError where that fails: no LAMMPS, no room for its files."""
         self.engine.close()
-        self.engine = self._make_engine()
+        try:
+            self.engine = self._make_engine()
+        except (UserError, OSError) as error:
+            raise EngineError(f"the engine could not be made anew: {error}") from error
 
     def step(self, action: int) -> Step:
         """Move the agent by an action, let the material follow, and say what that is worth."""
@@ -142,7 +154,7 @@ class Environment:
         except EngineError as error:
             self._renew()
             terms = failure_terms(self.config.rewards, self.config.episode.max_actions - now.actions)
-            return self._step(terms, "failed", None, NO_ACTION, failure=str(error))
+            return self._step(terms, "failed", None, NO_ACTION, error)
 
     def _advance(self, action: int) -> Step:
         config, engine, now = self.config, self.engine, self._now
@@ -150,9 +162,8 @@ class Environment:
         now.agent = self._clamped(now.agent + self.vectors[action])
         engine.set_tether(now.agent)
         segment = engine.run(config.dynamics.steps_per_action)
-        self.total_md_steps += config.dynamics.steps_per_action
-
         energy = float(segment.energies[-self._samples :].mean())
+        self._check_energy(energy - now.energy)
         tagged = engine.tagged_position()
         tether_length = float(np.linalg.norm(now.agent - tagged))
         outcome = Outcome(
@@ -166,12 +177,20 @@ class Environment:
         )
         terms = reward_terms(config.rewards, outcome)
         now.energies.extend(segment.energies.tolist())
-        now.highest_energy = max(now.highest_energy, energy)
+        now.energy, now.highest_energy = energy, max(now.highest_energy, energy)
+        now.md_steps += config.dynamics.steps_per_action
         now.progress = float(tagged @ self.direction) - now.origin
         now.state = self._look(now.agent)
         frame = self._frame(energy, segment.temperature, action, terms)
         forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
         return self._step(terms, self._ending(tether_length), frame, forbidden)
+
+    def _check_energy(self, change: float) -> None:
+        """Refuse a change of the energy in eV that no barrier explains: it is an error of the simulation."""
+        if abs(change) > self.config.dynamics.max_energy_step:
+            raise EngineError(
+                f"the energy changed by {change:+.1f} eV in one action (dynamics.max_energy_step)", "energy_step"
+            )
 
     def _clamped(self, agent: np.ndarray) -> np.ndarray:
         """Hold an agent that ran ahead at the tether's limit."""
@@ -209,7 +228,7 @@ class Environment:
             tagged_position=self.engine.tagged_position(),
             action=action,
             reward_terms=terms,
-            step=self.total_md_steps,
+            step=self._now.md_steps,
         )
 
     def close(self) -> None:

@@ -42,6 +42,7 @@ class PathfinderEnv(gymnasium.Env[np.ndarray, np.int64]):
             "progress": step.progress,
             "highest_energy": step.highest_rise,
             "forbidden": step.forbidden,
+            "failure": str(step.failure or ""),
         }
         return step.state, step.reward, step.ending in TERMINAL, step.ending == "step_limit", info
 

@@ -14,7 +14,7 @@ from ase import Atoms
 
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
-from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, thermal_velocities
+from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, noise_seed, thermal_velocities
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, KCAL_PER_MOL_IN_EV
 
 
@@ -71,7 +71,7 @@ class AnalyticEngine(Engine):
         self._spring = spring_constant * KCAL_PER_MOL_IN_EV
         self._agent: np.ndarray | None = None
         self._positions, self._velocity = self.atoms.positions.copy(), np.zeros(3)
-        self._seed, self._random = seed, np.random.default_rng(seed)
+        self._seed, self._runs = seed, 0
 
     def positions(self) -> np.ndarray:
         return self._positions.copy()
@@ -81,7 +81,7 @@ class AnalyticEngine(Engine):
         self._agent = None
         energy, force = self.landscape.energy_and_force(self._positions[0])
         if not np.isfinite(energy):
-            raise EngineError(f"the potential energy is {energy}")
+            raise EngineError(f"the potential energy is {energy}", "not_a_number")
         forces = np.zeros_like(self._positions)
         forces[0] = force
         return energy, forces
@@ -110,33 +110,35 @@ class AnalyticEngine(Engine):
         dt, mass = self.dynamics.timestep, self._mass
         keep = np.exp(-dt / self.dynamics.damping)
         kick = np.sqrt(BOLTZMANN_EV_PER_K * self.dynamics.temperature / mass * (1 - keep**2))
+        random = np.random.default_rng(noise_seed(self._seed, self._runs))
+        self._runs += 1
         energies = []
         energy, force = self._force()
         for step in range(1, steps + 1):
             self._velocity = self._velocity + 0.5 * dt * force / mass
             self._positions[0] += 0.5 * dt * self._velocity
-            self._velocity = keep * self._velocity + kick * self._random.normal(size=3)
+            self._velocity = keep * self._velocity + kick * random.normal(size=3)
             self._positions[0] += 0.5 * dt * self._velocity
             energy, force = self._force()
             self._velocity = self._velocity + 0.5 * dt * force / mass
             if step % SAMPLE_STEPS == 0 or step == steps:
                 energies.append(energy)
         temperature = mass * float(self._velocity @ self._velocity) / (3 * BOLTZMANN_EV_PER_K)
-        if not (np.isfinite(energy) and temperature < self.dynamics.max_temperature):
-            raise EngineError(f"the temperature reached {temperature:.0f} K (dynamics.max_temperature)")
-        return Segment(np.array(energies), temperature)
+        if not np.isfinite(energy):
+            raise EngineError(f"the potential energy is {energy}", "not_a_number")
+        return Segment(np.array(energies), self.checked_temperature(temperature))
 
     def snapshot(self) -> Snapshot:
         velocities = np.zeros_like(self._positions)
         velocities[0] = self._velocity
-        return Snapshot(self.positions(), velocities, np.zeros(len(self.atoms)))
+        images = np.zeros(self._positions.shape, dtype=int)
+        return Snapshot(self.positions(), images, velocities, np.zeros(len(self.atoms)), self._seed, self._runs)
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        if seed is not None:
-            self._seed = seed
-        self._random = np.random.default_rng(self._seed)
         self._positions, self._velocity = snapshot.positions.copy(), snapshot.velocities[0].copy()
+        self._seed, self._runs = snapshot.seed, snapshot.runs
         if seed is not None:
+            self._seed, self._runs = seed, 0
             self._velocity = thermal_velocities(self.atoms.get_masses()[:1], self.dynamics.temperature, seed)[0]
 
     def close(self) -> None:

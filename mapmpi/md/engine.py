@@ -15,6 +15,8 @@ import numpy as np
 from ase import Atoms
 from scipy.optimize import minimize
 
+from mapmpi.config import Dynamics
+from mapmpi.errors import EngineError
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
 
 SAMPLE_STEPS = 10
@@ -23,11 +25,25 @@ SAMPLE_STEPS = 10
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that is needed to go on from a moment: positions (n, 3) Å, velocities (n, 3) Å/fs, charges (n,) e."""
+    """All that determines what an engine does next, to the last bit on one rank."""
 
     positions: np.ndarray
+    """(n, 3) Å, in the cell as the engine holds them."""
+    images: np.ndarray
+    """(n, 3) int: cells by which each atom is away from there."""
     velocities: np.ndarray
+    """(n, 3), in the engine's own units: any conversion would round."""
     charges: np.ndarray
+    """(n,) e."""
+    seed: int
+    """Of the thermostat's noise."""
+    runs: int
+    """How many runs there have been with this seed: each has noise of its own."""
+
+
+def noise_seed(seed: int, runs: int) -> int:
+    """Return the seed of one run's noise, from 1 to 900 million as LAMMPS wants it."""
+    return int(np.random.SeedSequence([seed, runs]).generate_state(1)[0]) % 900_000_000 + 1
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ class Engine(ABC):
 
     atoms: Atoms
     elements: list[str]
+    dynamics: Dynamics
     comm: Any
     """The group's communicator (None: this process alone)."""
 
@@ -105,7 +122,10 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, steps: int) -> Segment:
-        """Run molecular dynamics for ``steps`` steps. Raises EngineError when the simulation fails."""
+        """Run molecular dynamics for ``steps`` steps. Raises EngineError when the simulation fails.
+
+        Every run begins anew, with nothing carried over but what a :class:`Snapshot` holds.
+        """
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
@@ -113,11 +133,20 @@ class Engine(ABC):
 
     @abstractmethod
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        """Go back to a state; with a seed, draw new velocities and new thermostat noise from it."""
+        """Go back to a state, also another engine's for the same atoms.
+
+        With a seed, velocities and thermostat noise are drawn from it anew; else what follows is what followed then.
+        """
 
     @abstractmethod
     def close(self) -> None:
         """Give back what the engine holds; it cannot be used afterwards."""
+
+    def checked_temperature(self, kelvin: float) -> float:
+        """Return a temperature; EngineError where it shows that the simulation has come apart."""
+        if not kelvin < self.dynamics.max_temperature:
+            raise EngineError(f"the temperature reached {kelvin:.0f} K (dynamics.max_temperature)", "temperature")
+        return kelvin
 
     def quench(self, fmax: float = 0.02, max_calls: int = 500) -> Quench:
         """Minimize the energy (SciPy's L-BFGS) until no atom feels more than ``fmax`` eV/Å.

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from mapmpi.config import ForceField
 from mapmpi.errors import UserError
 
 QEQ_MAXITER = 400
-"""Iterations of a charge equilibration after which LAMMPS gives up (and only warns)."""
+"""Iterations after which our charge equilibration gives up."""
+LAMMPS_MAXITER = 200
+"""The same where a command does not say it."""
 
 
 def installed_file(name: str) -> Path:
@@ -69,12 +72,34 @@ def _reaxff_commands(forcefield: ForceField, elements: list[str], issue: Callabl
         issue(f'pair_coeff * * "{file}" {" ".join(elements)}')
     finally:
         os.unlink(handle.name)
-    issue(equilibrate_charges(forcefield))
+    for equilibration in equilibrations(forcefield):
+        issue(equilibration.command)
 
 
-def equilibrate_charges(forcefield: ForceField) -> str:
-    """Return the command of ReaxFF's charge equilibration; issued again, it forgets the charges before."""
-    return f"fix charges all qeq/reaxff 1 0.0 10.0 {forcefield.qeq_tolerance} reaxff maxiter {QEQ_MAXITER}"
+@dataclass(frozen=True)
+class Equilibration:
+    """A charge equilibration of ReaxFF: its command, the fix's id, and the iterations after which it gives up."""
+
+    command: str
+    fix: str
+    most_iterations: int
+
+
+def equilibrations(forcefield: ForceField) -> list[Equilibration]:
+    """Return the charge equilibrations, ours or those of the input; a command issued again forgets all charges.
+
+    LAMMPS only warns when one does not converge, and goes on with wrong charges.
+    """
+    if forcefield.commands is None:
+        ours = f"fix charges all qeq/reaxff 1 0.0 10.0 {forcefield.qeq_tolerance} reaxff maxiter {QEQ_MAXITER}"
+        return [Equilibration(ours, "charges", QEQ_MAXITER)]
+    found = []
+    for command in forcefield.commands:
+        words = command.split()
+        if len(words) > 3 and words[0] == "fix" and words[3].startswith(("qeq/reaxff", "acks2/reaxff")):
+            limit = int(words[words.index("maxiter") + 1]) if "maxiter" in words else LAMMPS_MAXITER
+            found.append(Equilibration(command, words[1], limit))
+    return found
 
 
 def fingerprint(forcefield: ForceField) -> dict[str, Any]:

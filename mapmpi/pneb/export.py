@@ -21,7 +21,7 @@ from ase.geometry import find_mic
 
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.pathway import Pathway
-from mapmpi.store.checkpoint import replace_file
+from mapmpi.store.files import replace_file
 
 _SIGNS = str.maketrans({"–": "-", "−": "-", "→": "->", '"': "'", "\\": "/"})
 

@@ -15,7 +15,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from mapmpi.path.pathway import Hop, Pathway
-from mapmpi.store.checkpoint import replace_file
+from mapmpi.store.files import replace_file
 
 # Colours that also those tell apart who see no difference between red and green (Okabe and Ito, 2008).
 BEFORE, AFTER, SADDLE, MISSING = "0.62", "#0072B2", "#D55E00", "#C00000"

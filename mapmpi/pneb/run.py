@@ -26,13 +26,14 @@ from mapmpi.parallel.tasks import Interrupted, Pool, follow
 from mapmpi.path.calculation import Forces
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.calculator import RESULTS, Calculator
-from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, start_structure
+from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path
 from mapmpi.pneb.output import Output
 from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
 from mapmpi.pneb.refine import Refinement
 from mapmpi.store.journal import Journal
 from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import start_structure
 from mapmpi.structures.inputs import check_atoms, read_input
 from mapmpi.units import duration_text
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.tst import Prefactor, arrhenius_fit
-from mapmpi.store.checkpoint import replace_file
+from mapmpi.store.files import replace_file
 from mapmpi.units import duration_text
 
 PREFACTOR_TEXT: dict[Prefactor, str] = {

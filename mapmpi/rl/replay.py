@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from mapmpi import config
 from mapmpi.errors import UserError
 from mapmpi.rl.returns import NO_STATE
 from mapmpi.rl.sumtree import SumTree
+from mapmpi.store.ring import Ring, Rows
 
 PRIORITY_OFFSET = 1e-3
 """Added to |TD error|, in units of the reward, so that no transition's priority is zero."""
@@ -143,34 +146,32 @@ class Replay:
         batch.weights[:] = weights / weights.max()
         return batch
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return the contents for a checkpoint: arrays, the large ones views of the buffer itself.
+    def state_dict(self) -> dict[str, np.ndarray | Rows]:
+        """Return the contents for a checkpoint: arrays and the ring of states, views of the buffer itself.
 
         What the agents have under way is left out: after a restart they begin new episodes.
         """
         filled = slice(min(self._written, self.capacity))
         return {
-            "states": self._states[filled],
+            "states": Ring(self._states, self._written),
             "actions": self._actions[filled],
             "returns": self._returns[filled],
             "discounts": self._discounts[filled],
             "next_slots": self._next_slots[filled],
             "next_forbidden": self._next_forbidden[filled],
             "priorities": self._priorities.leaves[filled],
-            "written": np.array(self._written),
         }
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the contents of a checkpoint; UserError if it was made with another capacity or grid."""
-        written = int(state["written"])
-        expected = (min(written, self.capacity), *self.shape)
-        if state["states"].shape != expected:
+        ring: Rows = state["states"]
+        if ring.shape != self._states.shape:
             raise UserError(
-                f"replay.capacity or state: the checkpoint has states of shape {state['states'].shape}, expected "
-                f"{expected}; resume with the replay capacity and the state grid that it was made with."
+                f"replay.capacity or state: the checkpoint has states of shape {ring.shape}, expected "
+                f"{self._states.shape}; resume with the replay capacity and the state grid that it was made with."
             )
-        filled = slice(expected[0])
-        self._states[filled] = state["states"]
+        ring.read_into(self._states)
+        filled = slice(min(ring.written, self.capacity))
         self._actions[filled] = state["actions"]
         self._returns[filled] = state["returns"]
         self._discounts[filled] = state["discounts"]
@@ -180,5 +181,5 @@ class Replay:
         priorities[filled] = state["priorities"]
         self._priorities.set(np.arange(self.capacity), priorities)
         self._transitions = int(np.count_nonzero(priorities))
-        self._written = written
+        self._written = ring.written
         self._recent[...] = -1

@@ -1,37 +1,138 @@
-"""Checkpoints: arrays and a few plain values in one file, either whole or not there.
+"""Checkpoints: what a training knows, in two generations, each either whole or not there.
 
-The file is NumPy's .npz with JSON beside the arrays; nothing in it is pickled, so reading one runs no code.
+A checkpoint is NumPy's .npz with JSON beside the arrays; nothing in it is pickled, so reading one runs no code. Rings
+(the replay buffer's states) lie beside it in files that only grow.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
 from mapmpi.errors import UserError
+from mapmpi.logs import log
+from mapmpi.store.files import replace_file
+from mapmpi.store.ring import Ring, Rows, StoredRing
 
 _METADATA = "metadata.json"
+GENERATIONS = 2
+"""Checkpoints that are kept: the last, and one before it should the last be damaged."""
+
+State = Mapping[str, np.ndarray | Rows]
+"""What a part of a training knows, by name."""
 
 
-def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file beside ``path``, bring it to the disk, and only then give it the name ``path``."""
-    temporary = path.with_name(f".{path.name}.new")
-    with open(temporary, "wb") as handle:
-        write(handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too, outlives the machine
-    finally:
-        os.close(folder)
+class Part(Protocol):
+    """A part of a training that a checkpoint holds."""
+
+    def state_dict(self) -> State:
+        """Return what it knows; large arrays whose rows overwrite each other as rings."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Take over what another knew. Raises UserError if it does not fit."""
+
+
+class Checkpoints:
+    """The checkpoints of a training in a folder, numbered as they were made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._rings: dict[str, StoredRing] = {}
+        self._kept: list[
+            tuple[Path, dict[str, StoredRing]]
+        ] = []  # the last ones, and their rings as they were then
+
+    def files(self) -> list[Path]:
+        """Return the checkpoints that are there, the oldest first."""
+        return sorted(file for file in self.folder.glob("checkpoint-*.npz") if file.stem[11:].isdigit())
+
+    def save(self, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> int:
+        """Save all parts under their names, and plain ``facts``; return the bytes written. Raises OSError."""
+        arrays: dict[str, np.ndarray] = {}
+        written = 0
+        for part_name, part in parts.items():
+            for key, value in part.state_dict().items():
+                name = f"{part_name}.{key}"
+                if isinstance(value, Ring):
+                    new = StoredRing(self.folder / name, value.shape, value.rows.dtype.str)
+                    written += self._rings.setdefault(name, new).append(value)
+                else:
+                    arrays[name] = np.asarray(value)
+        rings = {name: ring.description for name, ring in self._rings.items()}
+        number = max((int(file.stem[11:]) for file in self.files()), default=0) + 1
+        path = self.folder / f"checkpoint-{number:06d}.npz"
+        save(path, arrays, {"facts": dict(facts), "rings": rings})
+        self._keep(path)
+        return written + path.stat().st_size
+
+    def _keep(self, path: Path) -> None:
+        """Remember a generation and remove what no kept one needs."""
+        self._kept = [*self._kept, (path, {name: replace(ring) for name, ring in self._rings.items()})][
+            -GENERATIONS:
+        ]
+        kept = [file for file, _ in self._kept]
+        for file in self.files():
+            if file not in kept:
+                file.unlink()
+        for name, ring in self._rings.items():
+            ring.remove_before(min(generation[name].first for _, generation in self._kept if name in generation))
+
+    def load(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole; None when there is none at all.
+
+        Raises UserError when there are some and all are damaged.
+        """
+        reason = None
+        for file in reversed(self.files()):
+            try:
+                arrays, metadata = load(file)
+                rings = {
+                    name: StoredRing.described(self.folder / name, ring)
+                    for name, ring in metadata["rings"].items()
+                }
+                facts = dict(metadata["facts"])
+            except (KeyError, TypeError, AttributeError, ValueError):
+                reason = reason or UserError(f"{file} is not a checkpoint of a training; restore it from a copy.")
+            except UserError as error:
+                reason = reason or error
+            else:
+                if reason is not None:
+                    log.warning("%s The one before it is taken: %s.", reason, file.name)
+                self._rings = {name: replace(ring) for name, ring in rings.items()}
+                self._kept = [(file, rings)]
+                return Checkpoint(file, {**arrays, **rings}, facts)
+        if reason is not None:
+            raise reason
+        return None
+
+
+class Checkpoint:
+    """A checkpoint as read: ``facts`` as they were saved, and the state of each part."""
+
+    def __init__(self, path: Path, values: State, facts: dict[str, Any]) -> None:
+        self.path, self.facts, self._values = path, facts, values
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Give each part what it knew; one that is new since then stays as it is. Raises UserError."""
+        for name, part in parts.items():
+            prefix = f"{name}."
+            state = {
+                key.removeprefix(prefix): value for key, value in self._values.items() if key.startswith(prefix)
+            }
+            if not state:
+                continue
+            try:
+                part.load_state_dict(state)
+            except (KeyError, ValueError, TypeError, AttributeError):
+                raise UserError(
+                    f"{self.path}: what it says of {name} is damaged; restore it from a copy."
+                ) from None
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from mapmpi.errors import UserError
+from mapmpi.store.files import replace_file
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n\x03\x08\x08"  # superblock version 3 with 8-byte addresses and lengths
 _SUPERBLOCK = struct.Struct("<11sB4QI")  # signature, mark, base, extension, end of file, root, checksum
@@ -29,14 +30,12 @@ def create(path: Path, fill: Callable[[h5py.File], None]) -> None:
 
     SWMR needs all groups, data sets and attributes to be made here; an append only lengthens data sets.
     """
+    if path.exists():
+        raise UserError(f"{path} exists and is never overwritten; choose another run directory.")
     image = io.BytesIO()
     with h5py.File(image, "w", libver=("v110", "v110")) as file:
         fill(file)
-    try:
-        with open(path, "xb") as handle:
-            handle.write(image.getvalue())
-    except FileExistsError:
-        raise UserError(f"{path} exists and is never overwritten; choose another run directory.") from None
+    replace_file(path, lambda handle: handle.write(image.getvalue()))
 
 
 @contextmanager

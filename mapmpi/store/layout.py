@@ -48,7 +48,7 @@ class Frame:
     """The state after an action, or at the start of an episode; n atoms."""
 
     step: int
-    """MD steps since the trajectory began; larger than in the frame before."""
+    """MD steps: since the episode began from an environment, since the trajectory began in a file."""
     positions: np.ndarray
     """(n, 3) Å, unwrapped."""
     potential_energy: float

@@ -48,20 +48,24 @@ class CsvLog:
         header = ",".join(fields).encode()
         if text and text.splitlines()[0] != header:
             raise UserError(f"{path} has other columns than this version of mapmpi writes; move it away.")
-        self._handle = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115  (open as long as the log)
+        # not buffered: a row that a full disk refused is not tried again at the end
+        self._handle = open(path, "ab", buffering=0)  # noqa: SIM115  (open as long as the log)
         self._handle.truncate(len(text))
-        self._writer = csv.DictWriter(self._handle, fields, lineterminator="\n")
+        self._fields = fields
         if not text:
-            self._writer.writeheader()
-            self._handle.flush()
+            self._handle.write(header + b"\n")
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row; floats with ten digits, what is missing or None stays empty.
 
         Raises ValueError for a key that is no column.
         """
-        self._writer.writerow({name: _text(value) for name, value in row.items()})
-        self._handle.flush()
+        line = io.StringIO()
+        writer = csv.DictWriter(line, self._fields, lineterminator="\n")
+        writer.writerow({name: _text(value) for name, value in row.items()})
+        data = line.getvalue().encode()
+        while data:
+            data = data[self._handle.write(data) :]
 
     def close(self) -> None:
         """Close the file."""

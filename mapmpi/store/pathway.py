@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from mapmpi.errors import UserError
-from mapmpi.store.checkpoint import replace_file
+from mapmpi.store.files import replace_file
 
 KIND, VERSION = "pathway of mapmpi", 1
 """Attributes of the root by which a file of this kind is known."""

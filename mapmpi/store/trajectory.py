@@ -15,8 +15,17 @@ from mapmpi.errors import UserError
 from mapmpi.store import durable, h5md, layout
 from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP, EpisodeData, Frame
 from mapmpi.store.records import EPISODE, REWARD_TERMS
+from mapmpi.store.rundir import RunDirectory
 
-__all__ = ["EpisodeData", "Frame", "TrajectoryReader", "TrajectoryWriter", "episode_atoms", "repair"]
+__all__ = [
+    "EpisodeData",
+    "Frame",
+    "TrajectoryReader",
+    "TrajectoryWriter",
+    "episode_atoms",
+    "repair",
+    "start_structure",
+]
 
 
 class TrajectoryWriter:
@@ -49,13 +58,14 @@ class TrajectoryWriter:
 
     def _open(self, path: Path) -> None:
         with TrajectoryReader(path) as reader:
-            self._path = path
+            self.path = path
             self._atoms = reader.atoms_template()
             self._timestep = reader.timestep_fs
             self.agent = reader.agent
             self.episodes = len(reader.episodes)
             self.frames = reader.frames
             self.last_step = reader.last_step
+            self.last_episode = int(reader.episodes["episode"].max(initial=0))
         self._buffer: list[Frame] = []
 
     def write_frame(self, frame: Frame) -> None:
@@ -79,20 +89,25 @@ class TrajectoryWriter:
     def write_episode(self, row: np.void) -> np.void:
         """Write the present episode's frames, then its row (dtype EPISODE), and begin the next episode.
 
-        Returns the row as written: with ``first_frame`` and ``frames`` filled in. Raises ValueError if the
-        row is another agent's, OSError when the file cannot be written.
+        Returns the row as written: with ``first_frame`` and ``frames`` filled in. An episode that the file has
+        already, because a training was set back behind it and played it again, is not written twice. Raises
+        ValueError if the row is another agent's, OSError when the file cannot be written.
         """
         if row["agent"] != self.agent:
             raise ValueError(f"an episode of agent {row['agent']} in the trajectory of agent {self.agent}")
+        if row["episode"] <= self.last_episode:
+            self._open(self.path)
+            return row
         record = row.copy()
         record["first_frame"] = self.frames
         record["frames"] = len(self._buffer)
-        with durable.appending(self._path) as file:
+        with durable.appending(self.path) as file:
             if self._buffer:
                 self._append_frames(file)
             self._append_row(file, record)
         self.frames += len(self._buffer)
         self.episodes += 1
+        self.last_episode = int(record["episode"])
         self._buffer.clear()
         return record
 
@@ -112,6 +127,15 @@ class TrajectoryWriter:
     def _append_row(self, file: h5py.File, record: np.void) -> None:
         durable.append(file[EPISODES], np.array([record], dtype=EPISODE))
         durable.sync(file)
+
+
+def start_structure(run: RunDirectory) -> Atoms:
+    """Return the structure at the start of every episode of a run. Raises UserError where nothing was trained yet."""
+    files = run.trajectory_files()
+    if not files:
+        raise UserError(f"{run.trajectories} holds no trajectory; give the folder of a training that ran.")
+    with TrajectoryReader(files[0]) as reader:
+        return reader.atoms_template()
 
 
 class TrajectoryReader:

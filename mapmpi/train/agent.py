@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
+from mapmpi import logs
 from mapmpi.config import Config
 from mapmpi.env.environment import TERMINAL, Step
+from mapmpi.errors import EngineError
+from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
 from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
-from mapmpi.rl.returns import TRANSITION, NStep
+from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
 from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train.lockstep import Lockstep
 
 _PAUSE_S = 0.005
+MOST_FAILURES = 5
+"""Simulations that fail one after the other, without an action that succeeds, before a group is given up."""
 
 
-def how_ended(ending: str) -> Literal["", "terminal", "truncated"]:
+def how_ended(ending: str) -> Ended:
     """Return what an episode's ending means for its returns."""
     if not ending:
         return ""
@@ -31,7 +36,8 @@ class Agent:
     """Agent ``number`` (from 1) with exploration rate ``epsilon``, on the first rank of its group.
 
     It never waits for the learner except for the first weights: experience goes out unasked, weights are asked
-    for every ``train.weights_interval`` actions and taken when they come.
+    for every ``train.weights_interval`` actions and taken when they come. In a deterministic training it waits for
+    them, so that they are the same each time. ``episodes`` have been played before.
     """
 
     def __init__(
@@ -44,31 +50,52 @@ class Agent:
         link: AgentLink,
         writer: TrajectoryWriter,
         began: float,
+        episodes: int = 0,
     ) -> None:
         self.number, self.epsilon, self.config = number, epsilon, config
         self._environment, self._q, self._link, self._writer = environment, q_function, link, writer
         self._returns = NStep(config.learning.steps, config.learning.discount)
-        self._random = np.random.default_rng([config.seed, number])
         self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
-        self._sequence, self._episode, self._actions = 0, 0, 0
+        self._sequence, self._episode, self._failures = 0, episodes, 0
         self._began = began
 
     def run(self) -> None:
-        """Play until the learner says stop, and tell it when all is on disk."""
-        self._link.ask_for_weights()
-        while self._link.version < 0 and not self._link.stopped:
-            self._take_weights()
-            time.sleep(_PAUSE_S)
-        while not self._link.stopped:
-            self._play()
+        """Play until the learner says stop, and tell it when all is on disk.
+
+        Raises EngineError when the simulation fails again and again.
+        """
+        try:
+            while not self._link.stopped:
+                self._fetch_weights(wait=self._link.version < 0 or self.config.deterministic)
+                if not self._link.stopped:
+                    self._play()
+        except OSError as error:
+            place = error.filename or self._writer.path
+            words = f"{place}: agent {self.number} cannot write there ({error.strerror or error})"
+            self._link.send(Tag.TROUBLE, np.frombuffer(words.encode(), dtype=np.uint8))
         self._environment.close()
         self._link.send(Tag.GOODBYE, np.zeros(1, dtype="i8"))
         self._link.wait()
+
+    def _fetch_weights(self, wait: bool) -> None:
+        """Ask for newer weights, and wait until they are there or take them when they come."""
+        self._link.ask_for_weights()
+        self._take_weights()
+        while wait and self._link.asked:
+            time.sleep(_PAUSE_S)
+            self._take_weights()
 
     def _take_weights(self) -> None:
         weights = self._link.look()
         if weights is not None:
             self._q.load(weights)
+
+    def _exchange(self, actions: int) -> None:
+        """Between two actions, the number of which in this episode is given: ask, and take what has come."""
+        if actions % self.config.train.weights_interval == 0:
+            self._fetch_weights(wait=self.config.deterministic)
+        elif not self.config.deterministic:
+            self._take_weights()
 
     def _tell(self, step: Step, transitions: np.ndarray, acted: bool) -> None:
         """Send a state under a new number, with the transitions that it completes."""
@@ -80,44 +107,51 @@ class Agent:
         self._link.send(Tag.EXPERIENCE, record)
 
     def _play(self) -> None:
-        """Play one episode."""
-        greedy_every = self.config.exploration.greedy_every
+        """Play one episode. It depends on the seed, the agent's and the episode's number, and the weights alone."""
         self._episode += 1
+        greedy_every = self.config.exploration.greedy_every
         epsilon = 0.0 if greedy_every and self._episode % greedy_every == 0 else self.epsilon
         row = np.zeros(1, dtype=EPISODE)[0]
         row["agent"], row["episode"], row["epsilon"] = self.number, self._episode, epsilon
-        started = time.monotonic()
+        random = np.random.default_rng([self.config.seed, self.number, self._episode])
+        started, first_step = time.monotonic(), max(self._writer.last_step, 0)
 
-        step = self._environment.reset(int(self._random.integers(1 << 31)))
+        logs.at(f"agent {self.number}, episode {self._episode}, first frame")
+        step = self._environment.reset(int(random.integers(1 << 31)))
         q = self._q(step.state)
         self._sequence += 1
         self._returns.start(self._sequence, q)
         self._tell(step, np.empty(0, dtype=TRANSITION), acted=False)
-        self._keep(step, row)
+        self._keep(step, row, first_step)
         ending: str = ""
         while not ending:
-            action, _ = choose(q, epsilon, step.forbidden, self._random)
+            logs.at(f"agent {self.number}, episode {self._episode}, action {row['actions'] + 1}")
+            action, _ = choose(q, epsilon, step.forbidden, random)
             step = self._environment.step(action)
-            self._take_weights()
+            self._exchange(int(row["actions"]) + 1)
             ending = step.ending or ("stopped" if self._link.stopped else "")
             q = self._q(step.state)
             self._sequence += 1
-            finished = self._returns.step(
-                action, step.reward, self._sequence, q, step.forbidden, how_ended(ending)
-            )
-            self._tell(step, finished, acted=True)
-            self._keep(step, row)
-            self._actions += 1
-            if self._actions % self.config.train.weights_interval == 0:
-                self._link.ask_for_weights()
+            self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
+            self._keep(step, row, first_step)
+            self._note_failure(step, row)
 
+        if ending == "stopped" and not self._link.writes_last:
+            return
         row["outcome"] = ending.encode()
         row["wall_time"] = time.monotonic() - started
         row["ended"] = time.monotonic() - self._began
         written = self._writer.write_episode(row)
+        log.info("episode %d: %s after %d actions, %.2f Å", self._episode, ending, row["actions"], row["progress"])
         self._link.send(Tag.EPISODE, np.array([written], dtype=EPISODE))
 
-    def _keep(self, step: Step, row: np.void) -> None:
+    def _completed(self, step: Step, action: int, q: np.ndarray, ended: Ended) -> np.ndarray:
+        """Return the transitions that an action completes; none where it was not the material that failed."""
+        if step.failure is not None and step.failure.kind == "engine":
+            return np.empty(0, dtype=TRANSITION)
+        return self._returns.step(action, step.reward, self._sequence, q, step.forbidden, ended)
+
+    def _keep(self, step: Step, row: np.void, first_step: int) -> None:
         """Write a step's frame and carry it into the episode's record."""
         row["actions"] = row["actions"] + (step.frame is None or step.frame.action >= 0)
         for term, value in zip(REWARD_TERMS, step.terms, strict=True):
@@ -126,4 +160,17 @@ class Agent:
         row["final_x"], row["progress"] = step.coordinate, step.progress
         row["highest_energy"] = step.highest_rise
         if step.frame is not None:
-            self._writer.write_frame(step.frame)
+            self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
+
+    def _note_failure(self, step: Step, row: np.void) -> None:
+        """Count failures that nothing comes between. Raises EngineError when there are too many."""
+        if step.failure is None:
+            self._failures = 0
+            return
+        self._failures += 1
+        row["failure"] = step.failure.kind
+        log.info("%s: the simulation failed (%s): %s", logs.Place.doing, step.failure.kind, step.failure)
+        if self._failures >= MOST_FAILURES:
+            raise EngineError(
+                f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
+            )

@@ -1,32 +1,34 @@
-"""The learner's rank: takes in experience, makes gradient steps, answers for weights, keeps the books."""
+"""The learner's rank: takes in experience, makes gradient steps, answers for weights, keeps books and checkpoints."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from mapmpi.config import Config
+from mapmpi.errors import FAILED, FINISHED, UNFINISHED
+from mapmpi.logs import log
 from mapmpi.parallel.messages import LearnerLink, Message, Tag, experience_dtype, pack_weights
-from mapmpi.rl.dqn import Learner, UpdateStats
+from mapmpi.rl.dqn import Learner
 from mapmpi.rl.replay import Replay
 from mapmpi.rl.returns import TRANSITION
-from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, episode_row
+from mapmpi.store.checkpoint import Checkpoints, Part
 from mapmpi.store.records import EPISODE
-from mapmpi.store.rundir import RunDirectory
+from mapmpi.train.books import Books
+from mapmpi.train.roll import Roll
 
 _PAUSE_S = 0.001
-GOODBYE_S = 20.0
-"""How long agents may take over their last action and their files; who is silent longer counts as lost."""
-
-RECENT_EPISODES = 100
-"""Episodes in the means that are reported."""
 
 
 class Training:
-    """The loop on rank 0. ``agents`` maps the world rank of each group's first rank to the agent's number."""
+    """The loop on rank 0.
+
+    ``began`` is when the training would have begun (monotonic clock) had it been one job; ``job_ends`` is when the
+    batch job's time is over. ``interrupted`` may be set at any time, by a signal's handler, to end :meth:`run`.
+    """
 
     def __init__(
         self,
@@ -34,66 +36,109 @@ class Training:
         learner: Learner,
         replay: Replay,
         link: LearnerLink,
-        directory: RunDirectory,
+        books: Books,
+        checkpoints: Checkpoints,
         began: float,
+        job_ends: float = float("inf"),
     ) -> None:
         self.config, self.learner, self.replay, self.link = config, learner, replay, link
-        self.began = began
+        self.books, self.checkpoints, self.began, self.job_ends = books, checkpoints, began, job_ends
+        self.parts: dict[str, Part] = {"learner": learner, "replay": replay, "books": books}
+        """What a checkpoint holds."""
         self.numbers = {rank: number for number, rank in enumerate(link.leaders, start=1)}
+        each = config.train.ranks_per_agent
+        ranks = {number: range(rank, rank + each) for rank, number in self.numbers.items()}
+        self.roll = Roll(ranks, config.train.silence_limit)
         self.record = experience_dtype(replay.shape, TRANSITION, config.learning.steps)
-        self.actions, self.transitions = 0, 0
-        self.episodes: list[np.void] = []
-        self.left: set[int] = set()
-        self.lost: set[int] = set()
         self.interrupted = False
-        self.stats: deque[UpdateStats] = deque(maxlen=RECENT_EPISODES)
+        self.trouble = ""
+        """Why no file can be written, in words."""
+        self._episode_ended = False
         self._packed: tuple[int, np.ndarray] | None = None
-        self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
-        self._log = CsvLog(directory.learner, LEARNER_FIELDS)
-        self._last_report = (began, 0, 0)
+        self._reported = self._saved = time.monotonic()
+        books.begin(self.elapsed_s, learner.updates)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the training began."""
+        """Seconds that the training has taken, with all its jobs."""
         return time.monotonic() - self.began
 
-    def run(self, report: Callable[[dict[str, float]], None]) -> None:
-        """Train until a limit is reached, then see every agent home. ``report`` gets a learner.csv row."""
+    def run(self, report: Callable[[dict[str, float]], None]) -> int:
+        """Train until a limit is reached, see every agent home, save all; return the exit code.
+
+        ``report`` gets the rows of learner.csv.
+        """
+        train = self.config.train
         while not self.at_limit():
             self.turn()
-            if time.monotonic() - self._last_report[0] >= self.config.train.report_interval:
-                report(self._row())
-        self.link.stop()
+            self.roll.call()
+            if time.monotonic() - self._reported >= train.report_interval:
+                self._report(report)
+            self._save_if_due()
+        code = self._code()
+        whole = not self.config.deterministic or code == FINISHED
+        self.link.stop(write_last=whole)
         self._see_home()
-        report(self._row())
+        self._report(report)
+        if whole:  # else the last checkpoint stands: it knows nothing of the episode that was broken off
+            self.save()
+        return FAILED if self.trouble else code
+
+    def _code(self) -> int:
+        """Return what the end of the loop means for the exit code."""
+        if self.trouble or self.roll.all_lost:
+            return FAILED
+        return FINISHED if self.finished else UNFINISHED
 
     def turn(self) -> None:
-        """Take in what has come and make a gradient step if one is due; pause if there was nothing to do."""
-        busy = self._take_messages()
-        if not self.learn() and not busy:
+        """Take in messages and make gradient steps that are due; pause if there was nothing to do.
+
+        Usually all messages and one step, so that nobody waits long for an answer. A deterministic training takes one
+        message and makes all steps that it makes due: what is learned does not depend on when messages come.
+        """
+        if self.config.deterministic:
+            busy = self._take_message()
+            while self.learn():
+                busy = True
+        else:
+            busy = False
+            while self._take_message():
+                busy = True
+            busy |= self.learn()
+        if not busy:
             time.sleep(_PAUSE_S)
 
-    def at_limit(self) -> bool:
-        """Whether the training is to end."""
+    @property
+    def finished(self) -> bool:
+        """Whether the training has done what it was asked for."""
         stop = self.config.train.stop
         return (
-            self.interrupted
-            or (stop.actions is not None and self.actions >= stop.actions)
-            or (stop.episodes is not None and len(self.episodes) >= stop.episodes)
-            or (stop.wall_time is not None and self.elapsed_s >= stop.wall_time)
-            or len(self.lost) == len(self.numbers)
+            (stop.actions is not None and self.books.actions >= stop.actions)
+            or (stop.episodes is not None and len(self.books.episodes) >= stop.episodes)
+            or (isinstance(stop.wall_time, float) and self.elapsed_s >= stop.wall_time)
+        )
+
+    def at_limit(self) -> bool:
+        """Whether the training is to end, at least for now."""
+        return (
+            self.finished
+            or self.interrupted
+            or bool(self.trouble)
+            or time.monotonic() >= self.job_ends
+            or self.roll.all_lost
         )
 
     def _see_home(self) -> None:
         """Take in what is still on its way until every agent has said goodbye."""
-        deadline = time.monotonic() + GOODBYE_S
-        while len(self.left | self.lost) < len(self.numbers) or not self.link.flushed():
-            if self._take_messages():
-                deadline = time.monotonic() + GOODBYE_S
+        deadline = time.monotonic() + self.roll.patience_s
+        while not self.roll.all_gone or not self.link.flushed():
+            if self._take_message():
+                deadline = time.monotonic() + self.roll.patience_s
             elif time.monotonic() > deadline:
-                self.lost |= set(self.numbers.values()) - self.left
+                self.roll.give_up_the_rest()
                 return
-            time.sleep(_PAUSE_S)
+            else:
+                time.sleep(_PAUSE_S)
 
     def learn(self) -> bool:
         """Make a gradient step if one is due, and return whether it was.
@@ -103,41 +148,42 @@ class Training:
         """
         learning = self.config.learning
         samples = (self.learner.updates + 1) * learning.batch
-        enough = self.transitions >= learning.start and len(self.replay) > 0
-        if not enough or samples > learning.replay_ratio * self.transitions:
+        enough = self.books.transitions >= learning.start and len(self.replay) > 0
+        if not enough or samples > learning.replay_ratio * self.books.transitions:
             return False
-        self.stats.append(self.learner.update())
+        self.books.stats.append(self.learner.update())
         return True
 
-    def _take_messages(self) -> bool:
-        """Take in all messages that wait; return whether there were any."""
-        any_came = False
-        while (message := self.link.look()) is not None:
-            any_came = True
-            self.take(message)
-        return any_came
+    def _take_message(self) -> bool:
+        """Take in a message that waits; return whether there was one."""
+        message = self.link.look()
+        if message is not None:
+            with self._writing():
+                self.take(message)
+        return message is not None
 
     def take(self, message: Message) -> None:
-        """Take in one message of an agent."""
-        number = self.numbers.get(message.source)
+        """Take in one message of an agent. Raises OSError where metrics.csv cannot be written."""
+        number = self.numbers.get(message.source, 0)
+        if number and message.tag is not Tag.LOST:
+            self.roll.heard(number)
         if message.tag is Tag.EXPERIENCE:
-            assert number is not None
             record = message.data.view(self.record)[0]
             self.replay.add_state(number - 1, int(record["sequence"]), record["state"])
             finished = record["transition"][: record["transitions"]]
-            self.transitions += self.replay.add_transitions(number - 1, finished)
-            self.actions += int(record["acted"])
+            self.books.transitions += self.replay.add_transitions(number - 1, finished)
+            self.books.actions += int(record["acted"])
         elif message.tag is Tag.WANT_WEIGHTS:
             self._answer(message.source, int(message.data.view("i8")[0]))
         elif message.tag is Tag.EPISODE:
-            episode = message.data.view(EPISODE)[0]
-            self.episodes.append(episode)
-            self._metrics.write(episode_row(episode))
+            self._episode_ended = True
+            self.books.add(message.data.view(EPISODE)[0])
         elif message.tag is Tag.LOST:
-            self.lost.add(int(message.data.view("i8")[0]))
+            self.roll.lost.add(int(message.data.view("i8")[0]))
+        elif message.tag is Tag.TROUBLE:
+            self._stop_for(bytes(message.data).decode())
         elif message.tag is Tag.GOODBYE:
-            assert number is not None
-            self.left.add(number)
+            self.roll.left.add(number)
 
     def _answer(self, source: int, has: int) -> None:
         """Send weights newer than version ``has``, packed once for all who ask."""
@@ -149,34 +195,41 @@ class Training:
             self._packed = (version, pack_weights(version, self.learner.weights()))
         self.link.answer_weights(source, self._packed[1])
 
-    def _row(self) -> dict[str, float]:
-        """Return a row of learner.csv over the time since the last, and append it there."""
-        now = time.monotonic()
-        then, actions, updates = self._last_report
-        self._last_report = (now, self.actions, self.learner.updates)
-        span = max(now - then, 1e-9)
-        recent = self.episodes[-RECENT_EPISODES:]
-        mean = {name: _mean([getattr(item, name) for item in self.stats]) for name in ("loss", "td_error", "q")}
-        row = {
-            "elapsed_s": self.elapsed_s,
-            "actions": self.actions,
-            "episodes": len(self.episodes),
-            "transitions": self.transitions,
-            "buffer": len(self.replay),
-            "updates": self.learner.updates,
-            "loss": mean["loss"],
-            "td_error": mean["td_error"],
-            "mean_q": mean["q"],
-            "actions_per_s": (self.actions - actions) / span,
-            "updates_per_s": (self.learner.updates - updates) / span,
-            "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
-            "best_reward": max((float(e["total_reward"]) for e in self.episodes), default=np.nan),
-            "mean_reward": _mean([float(e["total_reward"]) for e in recent]),
-        }
-        self.stats.clear()
-        self._log.write(row)
-        return row
+    def _report(self, report: Callable[[dict[str, float]], None]) -> None:
+        self._reported = time.monotonic()
+        with self._writing():
+            report(self.books.report(self.elapsed_s, self.learner.updates, len(self.replay)))
 
+    def _save_if_due(self) -> None:
+        """Save from time to time; a deterministic training behind every episode, where agents have nothing open."""
+        ended, self._episode_ended = self._episode_ended, False
+        overdue = time.monotonic() - self._saved >= self.config.train.checkpoint_interval
+        if ended if self.config.deterministic else overdue:
+            self.save()
 
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+    def save(self) -> None:
+        """Write a checkpoint."""
+        began = time.monotonic()
+        with self._writing():
+            facts = {
+                "elapsed_s": self.elapsed_s,
+                "deterministic": self.config.deterministic,
+                "episodes": {str(number): self.books.last_episode(number) for number in self.numbers.values()},
+            }
+            size = self.checkpoints.save(self.parts, facts)
+            log.info("checkpoint of %.1f MB in %.2f s", size / 1e6, time.monotonic() - began)
+        self._saved = time.monotonic()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Around whatever writes files: where that is not possible, the training ends in order."""
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self.checkpoints.folder.parent
+            self._stop_for(f"{place}: cannot write there ({error.strerror or error})")
+
+    def _stop_for(self, trouble: str) -> None:
+        if not self.trouble:
+            log.error("%s; see to that, make room if the disk is full. What was committed stays good.", trouble)
+        self.trouble = self.trouble or trouble

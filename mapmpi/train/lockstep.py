@@ -8,6 +8,7 @@ import numpy as np
 from mpi4py import MPI
 
 from mapmpi.env.environment import Environment, Step
+from mapmpi.errors import EngineError, EngineLost
 
 _CLOSE, _RESET, _STEP = 0, 1, 2
 _PAUSE_S = 2e-4
@@ -42,7 +43,7 @@ class Lockstep:
         self.environment.close()
 
     def follow(self) -> None:
-        """Do what the leader says, until it closes (the other ranks of the group)."""
+        """Do what the leader says, until it closes (the other ranks of the group). Raises EngineLost."""
         while True:
             message = np.empty(2, dtype="i8")
             coming = self._group.Ibcast(message)
@@ -53,4 +54,9 @@ class Lockstep:
                 self.environment.close()
                 return
             act = self.environment.reset if command == _RESET else self.environment.step
-            act(argument)
+            try:
+                act(argument)
+            except EngineLost:
+                raise
+            except EngineError:
+                continue  # the leader raises it too, and decides

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +14,11 @@ from mapmpi.store.rundir import RunDirectory
 from mapmpi.units import duration_text
 
 
-def time_left_s(stop: Stop, row: dict[str, float]) -> float:
+def time_left_s(stop: Stop, row: dict[str, float], job_left_s: float = float("inf")) -> float:
     """Return the seconds until the first limit at the training's mean pace; infinite when unknown."""
-    left = [float("inf")]
+    left = [job_left_s]
     elapsed = row["elapsed_s"]
-    if stop.wall_time is not None:
+    if isinstance(stop.wall_time, float):
         left.append(stop.wall_time - elapsed)
     for limit, name in ((stop.actions, "actions"), (stop.episodes, "episodes")):
         if limit is not None and row[name] > 0:
@@ -25,9 +26,11 @@ def time_left_s(stop: Stop, row: dict[str, float]) -> float:
     return max(0.0, min(left))
 
 
-def progress_line(stop: Stop, row: dict[str, float], epsilons: np.ndarray) -> dict[str, str]:
+def progress_line(
+    stop: Stop, row: dict[str, float], epsilons: np.ndarray, job_left_s: float = float("inf")
+) -> dict[str, str]:
     """Return the figures of a report in words, in the order in which they are shown."""
-    left = time_left_s(stop, row)
+    left = time_left_s(stop, row, job_left_s)
     return {
         "time": duration_text(row["elapsed_s"]),
         "left": duration_text(left) if np.isfinite(left) else "?",
@@ -42,15 +45,15 @@ def progress_line(stop: Stop, row: dict[str, float], epsilons: np.ndarray) -> di
 
 
 class Progress(Panel):
-    """Reports of one training; use as a context. Only rank 0 has one."""
+    """Reports of one training, whose job ends at ``job_ends`` (monotonic clock); use as a context. On rank 0 only."""
 
-    def __init__(self, stop: Stop, epsilons: np.ndarray) -> None:
+    def __init__(self, stop: Stop, epsilons: np.ndarray, job_ends: float) -> None:
         super().__init__()
-        self.stop, self.epsilons = stop, epsilons
+        self.stop, self.epsilons, self.job_ends = stop, epsilons, job_ends
 
     def __call__(self, row: dict[str, float]) -> None:
         """Show a row of learner.csv."""
-        self.show(progress_line(self.stop, row, self.epsilons))
+        self.show(progress_line(self.stop, row, self.epsilons, self.job_ends - time.monotonic()))
 
 
 def best_episodes(episodes: Sequence[np.void], count: int = 5) -> list[np.void]:
@@ -64,14 +67,15 @@ def best_episodes(episodes: Sequence[np.void], count: int = 5) -> list[np.void]:
     return sorted(episodes, key=rank)[:count]
 
 
-def summary(episodes: Sequence[np.void], lost: set[int], directory: RunDirectory, began: float) -> str:
+def summary(episodes: Sequence[np.void], lost: set[int], directory: RunDirectory, elapsed_s: float) -> str:
     """Return what to say at the end: how much was done, the best episodes and where they lie."""
     reached = sum(episode["outcome"] == b"goal" for episode in episodes)
-    failed = sum(episode["outcome"] == b"failed" for episode in episodes)
+    failed = Counter(episode["failure"].decode() for episode in episodes if episode["outcome"] == b"failed")
+    kinds = ", ".join(f"{kind} {count}" for kind, count in failed.most_common())
     lines = [
         "",
-        f"Done in {duration_text(time.monotonic() - began)}: {len(episodes)} episodes, {reached} reached the "
-        f"goal, {failed} ended by a failed simulation.",
+        f"Done in {duration_text(elapsed_s)}: {len(episodes)} episodes, {reached} reached the goal, {failed.total()} "
+        f"ended by a failed simulation{f' ({kinds})' if kinds else ''}.",
     ]
     if lost:
         lines.append(f"Lost on the way: agent{'s' * (len(lost) > 1)} {', '.join(map(str, sorted(lost)))}.")

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import signal
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
+from mapmpi import logs
 from mapmpi.config import Config
 from mapmpi.env.environment import Environment
-from mapmpi.errors import EngineError
+from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
+from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
-from mapmpi.parallel.agreement import leave_together, on_all, on_root, parse, run
+from mapmpi.parallel import scheduler
+from mapmpi.parallel.agreement import abort, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.layout import Layout, make_layout
-from mapmpi.parallel.messages import AgentLink, LearnerLink, Tag
+from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
+from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
-from mapmpi.structures.inputs import read_input
+from mapmpi.train import resume
 from mapmpi.train.agent import Agent
 from mapmpi.train.lockstep import Lockstep
+
+if TYPE_CHECKING:
+    from mapmpi.train.learner import Training
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""Signals by which a batch system, or a user, ends a training in order."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -33,10 +46,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mapmpi.train",
         description="Phase 1: agents drag a molecule through a material and learn paths that cost little energy.",
-        epilog="example: mpiexec -n 3 python -m mapmpi.train inputs/silica-small.yaml --set train.stop.actions=99",
+        epilog="example: mpiexec -n 3 python -m mapmpi.train inputs/silica-small.yaml --set train.stop.actions=99; "
+        "to go on: mpiexec -n 3 python -m mapmpi.train --resume runs/silica-small-001. "
+        "exit codes: 0 finished, 75 stopped in order with more to do, 2 a mistake in the input, 1 and 3 failed.",
     )
-    parser.add_argument("input", type=Path, help="input file (YAML)")
+    parser.add_argument("input", type=Path, nargs="?", help="input file (YAML); with --resume it may be left out")
     parser.add_argument("--run-dir", type=Path, help="new folder for the results (default: runs/INPUT-NUMBER)")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN_DIR", help="go on with a training that ended or was killed"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
     )
@@ -48,20 +66,65 @@ def main(argv: list[str] | None = None) -> int:
     return run(lambda world: train(world, parse(world, make_parser(), argv)))
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What every rank knows of the training."""
+
+    config: Config
+    atoms: Atoms
+    layout: Layout
+    directory: RunDirectory
+    past: resume.Past
+    began: float
+    """When the training would have begun had it been one job (monotonic clock)."""
+    job_ends: float
+    """When to stop for the batch job's end (monotonic clock)."""
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What rank 0 alone has: the lock on the run directory, the checkpoints, and the one to go on from."""
+
+    lock: IO[str]
+    checkpoints: Checkpoints
+    checkpoint: Checkpoint | None
+
+
 def train(world: MPI.Comm, args: argparse.Namespace) -> int:
-    """Train (collective). Raises UserError on every rank for a mistake in the input."""
-    config, atoms = on_root(world, lambda: read_input(args.input, args.set))
+    """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
+    config, atoms = on_root(world, lambda: resume.read(args))
     layout = make_layout(world, config.train.ranks_per_agent)
+    if config.deterministic and world.size > 2:
+        raise UserError(
+            f"deterministic: it takes one agent on one rank; start mpiexec -n 2, not {world.size} ranks."
+        )
+    job_ends = time.monotonic() + on_root(world, lambda: _job_time(config))
     environment = on_all(world, lambda: _environment(config, atoms, layout))
-    directory = on_root(world, lambda: RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input)))
-    began = time.monotonic()
-    finished = True
+    desks: list[_Desk] = []
+    directory, past = on_root(world, lambda: _open(args, config, desks))
+    _mend(world, directory)
+    job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
+    training = on_all(world, lambda: _training(world, job, desks[0]) if world.rank == 0 else None)
+    logs.to_file(directory.logs, world.rank, _role(layout, world.rank))
+    code = 0
     if environment is not None:
-        _play(world, config, atoms, layout, environment, directory, began)
-    elif layout.agent == 0:
-        finished = _learn(world, config, atoms, layout, directory, began)
-    leave_together(world)
-    return 0 if finished else 1
+        _play(world, job, environment)
+    elif training is not None:
+        code = _learn(world, job, training, desks[0])
+    return leave_together(world, code)
+
+
+def _job_time(config: Config) -> float:
+    """Return the seconds until the training has to stop for its batch job's end; infinite if it need not."""
+    stop = config.train.stop
+    if stop.wall_time != "job":
+        return math.inf
+    left = scheduler.seconds_left()
+    if left <= stop.job_margin:
+        raise UserError(
+            f"train.stop.job_margin: {stop.job_margin:.0f} s, but the batch job has {left:.0f} s left; ask for more."
+        )
+    return left - stop.job_margin
 
 
 def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | None:
@@ -70,67 +133,127 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
     return Environment(config, lambda: make_engine(config, atoms, layout.group))
 
 
-def _learn(
-    world: MPI.Comm, config: Config, atoms: Atoms, layout: Layout, directory: RunDirectory, began: float
-) -> bool:
-    """Be the learner; return whether an agent was left at the end."""
+def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple[RunDirectory, resume.Past]:
+    """Make the run directory, or open that of earlier jobs, and lay what rank 0 needs on its desk."""
+    if args.resume is None:
+        directory, past = RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input)), resume.Past()
+    else:
+        directory = RunDirectory.open(args.resume)
+    lock, checkpoints = directory.lock(), Checkpoints(directory.checkpoints)
+    checkpoint = checkpoints.load() if args.resume is not None else None
+    if args.resume is not None:
+        past = resume.past(checkpoint.facts if checkpoint else None, config)
+    desks.append(_Desk(lock, checkpoints, checkpoint))
+    return directory, past
+
+
+def _mend(world: MPI.Comm, directory: RunDirectory) -> None:
+    """Mend the trajectories of earlier jobs, each rank its share (collective). Raises UserError on every rank."""
+    files = on_root(world, directory.trajectory_files)
+    mended = on_all(world, lambda: resume.mend(files[world.rank :: world.size]))
+    names = [name for share in world.gather(mended) or [] for name in share]
+    if names:
+        print(f"Mended, for their writers were killed: {', '.join(sorted(names))}.")
+
+
+def _role(layout: Layout, rank: int) -> str:
+    if rank == 0:
+        return "learner"
+    return f"agent {layout.agent}" if layout.group is not None else "idle"
+
+
+def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
+    """Be the learner; return the exit code."""
+    from mapmpi.train.progress import Progress, summary
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: setattr(training, "interrupted", True))
+    config, layout, directory = job.config, job.layout, job.directory
+    directory.write_config(config, {"ranks": world.size, "agents": layout.agents})
+    print(
+        f"{layout.agents} agents of {config.train.ranks_per_agent} ranks, {len(job.atoms)} atoms -> {directory.path}"
+    )
+    if desk.checkpoint is not None:
+        print(f"Going on from {desk.checkpoint.path.name}: {training.books.actions} actions so far.")
+    if layout.idle:
+        print(f"Idle: ranks {', '.join(map(str, layout.idle))} do not fill a group of train.ranks_per_agent.")
+    with Progress(config.train.stop, epsilons(config.exploration, layout.agents), job.job_ends) as report:
+        code = training.run(report)
+    print(summary(training.books.episodes, training.roll.lost, directory, training.elapsed_s), flush=True)
+    if code == UNFINISHED:
+        print(f"Stopped before its end; go on with: python -m mapmpi.train --resume {directory.path}", flush=True)
+    return code
+
+
+def _training(world: MPI.Comm, job: _Job, desk: _Desk) -> Training:
+    """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit."""
     import torch  # only here: a thousand agents need not load it
 
     from mapmpi.env.actions import action_vectors
     from mapmpi.env.state import DensityGrid
     from mapmpi.rl.dqn import Learner
     from mapmpi.rl.replay import Replay
-    from mapmpi.store.checkpoint import save
+    from mapmpi.train.books import Books
     from mapmpi.train.learner import Training
-    from mapmpi.train.progress import Progress, summary
 
+    config, atoms = job.config, job.atoms
     torch.set_num_threads(config.train.learner_threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
+        torch.use_deterministic_algorithms(True)
     elements = config.structure.elements or sorted(set(atoms.symbols))
     shape = DensityGrid(config.state, elements, atoms.cell.array, atoms.pbc).shape
     actions = len(action_vectors(config.actions, config.goal))
-    replay = Replay(shape, config.replay, layout.agents)
+    replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    training = Training(config, learner, replay, LearnerLink(world, layout.leaders), directory, began)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: setattr(training, "interrupted", True))
-    directory.write_config(config, {"ranks": world.size, "agents": layout.agents})
-    print(
-        f"{layout.agents} agents of {config.train.ranks_per_agent} ranks, {len(atoms)} atoms -> {directory.path}"
-    )
-    if layout.idle:
-        print(f"Idle: ranks {', '.join(map(str, layout.idle))} do not fill a group of train.ranks_per_agent.")
-    with Progress(config.train.stop, epsilons(config.exploration, layout.agents)) as report:
-        training.run(report)
-    save(directory.checkpoints / "learner.npz", learner.state_dict(), {"actions": training.actions})
-    print(summary(training.episodes, training.lost, directory, began), flush=True)
-    return len(training.lost) < layout.agents
+    books, link = Books(job.directory), LearnerLink(world, job.layout.leaders)
+    training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends)
+    if desk.checkpoint is not None:
+        desk.checkpoint.restore(training.parts)
+    books.catch_up(resume.stored_episodes(job.directory), count_actions=not job.past.episodes)
+    return training
 
 
-def _play(
-    world: MPI.Comm,
-    config: Config,
-    atoms: Atoms,
-    layout: Layout,
-    environment: Environment,
-    directory: RunDirectory,
-    began: float,
-) -> None:
+def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the learner sees the signal and stops everybody in order
+    config, layout = job.config, job.layout
     assert layout.group is not None
     lockstep = Lockstep(environment, layout.group)
-    q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
-    link = AgentLink(world)
-    try:
-        if layout.group.rank > 0:
+    if layout.group.rank > 0:
+        try:
             lockstep.follow()
-            return
+        except EngineError as error:
+            _give_up(AgentLink(world), layout, error)
+        return
+    # the first agent speaks first when the learner is dead, and then the job ends
+    link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1))
+    try:
+        q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
         epsilon = float(epsilons(config.exploration, layout.agents)[layout.agent - 1])
-        path = directory.trajectory(layout.agent)
-        writer = TrajectoryWriter(path, atoms, layout.agent, config.dynamics.timestep, {"epsilon": epsilon})
-        Agent(layout.agent, epsilon, config, lockstep, q_function, link, writer, began).run()
+        writer = _writer(job, epsilon)
+        episodes = job.past.episodes.get(layout.agent, writer.last_episode)
+        Agent(layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes).run()
+    except LearnerSilent as error:
+        abort(world, f"{error}; ending the job. What was committed stays good: --resume {job.directory.path}")
     except EngineError as error:
-        print(f"mapmpi: agent {layout.agent} is lost: {error}", file=sys.stderr, flush=True)
-        link.send(Tag.LOST, np.array([layout.agent], dtype="i8"))
-        link.wait()
+        if not isinstance(error, EngineLost):
+            lockstep.close()
+        _give_up(link, layout, error)
+
+
+def _writer(job: _Job, epsilon: float) -> TrajectoryWriter:
+    """Return the writer of this agent's trajectory, at the end of what is there. Raises OSError."""
+    path = job.directory.trajectory(job.layout.agent)
+    if path.exists():
+        return TrajectoryWriter.resume(path)
+    timestep, facts = job.config.dynamics.timestep, {"epsilon": epsilon}
+    return TrajectoryWriter(path, job.atoms, job.layout.agent, timestep, facts)
+
+
+def _give_up(link: AgentLink, layout: Layout, error: EngineError) -> None:
+    """Tell the learner that this group cannot go on."""
+    log.warning("agent %d is lost: %s", layout.agent, error)
+    link.send(Tag.LOST, np.array([layout.agent], dtype="i8"))
+    link.wait()

@@ -1,0 +1,48 @@
+"""The log of each rank, RUN_DIR/logs/rank-00003.log: what a rank did, to be read when something went wrong.
+
+Warnings go to the terminal, too. Logs of later jobs in the same folder are appended.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+from pathlib import Path
+
+_LINE = "%(asctime)s %(levelname)s rank {rank}: %(message)s"
+
+log = logging.getLogger("mapmpi")
+
+logging.raiseExceptions = False  # a full disk is told once by whoever needs the disk, not by every line of a log
+
+
+def to_terminal() -> None:
+    """Let warnings go to the terminal, ``mapmpi: `` before them; call it once, on every rank."""
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if not log.handlers:
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setLevel(logging.WARNING)
+        terminal.setFormatter(logging.Formatter("mapmpi: %(message)s"))
+        log.addHandler(terminal)
+
+
+def to_file(folder: Path, rank: int, role: str) -> None:
+    """Begin, or go on with, the log of a rank in ``folder``. Raises OSError where that cannot be written."""
+    folder.mkdir(exist_ok=True)
+    handler = logging.FileHandler(folder / f"rank-{rank:05d}.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_LINE.format(rank=rank)))
+    log.addHandler(handler)
+    log.info("begins on %s, Python %s, as %s", platform.node(), platform.python_version(), role)
+
+
+class Place:
+    """What this rank is at, for the words on a failure."""
+
+    doing = "starting"
+
+
+def at(doing: str) -> None:
+    """Say what this rank begins to do."""
+    Place.doing = doing

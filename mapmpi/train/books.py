@@ -1,0 +1,103 @@
+"""What a training has done so far: its counters, its episodes, and the rows of metrics.csv and learner.csv."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mapmpi.rl.dqn import UpdateStats
+from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, episode_row, read_metrics
+from mapmpi.store.rundir import RunDirectory
+
+RECENT_EPISODES = 100
+"""Episodes in the means that are reported."""
+
+
+class Books:
+    """The books of a training in its run directory, gone on with where they were left."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        """Open the logs. Raises OSError, or UserError for logs of another kind."""
+        self.actions, self.transitions = 0, 0
+        self.episodes: list[np.void] = list(read_metrics(directory.metrics)) if directory.metrics.exists() else []
+        self._known = {_key(episode) for episode in self.episodes}
+        self.stats: deque[UpdateStats] = deque(maxlen=RECENT_EPISODES)
+        self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
+        self._log = CsvLog(directory.learner, LEARNER_FIELDS)
+        self._last = (0.0, 0, 0)
+
+    def add(self, episode: np.void) -> bool:
+        """Take an episode (dtype EPISODE) into metrics.csv; return whether it was new. Raises OSError."""
+        if _key(episode) in self._known:
+            return False
+        self._known.add(_key(episode))
+        self.episodes.append(episode)
+        self._metrics.write(episode_row(episode))
+        return True
+
+    def catch_up(self, episodes: Iterable[np.void], count_actions: bool) -> None:
+        """Add the episodes that are in trajectories and were not written here. Raises OSError.
+
+        With ``count_actions``, actions that are newer than the checkpoint count, too: they need not be made again.
+        """
+        for episode in episodes:
+            self.add(episode)
+        if count_actions:
+            self.actions = max(self.actions, sum(int(episode["actions"]) for episode in self.episodes))
+
+    def begin(self, elapsed_s: float, updates: int) -> None:
+        """Say where the rates of the first report are counted from."""
+        self._last = (elapsed_s, self.actions, updates)
+
+    def last_episode(self, agent: int) -> int:
+        """Return the highest number of an agent's episodes; 0 before the first."""
+        return max((number for one, number in self._known if one == agent), default=0)
+
+    def report(self, elapsed_s: float, updates: int, buffered: int) -> dict[str, float]:
+        """Return a row of learner.csv over the time since the last, and append it there. Raises OSError.
+
+        elapsed_s: of the whole training; updates and ``buffered`` transitions: as of now.
+        """
+        then, actions, earlier_updates = self._last
+        self._last = (elapsed_s, self.actions, updates)
+        span = max(elapsed_s - then, 1e-9)
+        recent = self.episodes[-RECENT_EPISODES:]
+        mean = {name: _mean([getattr(item, name) for item in self.stats]) for name in ("loss", "td_error", "q")}
+        row = {
+            "elapsed_s": elapsed_s,
+            "actions": self.actions,
+            "episodes": len(self.episodes),
+            "transitions": self.transitions,
+            "buffer": buffered,
+            "updates": updates,
+            "loss": mean["loss"],
+            "td_error": mean["td_error"],
+            "mean_q": mean["q"],
+            "actions_per_s": (self.actions - actions) / span,
+            "updates_per_s": (updates - earlier_updates) / span,
+            "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
+            "best_reward": max((float(e["total_reward"]) for e in self.episodes), default=np.nan),
+            "mean_reward": _mean([float(e["total_reward"]) for e in recent]),
+        }
+        self.stats.clear()
+        self._log.write(row)
+        return row
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return the counters for a checkpoint; the episodes are in metrics.csv."""
+        return {"actions": np.array(self.actions), "transitions": np.array(self.transitions)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the counters of a checkpoint."""
+        self.actions, self.transitions = int(state["actions"]), int(state["transitions"])
+
+
+def _key(episode: np.void) -> tuple[int, int]:
+    return int(episode["agent"]), int(episode["episode"])
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
