@@ -280,7 +280,7 @@ def test_sigterm_ends_it_in_order_and_the_same_command_goes_on(run: Path, undist
     wait_for_new_results(job, run, 0)
     send_to_ranks(run, signal.SIGTERM)
     output, _ = job.communicate(timeout=30)
-    assert job.returncode == 1, output
+    assert job.returncode == 75, output
     assert "the same command goes on from there" in output
     assert "Traceback" not in output
     done = refine(2, run, "--top", 2)

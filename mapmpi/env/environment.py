@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,8 @@ from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
 from mapmpi.env.state import DensityGrid, Surroundings
 from mapmpi.errors import EngineError, EngineLost, UserError
-from mapmpi.md.engine import SAMPLE_STEPS, Engine
+from mapmpi.logs import log
+from mapmpi.md.engine import SAMPLE_STEPS, Engine, Segment
 from mapmpi.store.records import REWARD_TERMS
 from mapmpi.store.trajectory import Frame
 
@@ -96,7 +98,8 @@ class Environment:
         """
         for tries_left in reversed(range(RESET_TRIES)):
             try:
-                return self._begin(seed)
+                with self._simulation():
+                    return self._begin(seed)
             except EngineLost:
                 raise
             except EngineError:
@@ -112,7 +115,7 @@ class Environment:
         engine.set_tether(agent)
         steps = max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps)
         segment = engine.run(steps)
-        first = float(segment.energies[-self._samples :].mean())
+        first = self._mean_energy(segment)
         window = deque(segment.energies.tolist(), maxlen=self._reference)
         origin = float(agent @ self.direction)
         self._now = _Episode(agent, origin, window, first, first, first, self._look(agent), steps)
@@ -148,7 +151,8 @@ class Environment:
         now = self._now
         now.actions += 1
         try:
-            return self._advance(action)
+            with self._simulation():
+                return self._advance(action)
         except EngineLost:
             raise
         except EngineError as error:
@@ -162,7 +166,7 @@ class Environment:
         now.agent = self._clamped(now.agent + self.vectors[action])
         engine.set_tether(now.agent)
         segment = engine.run(config.dynamics.steps_per_action)
-        energy = float(segment.energies[-self._samples :].mean())
+        energy = self._mean_energy(segment)
         self._check_energy(energy - now.energy)
         tagged = engine.tagged_position()
         tether_length = float(np.linalg.norm(now.agent - tagged))
@@ -184,6 +188,25 @@ class Environment:
         frame = self._frame(energy, segment.temperature, action, terms)
         forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
         return self._step(terms, self._ending(tether_length), frame, forbidden)
+
+    @contextmanager
+    def _simulation(self) -> Iterator[None]:
+        """Whatever an engine raises is an error of the simulation, and lost is a group in which one rank raises it."""
+        try:
+            yield
+        except EngineError:
+            raise
+        except Exception as error:
+            log.info("the engine raised what it should not", exc_info=True)
+            alone = self.engine.comm is None or self.engine.comm.size == 1
+            raise (EngineError if alone else EngineLost)(f"{type(error).__name__}: {error}") from error
+
+    def _mean_energy(self, segment: Segment) -> float:
+        """Return the mean of the last energies in eV. Raises EngineError where it is not a number."""
+        energy = float(segment.energies[-self._samples :].mean())
+        if not np.isfinite(energy):
+            raise EngineError(f"the potential energy is {energy}", "not_a_number")
+        return energy
 
     def _check_energy(self, change: float) -> None:
         """Refuse a change of the energy in eV that no barrier explains: it is an error of the simulation."""
@@ -220,8 +243,11 @@ class Environment:
         return distances
 
     def _frame(self, energy: float, temperature: float, action: int, terms: np.ndarray) -> Frame:
+        positions = self.engine.positions()
+        if not np.isfinite(positions).all():
+            raise EngineError("positions are not numbers", "not_a_number")
         return Frame(
-            positions=self.engine.positions(),
+            positions=positions,
             potential_energy=energy,
             temperature=temperature,
             agent_position=self._now.agent.copy(),

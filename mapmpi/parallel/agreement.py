@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -20,6 +21,8 @@ from mapmpi.logs import log
 
 Value = TypeVar("Value")
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""Signals by which a batch system, or a user, ends a run in order."""
 FAREWELL_S = 2.0
 """Time for the last words to get through mpiexec, which an abort cuts off; half a second was too short under load."""
 PATIENCE_S = 30.0
@@ -70,7 +73,7 @@ def abort(world: MPI.Comm, words: str, code: int = FAILED) -> NoReturn:
     sys.stdout.flush()
     time.sleep(FAREWELL_S)
     world.Abort(code)
-    raise AssertionError("unreachable")
+    os._exit(code)  # where an abort comes back, for another rank's is under way
 
 
 def leave_together(world: MPI.Comm, code: int = 0) -> int:

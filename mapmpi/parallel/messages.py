@@ -24,6 +24,8 @@ BEAT_S = 4.0
 """Time between two beats of the learner's heart."""
 SILENCE_S = 20.0
 """A learner that has not been heard of for so long is dead."""
+_SECOND_LOOK_S = 1.0
+_PAUSE_S = 0.005
 
 
 class LearnerSilent(Exception):
@@ -127,6 +129,22 @@ class AgentLink:
 
     def look(self) -> np.ndarray | None:
         """Take in what the learner has sent; return new weights (float32) if any came. Raises LearnerSilent."""
+        weights = self._take()
+        deadline = time.monotonic() + _SECOND_LOOK_S
+        while self._silent:  # what came during a long action may not be seen at the first look
+            time.sleep(_PAUSE_S)
+            weights = self._take()
+            if self._silent and time.monotonic() > deadline:
+                raise LearnerSilent(
+                    f"nothing has come from the learner (rank {LEARNER}) for {self._patience_s:.0f} s"
+                )
+        return weights
+
+    @property
+    def _silent(self) -> bool:
+        return not self.stopped and time.monotonic() - self._heard > self._patience_s
+
+    def _take(self) -> np.ndarray | None:
         self._outbox.sweep()
         weights = None
         while (message := _receive(self._world, LEARNER)) is not None:
@@ -138,8 +156,6 @@ class AgentLink:
                 packed = message.data.view(np.float32)
                 if len(packed):
                     self.version, weights = unpack_weights(packed)
-        if not self.stopped and time.monotonic() - self._heard > self._patience_s:
-            raise LearnerSilent(f"nothing has come from the learner (rank {LEARNER}) for {self._patience_s:.0f} s")
         return weights
 
     def wait(self) -> None:
@@ -148,8 +164,8 @@ class AgentLink:
         A message that nobody has received when MPI is closed may bring MPICH down.
         """
         while not self._outbox.sweep() or self.asked:
-            self.look()
-            time.sleep(0.005)
+            self._take()
+            time.sleep(_PAUSE_S)
 
 
 class _Heart(threading.Thread):

@@ -12,7 +12,6 @@ so that none waits while rank 0 makes a force call of its own.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import numpy as np
 from mpi4py import MPI
 
 from mapmpi.errors import EngineError, EngineLost
+from mapmpi.logs import log
 from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, Outcome, Request, Tag, Team, Work
 
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ def follow(world: MPI.Comm, groups: Groups, evaluate: Evaluate, renew: Callable[
     except EngineLost as error:
         if groups.leaders[groups.number] == 0:
             raise  # rank 0 itself hangs: nobody is left to go on
-        print(f"mapmpi: group {groups.number} is lost: {error}", file=sys.stderr, flush=True)
+        log.warning("group %d is lost: %s", groups.number, error)
         mail.post(0, Tag.LOST, (groups.number, team.number))
         stopped = groups.comm.rank > 0
         while not (stopped and mail.quiet()):
@@ -252,7 +252,7 @@ class Pool:
         try:
             outcome = self._own.advance()
         except EngineLost as error:
-            print(f"mapmpi: rank 0's group is lost: {error}", file=sys.stderr, flush=True)
+            log.warning("rank 0's group is lost: %s", error)
             culprit, self._own = self._own.team.number, None
             self._retire(0, culprit)
             return True

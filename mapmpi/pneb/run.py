@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,14 @@ import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
+from mapmpi import logs
 from mapmpi.config import Config, load
-from mapmpi.errors import EngineError, UserError
+from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
+from mapmpi.logs import log
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
 from mapmpi.panel import Panel
-from mapmpi.parallel.agreement import leave_together, on_all, on_root, parse, run
+from mapmpi.parallel.agreement import STOP_SIGNALS, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import Interrupted, Pool, follow
 from mapmpi.path.calculation import Forces
@@ -46,7 +47,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mapmpi.pneb",
         description="Phase 2: refines stored pathways to barriers, transition states and a diffusion time. "
-        "Killed and started again, it goes on where it was.",
+        "Killed and started again, it goes on where it was. Exit codes: 0 finished, 75 stopped in order with more to "
+        "do, 2 a mistake in the input, 1 and 3 failed.",
         epilog="example: mpiexec -n 2 python -m mapmpi.pneb runs/silica-small-001 --top 3 "
         "--set pneb.temperatures=[500,623.15]",
     )
@@ -93,15 +95,15 @@ def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
     jobs: list[_Job] = []
     on_root(world, lambda: jobs.append(_prepare(args, config, atoms)))
+    logs.to_file(RunDirectory(args.run_dir).logs, world.rank, "rank of phase 2")
     code = 0
     if world.rank == 0:
         code = _drive(world, config, atoms, groups, worker, jobs[0])
     else:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # rank 0 sees the signal and stops everybody in order
         follow(world, groups, worker.evaluate, worker.renew)
-    leave_together(world)
-    return code
+    return leave_together(world, code)
 
 
 class _Worker:
@@ -190,7 +192,7 @@ def _folder_for(args: argparse.Namespace, config: Config) -> RunDirectory:
 def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, worker.evaluate, worker.renew)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: setattr(pool, "interrupted", True))
     print(job.choice)
     print(
@@ -209,24 +211,23 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
             pool.run(_refine_all(config, calculator, output, job.paths, panel))
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
-        return 1
+        return UNFINISHED
     except EngineError as error:
-        print(f"mapmpi: {error}; what is done is kept, the same command goes on from there.", file=sys.stderr)
-        return 1
+        log.error("%s; what is done is kept, the same command goes on from there.", error)
+        return FAILED
     except OSError as error:
-        place = error.filename or job.directory.pathways
-        print(
-            f"mapmpi: {place}: {error.strerror or error}; see to that, make room if the disk is full. What was done "
-            "before is kept, the same command goes on from there.",
-            file=sys.stderr,
-        )
-        return 1
+        log.error(
+            "%s: %s; see to that, make room if the disk is full. What was done before is kept, the same command goes "
+            "on from there.",
+            error.filename or job.directory.pathways, error.strerror or error,
+        )  # fmt: skip
+        return FAILED
     finally:
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
             job.journal.close()
     parts.end()
     if not output.pathways:
-        return 1
+        return FAILED
     output.tell(panel.console)
     elapsed = time.monotonic() - tally.began
     print(

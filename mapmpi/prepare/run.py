@@ -11,7 +11,8 @@ from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi.config import ForceField
-from mapmpi.errors import EngineError, EngineLost
+from mapmpi.errors import FAILED, EngineError, EngineLost
+from mapmpi.logs import log
 from mapmpi.parallel.agreement import on_root, parse, run
 from mapmpi.prepare.arguments import parser, read_forcefield
 from mapmpi.prepare.output import Console, check_output, write, yaml_lines
@@ -124,8 +125,8 @@ def _command(world: MPI.Comm, words: list[str]) -> int:
         raise  # the other ranks wait in a simulation that this one cannot reach: end the job
     except EngineError as error:
         if world.rank == 0:
-            print(f"mapmpi: the simulation failed: {error}", file=sys.stderr, flush=True)
-        return 1
+            log.error("the simulation failed: %s", error)
+        return FAILED
     finally:
         console.close()
     return 0

@@ -22,7 +22,7 @@ from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
 from mapmpi.parallel import scheduler
-from mapmpi.parallel.agreement import abort, leave_together, on_all, on_root, parse, run
+from mapmpi.parallel.agreement import STOP_SIGNALS, abort, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.layout import Layout, make_layout
 from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.exploration import epsilons
@@ -36,9 +36,6 @@ from mapmpi.train.lockstep import Lockstep
 
 if TYPE_CHECKING:
     from mapmpi.train.learner import Training
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""Signals by which a batch system, or a user, ends a training in order."""
 
 
 def make_parser() -> argparse.ArgumentParser:
