@@ -13,17 +13,18 @@ from mapmpi.store.trajectory import TrajectoryReader
 _ADVICE = "restore the file from a copy, or move it out of the run directory"
 
 
-def inspect(path: Path, every_frame: bool = False) -> tuple[int, np.ndarray]:
+def inspect(path: Path, written: bool, every_frame: bool = False) -> tuple[int, np.ndarray]:
     """Return the agent of a trajectory and its table of episodes, (episodes,) of dtype EPISODE.
 
-    Reads the table, all data of one number a frame, and the frames of the last episode that has any, which a killed
-    writer or a full disk hurts first; with ``every_frame`` those of all. Raises UserError with what is wrong.
+    ``written`` tells that somebody may be writing it. Reads the table, and the frames of the last episode that has
+    any, which a killed writer or a full disk hurts first; with ``every_frame`` those of all. Raises UserError with
+    what is wrong.
     """
-    with TrajectoryReader(path) as reader:
+    with TrajectoryReader(path, written) as reader:
         agent, table = reader.agent, reader.episodes
         _check_table(path, agent, table)
-        _check_lengths(path, reader.frames)
         try:
+            _check_lengths(path, written, reader.frames)
             _check_frames(path, reader, every_frame)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -45,12 +46,10 @@ def _check_table(path: Path, agent: int, table: np.ndarray) -> None:
         raise UserError(f"{path}: the frames of episode {wrong} do not follow those before it; {_ADVICE}.")
 
 
-def _check_lengths(path: Path, frames: int) -> None:
+def _check_lengths(path: Path, written: bool, frames: int) -> None:
     """Refuse a file with fewer frames than its table names."""
-    with durable.reading(path) as file:
+    with durable.reading(path, written) as file:
         for name in layout.PER_FRAME:
-            if name not in file:
-                raise UserError(f"{path} is damaged: it has no {name}; {_ADVICE}.")
             if len(file[name]) < frames:
                 raise UserError(
                     f"{path} is damaged: its episodes have {frames} frames, {name} has {len(file[name])}; {_ADVICE}."
