@@ -87,6 +87,29 @@ def test_groups_of_two_ranks_act_together(tmp_path: Path) -> None:
     assert "1 group of 2 ranks" in lines(done.stdout, "ok")
 
 
+LOST = """
+import sys, time
+from mapmpi.check import pace, run
+from mapmpi.errors import EngineLost
+def engine(config, atoms, group):
+    if group.rank == 1:
+        raise EngineLost("killed")
+    time.sleep(100)
+pace.make_engine = engine
+sys.exit(run.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.lammps
+def test_a_rank_that_dies_alone_ends_the_job(tmp_path: Path) -> None:
+    words = (SMALL, "--run-dir", tmp_path / "run", "--set", "train.ranks_per_agent=2")
+    done = mpiexec(3, "-c", LOST, *words, timeout=60)
+    assert done.returncode == 2
+    assert "rank 2 died alone in LAMMPS (killed)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.lammps
 def test_alone_and_with_large_forces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (SMALL.parent / "silica-small.data").read_text()
@@ -99,7 +122,7 @@ def test_alone_and_with_large_forces(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert code == 0, page
     assert "relax it first" in lines(page, "note")
     assert "1 rank on 1 node, not started by a launcher" in lines(page, "ok")
-    assert "train.ranks_per_agent 4 was not tried" in lines(page, "ok")
+    assert "groups of 4 were not tried: for that start 5 ranks" in lines(page, "note")
     assert "holds up to" in lines(page, "ok")
 
 
@@ -113,6 +136,7 @@ def test_alone_and_with_large_forces(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["goal.distance=100"], ["goal", "outside the cell"]),
         (["structure.elements=[H,O,Xe]"], ["elements", "no ReaxFF parameters for Xe"]),
         (["forcefield.commands=[pair_style nonsense]"], ["forces", "LAMMPS refused 'pair_style nonsense'"]),
+        (["dynamics.timestep=50"], ["actions", "failed on 1 of 1 groups, agent 1", "lower dynamics.timestep"]),
         (["replay.capacity=10000000000"], ["memory", "too little", "replay.capacity"]),
     ],
 )

@@ -68,7 +68,7 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
     except EngineLost:
         raise  # the rest of the group hangs
     except (UserError, EngineError) as error:
-        pace.failure = str(error)
+        pace.failure, pace.memory = str(error), private_memory()
     return pace
 
 
@@ -84,20 +84,27 @@ def learn(config: Config, atoms: Atoms) -> LearnerPace:
     return LearnerPace(found.seconds, found.device, found.parameters, memory, found.bytes_per_state)
 
 
-def describe_actions(page: Page, config: Config, paces: list[GroupPace], ranks: int, alone: bool) -> float | None:
-    """Say how long an action takes on groups of ``ranks``; return the median in seconds, None if none succeeded."""
+def describe_actions(
+    page: Page, config: Config, paces: list[GroupPace], ranks: int, untried: bool
+) -> float | None:
+    """Say how long an action takes on groups of ``ranks``, which are not the training's if those are ``untried``.
+
+    Returns the median in seconds, None if none succeeded.
+    """
     broken = [pace for pace in paces if pace.failure]
     medians = [float(np.median(pace.seconds)) for pace in paces if pace.seconds and not pace.failure]
     if medians:
         spread = f", from {min(medians):.2f} to {max(medians):.2f} s over the groups" if len(medians) > 1 else ""
         count = f"{len(medians)} group{'s' * (len(medians) > 1)} of {ranks} rank{'s' * (ranks > 1)}"
         finding = f"{np.median(medians):.2f} s each ({config.dynamics.steps_per_action} MD steps){spread}; {count}"
-        if alone:
-            finding += f"; train.ranks_per_agent {config.train.ranks_per_agent} was not tried: start under mpiexec"
-        page.ok("actions", finding + (", all at once" if len(medians) > 1 else ""))
+        if untried:
+            least = config.train.ranks_per_agent + 1
+            page.note("actions", f"{finding}; groups of {least - 1} were not tried: for that start {least} ranks.")
+        else:
+            page.ok("actions", finding + (", all at once" if len(medians) > 1 else ""))
     if broken:
         first = broken[0]
-        finding = f"failed on {len(broken)} of {len(paces)} groups, agent {max(1, first.agent)} in {first.failure}"
+        finding = f"failed on {len(broken)} of {len(paces)} groups, agent {first.agent}: {first.failure}"
         say = page.note if medians else page.fails
         say("actions", f"{finding}; lower dynamics.timestep or actions.displacement, or relax the structure.")
     return float(np.median(medians)) if medians else None
