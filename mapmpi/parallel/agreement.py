@@ -58,6 +58,13 @@ def on_all(world: MPI.Comm, function: Callable[[], Value]) -> Value:
     return value  # type: ignore[return-value]
 
 
+def meet(comm: MPI.Comm) -> None:
+    """Wait until all ranks of a communicator are here, without taking a core from those that still work."""
+    everybody = comm.Ibarrier()
+    while not everybody.Test():
+        time.sleep(0.01)
+
+
 def parse(world: MPI.Comm, parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line on every rank; help and complaints come from rank 0 alone."""
     if world.rank == 0:

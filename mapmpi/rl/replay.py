@@ -146,7 +146,7 @@ class Replay:
         batch.weights[:] = weights / weights.max()
         return batch
 
-    def state_dict(self) -> dict[str, np.ndarray | Rows]:
+    def state_dict(self) -> dict[str, np.ndarray | Ring]:
         """Return the contents for a checkpoint: arrays and the ring of states, views of the buffer itself.
 
         What the agents have under way is left out: after a restart they begin new episodes.

@@ -18,13 +18,13 @@ import numpy as np
 from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.store.files import replace_file
-from mapmpi.store.ring import Ring, Rows, StoredRing
+from mapmpi.store.ring import Ring, StoredRing
 
 _METADATA = "metadata.json"
 GENERATIONS = 2
 """Checkpoints that are kept: the last, and one before it should the last be damaged."""
 
-State = Mapping[str, np.ndarray | Rows]
+State = Mapping[str, np.ndarray | Ring]
 """What a part of a training knows, by name."""
 
 
@@ -91,39 +91,47 @@ class Checkpoints:
         reason = None
         for file in reversed(self.files()):
             try:
-                arrays, metadata = load(file)
-                rings = {
-                    name: StoredRing.described(self.folder / name, ring)
-                    for name, ring in metadata["rings"].items()
-                }
-                facts = dict(metadata["facts"])
-            except (KeyError, TypeError, AttributeError, ValueError):
-                reason = reason or UserError(f"{file} is not a checkpoint of a training; restore it from a copy.")
+                checkpoint = self.read(file)
             except UserError as error:
                 reason = reason or error
-            else:
-                if reason is not None:
-                    log.warning("%s The one before it is taken: %s.", reason, file.name)
-                self._rings = {name: replace(ring) for name, ring in rings.items()}
-                self._kept = [(file, rings)]
-                return Checkpoint(file, {**arrays, **rings}, facts)
+                continue
+            if reason is not None:
+                log.warning("%s The one before it is taken: %s.", reason, file.name)
+            self._rings = {name: replace(ring) for name, ring in checkpoint.rings.items()}
+            self._kept = [(file, checkpoint.rings)]
+            return checkpoint
         if reason is not None:
             raise reason
         return None
 
+    def read(self, file: Path) -> Checkpoint:
+        """Return one of the checkpoints. Raises UserError when it, or a ring that it needs, is not whole."""
+        try:
+            arrays, metadata = load(file)
+            rings = {
+                name: StoredRing.described(self.folder / name, ring) for name, ring in metadata["rings"].items()
+            }
+            return Checkpoint(file, arrays, rings, dict(metadata["facts"]))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise UserError(f"{file} is not a checkpoint of a training; restore it from a copy.") from None
+
 
 class Checkpoint:
-    """A checkpoint as read: ``facts`` as they were saved, and the state of each part."""
+    """A checkpoint as read: ``facts`` as they were saved, and the arrays and rings of its parts."""
 
-    def __init__(self, path: Path, values: State, facts: dict[str, Any]) -> None:
-        self.path, self.facts, self._values = path, facts, values
+    def __init__(
+        self, path: Path, arrays: dict[str, np.ndarray], rings: dict[str, StoredRing], facts: dict[str, Any]
+    ) -> None:
+        self.path, self.arrays, self.rings, self.facts = path, arrays, rings, facts
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Give each part what it knew; one that is new since then stays as it is. Raises UserError."""
         for name, part in parts.items():
             prefix = f"{name}."
             state = {
-                key.removeprefix(prefix): value for key, value in self._values.items() if key.startswith(prefix)
+                key.removeprefix(prefix): value
+                for key, value in {**self.arrays, **self.rings}.items()
+                if key.startswith(prefix)
             }
             if not state:
                 continue

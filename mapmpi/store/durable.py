@@ -66,15 +66,25 @@ def sync(file: h5py.File) -> None:
     os.fsync(file.id.get_vfd_handle())
 
 
-def reading(path: Path) -> h5py.File:
+def reading(path: Path, written: bool = True) -> h5py.File:
     """Open a file to read, also one that a writer is appending to or was killed at.
 
-    Raises OSError when the file is not there or is no HDF5 file of this kind.
+    In a damaged file HDF5 looks again and again for what a writer may be about to put right; ``written=False``
+    says that nobody writes it. Raises OSError when the file is not there or is no HDF5 file of this kind.
     """
+    if not (written or _marked(path)):  # only a reader beside a writer may pass the mark
+        return h5py.File(path, "r", libver=("v110", "v110"), locking=False)
     try:
         return h5py.File(path, "r", libver=("v110", "v110"), swmr=True, locking=False)
     except OSError:  # another reader of this process has it open in the ordinary way, and HDF5 wants one way only
         return h5py.File(path, "r")
+
+
+def _marked(path: Path) -> bool:
+    """Return whether a file has the mark "open for writing"."""
+    with open(path, "rb") as handle:
+        block = handle.read(_SUPERBLOCK.size)
+    return block.startswith(_SIGNATURE) and block[len(_SIGNATURE) :][:1] not in (b"", b"\0")
 
 
 def _checksum(block: bytes) -> int:

@@ -14,10 +14,10 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -40,6 +40,36 @@ def digest(*parts: Any) -> bytes:
     return state.digest()
 
 
+def _entries(handle: IO[bytes], path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Yield key, place and bytes of each archive, up to the first entry that is not whole; UserError if it is none."""
+    end, length = 0, os.fstat(handle.fileno()).st_size
+    while True:
+        handle.seek(end)
+        head = handle.read(_HEAD.size)
+        if end == 0 and head and not head.startswith(_MARK[: len(head)]):
+            raise UserError(f"{path} is not a journal of mapmpi; move it out of the run directory.")
+        if len(head) < _HEAD.size:
+            return
+        mark, size, checksum, key = _HEAD.unpack(head)
+        if mark != _MARK or size > length or zlib.crc32(handle.read(size)) != checksum:
+            return
+        yield key, end + _HEAD.size, size
+        end += _HEAD.size + size
+
+
+def count_entries(path: Path) -> tuple[int, int]:
+    """Return the whole entries of a journal, and the bytes behind them, which it will lose when opened to go on.
+
+    Raises UserError when it is no journal, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as handle:
+            places = [(place, size) for _, place, size in _entries(handle, path)]
+            return len(places), os.fstat(handle.fileno()).st_size - (sum(places[-1]) if places else 0)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read it ({error.strerror}); see to its permissions.") from None
+
+
 class Journal:
     """Results on disk. ``types`` are the dataclasses that occur in them; one process writes."""
 
@@ -58,19 +88,11 @@ class Journal:
 
     def _read_places(self, path: Path) -> int:
         """Find all whole entries; return where the last of them ends."""
-        end, length = 0, os.fstat(self._handle.fileno()).st_size
-        while True:
-            self._handle.seek(end)
-            head = self._handle.read(_HEAD.size)
-            if end == 0 and head and not head.startswith(_MARK[: len(head)]):
-                raise UserError(f"{path} is not a journal of mapmpi; move it out of the run directory.")
-            if len(head) < _HEAD.size:
-                return end
-            mark, size, checksum, key = _HEAD.unpack(head)
-            if mark != _MARK or size > length or zlib.crc32(self._handle.read(size)) != checksum:
-                return end
-            self._places[key] = (end + _HEAD.size, size)
-            end += _HEAD.size + size
+        end = 0
+        for key, place, size in _entries(self._handle, path):
+            self._places[key] = (place, size)
+            end = place + size
+        return end
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._places

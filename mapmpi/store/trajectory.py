@@ -144,22 +144,29 @@ class TrajectoryReader:
     ``episodes`` is the table as of the opening, (episodes,) of dtype EPISODE.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Open the file. Raises UserError when it is not there or not a trajectory of mapmpi."""
+    def __init__(self, path: Path | str, written: bool = True) -> None:
+        """Open the file; ``written=False`` when nobody writes it, so that damage shows at once.
+
+        Raises UserError when it is not there or not a trajectory of mapmpi.
+        """
         path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file; give a trajectory of a run directory.")
         try:
-            self._file = durable.reading(path)
+            self._file = durable.reading(path, written)
         except OSError:
-            raise UserError(f"{path} is not a trajectory file of mapmpi (not HDF5, or damaged).") from None
+            raise UserError(
+                f"{path} is not a trajectory of mapmpi (not HDF5, or damaged); restore it from a copy."
+            ) from None
         try:
             self.episodes: np.ndarray = self._file[EPISODES][:]
             self.agent = int(self._file["mapmpi"].attrs["agent"])
             self.timestep_fs = float(self._file["mapmpi"].attrs["timestep"])
         except (KeyError, ValueError):
             self._file.close()
-            raise UserError(f"{path} is not a trajectory file of mapmpi (no {EPISODES} in it).") from None
+            raise UserError(
+                f"{path} is not a trajectory of mapmpi (no {EPISODES}); restore it from a copy."
+            ) from None
 
     def __enter__(self) -> TrajectoryReader:
         return self

@@ -17,7 +17,7 @@ def read_input(path: Path, settings: list[str]) -> tuple[Config, Atoms]:
     config = load(path, settings)
     atoms = read_structure(config.structure.file, config.structure.elements)
     check_atoms(path, config, atoms)
-    _check_goal(path, config, atoms)
+    check_goal(path, config, atoms)
     return config, atoms
 
 
@@ -40,7 +40,7 @@ def check_atoms(path: Path, config: Config, atoms: Atoms) -> None:
         )
 
 
-def _check_goal(path: Path, config: Config, atoms: Atoms) -> None:
+def check_goal(path: Path, config: Config, atoms: Atoms) -> None:
     """Refuse a goal outside the cell. Along a periodic direction one whole period is allowed."""
     forward = unit(config.goal.direction)
     extent = float(np.abs(atoms.cell.array @ forward).sum())

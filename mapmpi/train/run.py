@@ -18,6 +18,7 @@ from mpi4py import MPI
 from mapmpi import logs
 from mapmpi.config import Config
 from mapmpi.env.environment import Environment
+from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
@@ -127,7 +128,10 @@ def _job_time(config: Config) -> float:
 def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | None:
     if layout.group is None:
         return None
-    return Environment(config, lambda: make_engine(config, atoms, layout.group))
+    try:
+        return Environment(config, lambda: make_engine(config, atoms, layout.group))
+    except EngineError as error:
+        raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
 
 
 def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple[RunDirectory, resume.Past]:
@@ -187,19 +191,17 @@ def _training(world: MPI.Comm, job: _Job, desk: _Desk) -> Training:
     import torch  # only here: a thousand agents need not load it
 
     from mapmpi.env.actions import action_vectors
-    from mapmpi.env.state import DensityGrid
     from mapmpi.rl.dqn import Learner
     from mapmpi.rl.replay import Replay
     from mapmpi.train.books import Books
     from mapmpi.train.learner import Training
 
-    config, atoms = job.config, job.atoms
+    config = job.config
     torch.set_num_threads(config.train.learner_threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
         torch.use_deterministic_algorithms(True)
-    elements = config.structure.elements or sorted(set(atoms.symbols))
-    shape = DensityGrid(config.state, elements, atoms.cell.array, atoms.pbc).shape
+    shape = grid_shape(config, job.atoms)
     actions = len(action_vectors(config.actions, config.goal))
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)

@@ -1,0 +1,30 @@
+"""Check an input or a run directory: ``python -m mapmpi.check input.yaml``, alone or under mpiexec."""
+
+from __future__ import annotations
+
+import sys
+
+from mapmpi.threads import one_thread_per_rank
+
+one_thread_per_rank()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check; a library that does not load is a finding, too. Return the exit code."""
+    try:
+        from mapmpi.check.run import main as check
+    except (
+        ImportError,
+        RuntimeError,
+        OSError,
+    ) as error:  # mpi4py raises RuntimeError where it finds no MPI library
+        print(
+            f"mapmpi: {' '.join(str(error).split())}; install it for this Python ({sys.executable}).",
+            file=sys.stderr,
+        )
+        return 2
+    return check(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

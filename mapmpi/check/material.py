@@ -1,0 +1,184 @@
+"""The lines on the material: the input, its structure, LAMMPS, and the force field."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from mapmpi.check.page import Page
+from mapmpi.config import Config, Stop, load
+from mapmpi.md.engine import largest_force
+from mapmpi.md.factory import make_engine
+from mapmpi.md.forcefield import check_elements, reaxff_elements, reaxff_file, reaxff_title
+from mapmpi.md.library import Build, installed
+from mapmpi.structures.analysis import density
+from mapmpi.structures.files import read_structure
+from mapmpi.structures.inputs import check_atoms, check_goal
+from mapmpi.units import duration_text
+
+AT_REST = 0.5
+"""eV/Å; a structure with larger forces is not relaxed, and its first MD steps heat it."""
+
+PACKAGES = ("MANYBODY", "MEAM", "ML-SNAP", "ML-PACE", "OPENMP", "KOKKOS")
+"""Packages of LAMMPS besides REAXFF that a user may ask about."""
+
+_NAMED = {"silica": {"Si", "O"}, "water": {"O", "H"}, "fogarty": {"Si", "O", "H"}}
+"""Words by which a title names elements without their symbols; Fogarty et al. 2010 made silica with water."""
+
+
+def read_config(page: Page, path: Path, settings: list[str]) -> Config | None:
+    """Read the input and say what it asks for; None when it is refused."""
+    with page.attempt("input"):
+        config = load(path, settings)
+        page.ok("input", f"{path}: mode {config.mode}, ends after {stop_text(config.train.stop)}")
+        return config
+    return None
+
+
+def stop_text(stop: Stop) -> str:
+    """Return in words when a training ends."""
+    limits = [
+        f"{stop.actions} actions" if stop.actions else "",
+        f"{stop.episodes} episodes" if stop.episodes else "",
+    ]
+    if stop.wall_time == "job":
+        limits.append("the time of each batch job")
+    elif stop.wall_time is not None:
+        limits.append(duration_text(stop.wall_time))
+    return " or ".join(limit for limit in limits if limit)
+
+
+def read_atoms(page: Page, path: Path, config: Config) -> Atoms | None:
+    """Read the structure and say what it is, and whether tagged atoms and goal fit it; None when it is refused."""
+    atoms = None
+    with page.attempt("structure"):
+        atoms = read_structure(config.structure.file, config.structure.elements)
+        cell = " ".join(f"{value:.2f}" for value in atoms.cell.lengths())
+        angles = atoms.cell.angles()
+        if not np.allclose(angles, 90.0):
+            cell += " Å, " + " ".join(f"{value:.1f}" for value in angles) + "°"
+        else:
+            cell += " Å"
+        finding = f"{config.structure.file.name}: {len(atoms)} atoms, {atoms.get_chemical_formula()}; cell {cell}"
+        page.ok("structure", f"{finding}; {density(atoms):.2f} g/cm³")
+    if atoms is None:
+        return None
+    fits = False
+    with page.attempt("tagged atoms"):
+        check_atoms(path, config, atoms)
+        page.ok(
+            "tagged atoms",
+            f"{_ids(atoms, config.structure.tagged_atoms)}; the molecule: {_molecule(atoms, config)}",
+        )
+        fits = True
+    if fits:
+        with page.attempt("goal"):
+            check_goal(path, config, atoms)
+            goal = config.goal
+            page.ok("goal", f"{goal.distance:g} Å along {list(goal.direction)} lies inside the cell")
+            return atoms
+    return None
+
+
+def _ids(atoms: Atoms, ids: list[int]) -> str:
+    return " ".join(f"{atoms.symbols[number - 1]} {number}" for number in ids[:6]) + (" …" if len(ids) > 6 else "")
+
+
+def _molecule(atoms: Atoms, config: Config) -> str:
+    ids = config.structure.molecule
+    return f"{atoms[[number - 1 for number in ids]].get_chemical_formula()} ({_ids(atoms, ids)})"
+
+
+def find_lammps(page: Page, config: Config | None) -> Build | None:
+    """Say what the installed LAMMPS is; None when it does not load or lacks what the input needs."""
+    with page.attempt("LAMMPS"):
+        build = installed()
+        reaxff = "REAXFF" in build.packages
+        present = [name for name in PACKAGES if name in build.packages]
+        absent = [name for name in PACKAGES if name not in build.packages]
+        finding = f"version {build.version}, {'with' if reaxff else 'without'} REAXFF; {_with(present, absent)}"
+        if config is not None and config.forcefield.commands is None and not reaxff:
+            page.fails("LAMMPS", f"{finding}; build it with the package REAXFF, or give forcefield.commands.")
+            return None
+        if config is not None and config.train.ranks_per_agent > 1 and not build.mpi:
+            page.fails(
+                "LAMMPS", f"{finding}; built without MPI: set train.ranks_per_agent to 1 or build it with MPI."
+            )
+            return None
+        page.ok("LAMMPS", finding)
+        return build
+    return None
+
+
+def _with(present: list[str], absent: list[str]) -> str:
+    parts = [f"of others {', '.join(present)}"] if present else []
+    return "; ".join(parts + ([f"not {', '.join(absent)}"] if absent else []))
+
+
+def check_forces(page: Page, config: Config, atoms: Atoms) -> bool:
+    """Say which force field it is, and whether the structure is at rest in it; return whether LAMMPS computes it.
+
+    One rank does this alone: an error in a parameter file would leave the other ranks of a group hanging.
+    """
+    if config.forcefield.commands is None and not _describe_reaxff(page, config, atoms):
+        return False
+    with page.attempt("forces"):
+        engine = make_engine(config, atoms)
+        try:
+            _, forces = engine.evaluate(atoms.positions)
+        finally:
+            engine.close()
+        if config.forcefield.commands is not None:
+            commands = "; ".join(config.forcefield.commands)
+            page.ok("force field", f"{commands} (units {config.forcefield.units}): LAMMPS took them")
+        _describe_forces(page, atoms, forces)
+        return True
+    return False
+
+
+def _describe_reaxff(page: Page, config: Config, atoms: Atoms) -> bool:
+    """Say what the parameter file is made for; return whether it has the structure's elements."""
+    elements = config.structure.elements or sorted(set(atoms.symbols))
+    with page.attempt("force field"):
+        file = reaxff_file(config.forcefield)
+        whose = "" if config.forcefield.reaxff_file else " of the installed LAMMPS"
+        title, known = reaxff_title(file), reaxff_elements(file)
+        finding = f"ReaxFF, {file.name}{whose}, titled “{title}”"
+        if made_for(title, elements):
+            page.ok("force field", finding)
+        else:
+            page.note(
+                "force field",
+                f"{finding}. The title does not name {', '.join(elements)}: for barriers that are to be compared "
+                "with experiment set forcefield.reaxff_file to one made for the material (for silica and water "
+                "Fogarty 2010).",
+            )
+        with page.attempt("elements"):
+            check_elements(file, elements)
+            page.ok("elements", f"{', '.join(elements)}: all among those of {file.name} ({', '.join(known)})")
+            return True
+    return False
+
+
+def made_for(title: str, elements: list[str]) -> bool:
+    """Return whether a parameter file's title names all the elements, by symbols or by a name that is known."""
+    symbols = "|".join(sorted(elements, key=len, reverse=True))
+    named: set[str] = set()
+    for word in re.split(r"[^A-Za-z]+", title):
+        named |= _NAMED.get(word.lower(), set())
+        if re.fullmatch(f"(?:{symbols})+", word):
+            named |= set(re.findall(symbols, word))
+    return set(elements) <= named
+
+
+def _describe_forces(page: Page, atoms: Atoms, forces: np.ndarray) -> None:
+    largest = largest_force(forces)
+    atom = int(np.argmax((forces**2).sum(axis=1)))
+    finding = f"largest at the start {largest:.3g} eV/Å, on {atoms.symbols[atom]} {atom + 1}"
+    if largest <= AT_REST:
+        page.ok("forces", f"{finding}: the structure is at rest")
+    else:
+        page.note("forces", f"{finding}: the structure is not at rest in this force field; relax it first.")

@@ -1,0 +1,62 @@
+"""Check: is all well with an input on this machine, before node hours are spent; or with a run directory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from mpi4py import MPI
+
+from mapmpi.check.rundir import check_run
+from mapmpi.check.trial import check_input
+from mapmpi.errors import EngineLost
+from mapmpi.parallel.agreement import FAREWELL_S, on_root, parse, run
+from mapmpi.store.rundir import RunDirectory
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="mapmpi.check",
+        description="Of an input: whether all is well on this machine, and how fast a training will be. Of a run "
+        "directory: whether its files are whole; what a killed writer left is mended. Exit code 2 when something "
+        "will fail.",
+        epilog="example: mpiexec -n 3 python -m mapmpi.check inputs/silica-small.yaml",
+    )
+    parser.add_argument("input", type=Path, help="input file (YAML), or a run directory")
+    parser.add_argument("--run-dir", type=Path, help="of an input: where the results will be (default: runs/…)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
+    )
+    parser.add_argument(
+        "--every-frame",
+        action="store_true",
+        help="of a run directory: read all frames, not each file's last episode",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check on all ranks of the world; return the exit code."""
+    return run(lambda world: check(world, parse(world, make_parser(), argv)))
+
+
+def check(world: MPI.Comm, args: argparse.Namespace) -> int:
+    """Check an input or a run directory (collective); return 0, or 2 when something will fail."""
+    if on_root(world, args.input.is_dir):
+        return on_root(world, lambda: check_run(args.input, args.every_frame))
+    run_dir = on_root(world, lambda: args.run_dir or RunDirectory.next_free(args.input))
+    try:
+        return check_input(world, args.input, args.set, run_dir)
+    except EngineLost as error:
+        print(
+            f"mapmpi: rank {world.rank} died alone in LAMMPS ({error}), and its group cannot be reached; try "
+            "--set train.ranks_per_agent=1 to see the mistake.",
+            file=sys.stderr,
+            flush=True,
+        )
+        time.sleep(FAREWELL_S)
+        world.Abort(2)
+        raise

@@ -1,0 +1,69 @@
+"""Whether a trajectory is whole: what its table names is there, and can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mapmpi.errors import UserError
+from mapmpi.store import durable, layout
+from mapmpi.store.trajectory import TrajectoryReader
+
+_ADVICE = "restore the file from a copy, or move it out of the run directory"
+
+
+def inspect(path: Path, written: bool, every_frame: bool = False) -> tuple[int, np.ndarray]:
+    """Return the agent of a trajectory and its table of episodes, (episodes,) of dtype EPISODE.
+
+    ``written`` tells that somebody may be writing it. Reads the table, and the frames of the last episode that has
+    any, which a killed writer or a full disk hurts first; with ``every_frame`` those of all. Raises UserError with
+    what is wrong.
+    """
+    with TrajectoryReader(path, written) as reader:
+        agent, table = reader.agent, reader.episodes
+        _check_table(path, agent, table)
+        try:
+            _check_lengths(path, written, reader.frames)
+            _check_frames(path, reader, every_frame)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path} is damaged: its frames cannot be read ({reason}); {_ADVICE}.") from None
+    return agent, table
+
+
+def _check_table(path: Path, agent: int, table: np.ndarray) -> None:
+    """Refuse a table whose episodes are another agent's, come twice, or do not follow each other in the file."""
+    if (table["agent"] != agent).any() or agent < 1:
+        other = table["agent"][table["agent"] != agent]
+        raise UserError(f"{path} is agent {agent}'s and has episodes of agent {other[:1].tolist()}; {_ADVICE}.")
+    numbers, counts = np.unique(table["episode"], return_counts=True)
+    if (counts > 1).any():
+        raise UserError(f"{path} has episode {numbers[counts > 1][0]} more than once; {_ADVICE}.")
+    expected = np.concatenate([[0], np.cumsum(table["frames"], dtype=np.int64)])[:-1]
+    if (table["frames"] < 0).any() or (table["first_frame"] != expected).any():
+        wrong = table["episode"][(table["first_frame"] != expected) | (table["frames"] < 0)][0]
+        raise UserError(f"{path}: the frames of episode {wrong} do not follow those before it; {_ADVICE}.")
+
+
+def _check_lengths(path: Path, written: bool, frames: int) -> None:
+    """Refuse a file with fewer frames than its table names."""
+    with durable.reading(path, written) as file:
+        for name in layout.PER_FRAME:
+            if len(file[name]) < frames:
+                raise UserError(
+                    f"{path} is damaged: its episodes have {frames} frames, {name} has {len(file[name])}; {_ADVICE}."
+                )
+
+
+def _check_frames(path: Path, reader: TrajectoryReader, every_frame: bool) -> None:
+    """Read frames and refuse those that are not numbers, and steps that do not increase."""
+    filled = np.nonzero(reader.episodes["frames"])[0]
+    before = -1
+    for row in filled if every_frame else filled[-1:]:
+        data = reader.episode(int(row))
+        steps = np.concatenate([[before], data.steps])
+        if not (np.isfinite(data.positions).all() and (np.diff(steps) > 0).all()):
+            number = data.record["episode"]
+            raise UserError(f"{path} is damaged: episode {number} has frames that are no numbers; {_ADVICE}.")
+        before = int(data.steps[-1])
