@@ -45,6 +45,8 @@ class Job:
     def __init__(self, ranks: int, words: list[object], output: Path) -> None:
         start = [str(MPIEXEC if MPIEXEC.exists() else "mpiexec"), "-n", str(ranks), sys.executable]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment["MAPMPI_TEST_JOB"] = f"{time.time_ns()}"
+        self._mark = f"MAPMPI_TEST_JOB={environment['MAPMPI_TEST_JOB']}".encode()
         self.output = output
         self._handle = open(output, "ab")  # noqa: SIM115  (open as long as the job)
         self.process = subprocess.Popen(
@@ -67,9 +69,9 @@ class Job:
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if os.getsid(int(folder.name)) != self.process.pid:
-                    continue
                 facts = (folder / "environ").read_bytes().split(b"\0")
+                if self._mark not in facts:  # a launcher may put its ranks into sessions of their own
+                    continue
                 rank = next((int(fact[9:]) for fact in facts if fact.startswith(b"PMI_RANK=")), None)
                 parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
                 if rank is not None and int(parent) not in found.values():  # not a rank's own child
@@ -97,10 +99,8 @@ class Job:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            if self.process.poll() is None or self.ranks:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
+            self.signal(signal.SIGKILL)
+            self.process.wait()
             self._handle.close()
 
 

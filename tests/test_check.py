@@ -264,8 +264,8 @@ def test_the_pace_at_many_ranks(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_space_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     describe_space(Page(), tmp_path, 10.0, 5.0, 3, 50.0)
-    assert "50 bytes for 5 actions" in lines(capsys.readouterr().out, "ok")
-    describe_space(Page(), tmp_path, 1e18, 5.0, 3)
+    assert "50 bytes of checkpoints, 100 bytes for 5 actions" in lines(capsys.readouterr().out, "ok")
+    describe_space(Page(), tmp_path, 10.0, 5.0, 3, 1e18)
     assert "too little" in lines(capsys.readouterr().out, "fails")
 
 

@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """Signals by which a batch system, or a user, ends a run in order."""
+_asked_to_stop: list[int] = []
 FAREWELL_S = 2.0
 """Time for the last words to get through mpiexec, which an abort cuts off; half a second was too short under load."""
 PATIENCE_S = 30.0
@@ -71,6 +72,19 @@ def parse(world: MPI.Comm, parser: argparse.ArgumentParser, argv: list[str] | No
         return parser.parse_args(argv)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         return parser.parse_args(argv)
+
+
+def heed_stop_signals(then: Callable[[], None] = lambda: None) -> None:
+    """Let no stop signal kill this rank; call ``then`` when one comes, or if one has come since the first call."""
+
+    def heed(number: int, _: object) -> None:
+        _asked_to_stop.append(number)
+        then()
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, heed)
+    if _asked_to_stop:
+        then()
 
 
 def abort(world: MPI.Comm, words: str, code: int = FAILED) -> NoReturn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from mapmpi.logs import log
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
 from mapmpi.panel import Panel
-from mapmpi.parallel.agreement import STOP_SIGNALS, leave_together, on_all, on_root, parse, run
+from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import Interrupted, Pool, follow
 from mapmpi.path.calculation import Forces
@@ -90,6 +89,7 @@ class _Job:
 
 def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
     """Refine pathways (collective). Raises UserError on every rank for a mistake of the user's."""
+    heed_stop_signals()  # rank 0 stops everybody in order
     config, atoms = on_root(world, lambda: _read(args))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
@@ -100,8 +100,6 @@ def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
     if world.rank == 0:
         code = _drive(world, config, atoms, groups, worker, jobs[0])
     else:
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # rank 0 sees the signal and stops everybody in order
         follow(world, groups, worker.evaluate, worker.renew)
     return leave_together(world, code)
 
@@ -192,8 +190,7 @@ def _folder_for(args: argparse.Namespace, config: Config) -> RunDirectory:
 def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, worker.evaluate, worker.renew)
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: setattr(pool, "interrupted", True))
+    heed_stop_signals(lambda: setattr(pool, "interrupted", True))
     print(job.choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
 from mapmpi.parallel import scheduler
-from mapmpi.parallel.agreement import STOP_SIGNALS, abort, leave_together, on_all, on_root, parse, run
+from mapmpi.parallel.agreement import abort, heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.layout import Layout, make_layout
 from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.exploration import epsilons
@@ -90,6 +89,7 @@ class _Desk:
 
 def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
+    heed_stop_signals()  # the learner stops everybody in order
     config, atoms = on_root(world, lambda: resume.read(args))
     layout = make_layout(world, config.train.ranks_per_agent)
     if config.deterministic and world.size > 2:
@@ -129,6 +129,10 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
     if layout.group is None:
         return None
     try:
+        if layout.group.size > 1:
+            make_engine(
+                config, atoms
+            ).close()  # what only one rank of a group refuses would leave the others waiting
         return Environment(config, lambda: make_engine(config, atoms, layout.group))
     except EngineError as error:
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
@@ -167,8 +171,7 @@ def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
     """Be the learner; return the exit code."""
     from mapmpi.train.progress import Progress, summary
 
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: setattr(training, "interrupted", True))
+    heed_stop_signals(lambda: setattr(training, "interrupted", True))
     config, layout, directory = job.config, job.layout, job.directory
     directory.write_config(config, {"ranks": world.size, "agents": layout.agents})
     print(
@@ -215,8 +218,6 @@ def _training(world: MPI.Comm, job: _Job, desk: _Desk) -> Training:
 
 def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # the learner sees the signal and stops everybody in order
     config, layout = job.config, job.layout
     assert layout.group is not None
     lockstep = Lockstep(environment, layout.group)
