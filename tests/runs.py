@@ -42,8 +42,8 @@ def write_analytic_input(folder: Path) -> Path:
 class Job:
     """A program under mpiexec. Its output goes to a file beside the run directory."""
 
-    def __init__(self, ranks: int, words: list[object], output: Path) -> None:
-        start = [str(MPIEXEC if MPIEXEC.exists() else "mpiexec"), "-n", str(ranks), sys.executable]
+    def __init__(self, ranks: int, words: list[object], output: Path, options: tuple[str, ...] = ()) -> None:
+        start = [str(MPIEXEC if MPIEXEC.exists() else "mpiexec"), *options, "-n", str(ranks), sys.executable]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         environment["MAPMPI_TEST_JOB"] = f"{time.time_ns()}"
         self._mark = f"MAPMPI_TEST_JOB={environment['MAPMPI_TEST_JOB']}".encode()
