@@ -6,22 +6,20 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
-COMMANDS = frozenset(
-    """
-    angle_coeff angle_style atom_modify bond_coeff bond_style comm_modify compute compute_modify dielectric
-    dihedral_coeff dihedral_style fix fix_modify group improper_coeff improper_style kspace_modify kspace_style
-    labelmap mass neigh_modify neighbor newton package pair_coeff pair_modify pair_style region set special_bonds
-    suffix variable
-    """.split()
-)
+_COMMANDS = """
+angle_coeff angle_style atom_modify bond_coeff bond_style comm_modify compute compute_modify dielectric
+dihedral_coeff dihedral_style fix fix_modify group improper_coeff improper_style kspace_modify kspace_style
+labelmap mass neigh_modify neighbor newton package pair_coeff pair_modify pair_style region set special_bonds
+suffix variable
+"""
+COMMANDS = frozenset(_COMMANDS.split())
 """First words of commands that define forces."""
 
-FIXES = tuple(
-    """
-    acks2/* addforce addtorque aveforce cmap dispersion/* drude efield efield/* gravity indent lineforce planeforce
-    polarize/* property/atom qeq/* qtpie/* rattle restrain setforce shake spring spring/* wall/*
-    """.split()
-)
+_FIXES = """
+acks2/* addforce addtorque aveforce cmap dispersion/* drude efield efield/* gravity indent lineforce planeforce
+polarize/* property/atom qeq/* qtpie/* rattle restrain setforce shake spring spring/* wall/*
+"""
+FIXES = tuple(_FIXES.split())
 """Fixes that are part of a force field; of the others many write files, open sockets or call Python."""
 
 VARIABLES = frozenset(["atom", "delete", "equal", "index", "internal", "string", "vector"])

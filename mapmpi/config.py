@@ -61,7 +61,9 @@ class Structure(Section):
 
     file: Path = Field(description="any file that ASE reads, or a LAMMPS data file; relative to the input file")
     elements: list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]] | None = Field(
-        None, min_length=1, description="elements of the LAMMPS atom types, in order; found from the masses if left out"
+        None,
+        min_length=1,
+        description="elements of the LAMMPS atom types, in order (default: from the masses)",
     )
     tagged_atoms: list[Count] = Field(
         min_length=1, description="ids (from 1) of the atoms that the tether pulls at their center of mass"
@@ -92,7 +94,9 @@ class ForceField(Section):
     thb_cutoff: Positive = Field(
         3e-6, description="ReaxFF three-body bond-order cutoff; LAMMPS's 1e-3 makes the forces jump"
     )
-    table_points: int = Field(2000, ge=0, le=10**6, description="ReaxFF nonbonded tables; 0 computes without tables")
+    table_points: int = Field(
+        2000, ge=0, le=10**6, description="ReaxFF nonbonded tables; 0 computes without tables"
+    )
     skin: Positive = Field(0.5, description="neighbour list skin in Å")
 
     @model_validator(mode="after")
@@ -142,7 +146,9 @@ class Actions(Section):
     def _no_empty_moves(self) -> Actions:
         if not isinstance(self.directions, str):
             if not 1 <= len(self.directions) <= MOST_DIRECTIONS:
-                raise ValueError(f"directions: expected 1 to {MOST_DIRECTIONS} vectors, found {len(self.directions)}")
+                raise ValueError(
+                    f"directions: expected 1 to {MOST_DIRECTIONS} vectors, found {len(self.directions)}"
+                )
             if any(max(map(abs, vector)) < SHORTEST for vector in self.directions):
                 raise ValueError("directions must not hold the zero vector")
         return self
@@ -275,7 +281,9 @@ class Exploration(Section):
     epsilon_max: float = Field(0.4, ge=0, le=1)
     schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
     alpha: Positive = Field(7.0, description="α of the apex schedule")
-    greedy_every: int = Field(10, ge=0, le=10**9, description="every so many episodes an agent plays with ε = 0; 0 never")
+    greedy_every: int = Field(
+        10, ge=0, le=10**9, description="every so many episodes an agent plays with ε = 0; 0 never"
+    )
 
 
 class Stop(Section):
@@ -465,7 +473,9 @@ def load(
 def _existing(input_path: Path, key: str, file: Path) -> Path:
     """Return the file as seen from the input file's folder; raise UserError when it is not there."""
     if not os.path.isfile(found := input_path.parent / file):  # False, too, for names that no file can have
-        raise UserError(f"{input_path}: {key}: no file {quoted(str(found))}; paths are relative to the input file.")
+        raise UserError(
+            f"{input_path}: {key}: no file {quoted(str(found))}; paths are relative to the input file."
+        )
     return found.resolve()
 
 

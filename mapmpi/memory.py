@@ -47,7 +47,7 @@ def check_replay(path: Path, config: Config, elements: int) -> None:
     needed, there = replay_bytes(config, elements), available_bytes()
     if needed > there:
         raise UserError(
-            f"{path}: replay.capacity: {config.replay.capacity} states take {needed / 1e9:.1f} GB and this machine has "
-            f"{there / 1e9:.1f} GB left, enough for {config.replay.capacity * there // needed}; give fewer, or fewer "
-            "state.points."
+            f"{path}: replay.capacity: {config.replay.capacity} states take {needed / 1e9:.1f} GB and this machine "
+            f"has {there / 1e9:.1f} GB left, enough for {config.replay.capacity * there // needed}; give fewer, "
+            "or fewer state.points."
         )

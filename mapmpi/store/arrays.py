@@ -42,7 +42,9 @@ def read_archive(handle: IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, st
     try:
         with zipfile.ZipFile(handle) as archive:
             members = archive.infolist()
-            if any(one.compress_type != zipfile.ZIP_STORED or one.compress_size != one.file_size for one in members):
+            if any(
+                one.compress_type != zipfile.ZIP_STORED or one.compress_size != one.file_size for one in members
+            ):
                 raise ValueError("a member is compressed")
             if sum(member.file_size for member in members) > size:
                 raise ValueError("its members declare more than its size")

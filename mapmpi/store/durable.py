@@ -82,6 +82,8 @@ def reading(path: Path) -> h5py.File:
 
     Raises OSError when the file is not there or is no HDF5 file of this kind.
     """
+    if not has_sound_start(path):
+        raise OSError("it does not begin as mapmpi's files do")
     access = _access()
     # HDF5 reads a block with a wrong checksum again, in case it is just being written, and sleeps twice as long each
     # time. Its 100 attempts never end; h5py cannot set their number, but has loaded the library that can.
@@ -90,7 +92,18 @@ def reading(path: Path) -> h5py.File:
     try:
         return h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=access))
     except OSError:  # another reader of this process has it open in the ordinary way, and HDF5 wants one way only
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False)
+
+
+def has_sound_start(path: Path) -> bool:
+    """Return whether the file's first block is one of ours, which tells that all its metadata carry checksums."""
+    with open(path, "rb") as handle:
+        block = handle.read(_SUPERBLOCK.size)
+    return (
+        len(block) == _SUPERBLOCK.size
+        and block.startswith(_SIGNATURE)
+        and _SUPERBLOCK.unpack(block)[-1] == _checksum(block[:-4])
+    )
 
 
 def _checksum(block: bytes) -> int:

@@ -40,6 +40,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
     )
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="let forcefield.commands hold any LAMMPS command, also those that run programs or write files",
+    )
     return parser
 
 
@@ -50,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     """Train (collective). Raises UserError on every rank for a mistake in the input."""
-    config, atoms = on_root(world, lambda: read_input(args.input, args.set))
+    config, atoms = on_root(world, lambda: read_input(args.input, args.set, args.allow_commands))
     layout = make_layout(world, config.train.ranks_per_agent)
     environment = on_all(world, lambda: _environment(config, atoms, layout))
     directory = on_root(world, lambda: RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input)))
