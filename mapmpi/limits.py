@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-BASE_S, BASE_BYTES = 3.0, 512 << 20
+BASE_S, BASE_BYTES = 1.5, 512 << 20
 """What reading the smallest file may take."""
 
 S_PER_MB, BYTES_PER_BYTE = 2.0, 40
@@ -37,7 +37,7 @@ def limited(file_bytes: int) -> Iterator[None]:
         with _time(seconds), _memory(BASE_BYTES + BYTES_PER_BYTE * file_bytes):
             yield
     except _OutOfTime:
-        raise TooCostly(f"it takes more than {seconds:.0f} s, as a damaged file does") from None
+        raise TooCostly(f"it takes more than {seconds:.1f} s, as a damaged file does") from None
     except MemoryError:
         raise TooCostly("it asks for far more memory than its size explains") from None
 

@@ -92,7 +92,7 @@ def reading(path: Path) -> h5py.File:
     try:
         return h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=access))
     except OSError:  # another reader of this process has it open in the ordinary way, and HDF5 wants one way only
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(path, "r")
 
 
 def has_sound_start(path: Path) -> bool:

@@ -17,9 +17,21 @@ from mapmpi.errors import UserError
 from mapmpi.store import durable, h5md, layout
 from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP, EpisodeData, Frame
 from mapmpi.store.records import EPISODE, REWARD_TERMS
-from mapmpi.store.vetting import ERRORS, Unsound, attribute
+from mapmpi.store.vetting import ERRORS, Unsound, attribute, member
 
 __all__ = ["EpisodeData", "Frame", "TrajectoryReader", "TrajectoryWriter", "episode_atoms", "repair"]
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file leads to into one sentence."""
+    try:
+        yield
+    except ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} is not a trajectory file of mapmpi, or is damaged ({reason}); take it out of the run directory."
+        ) from None
 
 
 class TrajectoryWriter:
@@ -128,28 +140,16 @@ class TrajectoryReader:
         self.path = path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file; give a trajectory of a run directory.")
-        with self._telling():
+        with _telling(self.path):
             self._file = durable.reading(path)
         try:
-            with self._telling():
+            with _telling(self.path):
                 self.episodes, self._start = layout.read_frame_table(self._file), layout.read_start(self._file)
                 self.agent = int(attribute(self._file["mapmpi"], "agent"))
                 self.timestep_fs = float(attribute(self._file["mapmpi"], "timestep"))
         except UserError:
             self._file.close()
             raise
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Turn whatever a damaged file leads to into one sentence."""
-        try:
-            yield
-        except ERRORS as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{self.path} is not a trajectory file of mapmpi, or is damaged ({reason}); "
-                "take it out of the run directory."
-            ) from None
 
     def __enter__(self) -> TrajectoryReader:
         return self
@@ -169,7 +169,7 @@ class TrajectoryReader:
     @property
     def last_step(self) -> int:
         """MD step of the last frame; -1 before the first."""
-        with self._telling():
+        with _telling(self.path):
             return int(self._file[STEP][self.frames - 1]) if self.frames else -1
 
     @property
@@ -201,7 +201,7 @@ class TrajectoryReader:
         """Return the rows of an episode from the data sets of some fields of a frame."""
         record = self.episodes[row]
         rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
-        with self._telling():
+        with _telling(self.path):
             data = {field: self._file[FRAME_DATA[field]][rows] for field in fields}
             for field, values in data.items():
                 if not np.isfinite(values).all():
@@ -217,10 +217,11 @@ def repair(path: Path) -> bool:
     with TrajectoryReader(path) as reader:
         frames = reader.frames
     marked = durable.clear_mark(path)
-    with h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
-        surplus = [name for name in layout.PER_FRAME if len(file[name]) > frames]
-        for name in surplus:
-            file[name].resize(frames, axis=0)
+    with _telling(path), h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
+        sets = [member(file, name) for name in layout.PER_FRAME]
+        surplus = [one for one in sets if len(one) > frames]
+        for one in surplus:
+            one.resize(frames, axis=0)
     return marked or bool(surplus)
 
 
