@@ -82,7 +82,9 @@ def test_what_runs_programs_or_writes_files_does_not(command: str, word: str) ->
     assert refusal([command], allowed=True) is None
 
 
-@pytest.mark.parametrize("command", ["pair_style zero 5\nshell ls", "pair_style zero\r", "mass \x00", "mass 1 " * 500])
+@pytest.mark.parametrize(
+    "command", ["pair_style zero 5\nshell ls", "pair_style zero\r", "mass \x00", "mass 1 " * 500]
+)
 def test_a_command_is_one_line_in_any_case(command: str) -> None:
     for allowed in (False, True):
         assert "is not one line" in str(refusal([command], allowed))

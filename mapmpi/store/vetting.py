@@ -50,7 +50,9 @@ def member(file: h5py.File, path: str) -> h5py.Dataset:
     """Return the data set at a path of the file. Raises Unsound when it is none or a link leads out of the file."""
     here: Any = file
     for name in path.split("/"):
-        if not isinstance(here, h5py.Group) or here.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        if not isinstance(here, h5py.Group) or not here.id.links.exists(name.encode()):
+            raise Unsound(f"it has no {path}")
+        if here.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
             raise Unsound(f"{path} lies elsewhere")
         here = here[name]
     if not isinstance(here, h5py.Dataset):

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
 from ase.data import atomic_masses, chemical_symbols
-from ase.io.formats import filetype
+from ase.io.formats import filetype, ioformats
 
 from mapmpi.errors import UserError
 from mapmpi.limits import limited
@@ -30,6 +30,9 @@ FORMATS = frozenset(_FORMATS.split())
 _STYLE = re.compile(r"^\s*Atoms\s*#\s*\w", re.MULTILINE)
 """A data file that says its atom style, which ASE then reads itself."""
 
+_ATOMS = re.compile(r"^[ \t]*Atoms\b[^\n]*\n[ \t]*\n((?:[ \t]*\d[^\n]*(?:\n|\Z))+)", re.MULTILINE)
+"""The lines of a data file's atoms."""
+
 
 def read_frames(file: Path, **options: Any) -> list[Atoms]:
     """Return all frames of a file that ASE reads; ``options`` are those of its reader.
@@ -40,6 +43,7 @@ def read_frames(file: Path, **options: Any) -> list[Atoms]:
         raise ValueError("no such file")
     if (form := options.pop("format", None) or filetype(str(file))) not in FORMATS:
         raise ValueError(f"mapmpi reads no files of the format {quoted(form)}; convert it, for example to extxyz")
+    _ = ioformats[form].module  # imported here, so that this costs none of the time below
     # parallel=False: only this rank reads, and ASE would wait for the others
     with limited(os.path.getsize(file)), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # readers warn of what is refused below
@@ -62,8 +66,13 @@ def _looks_like_lammps_data(file: Path) -> bool:
 
 def _read_lammps_data(file: Path, elements: list[str] | None) -> Atoms:
     """Read a LAMMPS data file, atom style ``charge`` unless it names another; elements from the masses."""
-    style = None if _STYLE.search(file.read_text(encoding="utf-8", errors="replace")) else "charge"
+    text = file.read_text(encoding="utf-8", errors="replace")
+    style = None if _STYLE.search(text) else "charge"
     atoms = read_frames(file, format="lammps-data", units="real", atom_style=style, sort_by_id=True)[-1]
+    if (section := _ATOMS.search(text)) is not None and section[1].rstrip().count("\n") >= len(atoms):
+        raise UserError(
+            f"structure.file: {file} lists more than the {len(atoms)} atoms of its head; correct the head."
+        )
     ids, types = atoms.arrays["id"], atoms.arrays["type"]
     if not np.array_equal(ids, np.arange(1, len(atoms) + 1)):
         raise UserError(
