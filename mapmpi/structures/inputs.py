@@ -9,17 +9,15 @@ from ase import Atoms
 
 from mapmpi.config import Config, load, unit
 from mapmpi.errors import UserError
-from mapmpi.memory import check_replay
 from mapmpi.structures.files import check_elements, read_structure
 
 
 def read_input(path: Path, settings: list[str], allow_commands: bool = False) -> tuple[Config, Atoms]:
-    """Read an input file and its structure; UserError for whatever does not fit together, or into the memory."""
+    """Read an input file and its structure; UserError for whatever does not fit together."""
     config = load(path, settings, allow_commands=allow_commands)
     atoms = read_structure(config.structure.file, config.structure.elements)
     check_atoms(path, config, atoms)
     _check_goal(path, config, atoms)
-    check_replay(path, config, len(config.structure.elements or set(atoms.symbols)))
     return config, atoms
 
 

@@ -16,6 +16,7 @@ from mapmpi.config import Config
 from mapmpi.env.environment import Environment
 from mapmpi.errors import EngineError
 from mapmpi.md.factory import make_engine
+from mapmpi.memory import check_replay
 from mapmpi.parallel.agreement import leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.layout import Layout, make_layout
 from mapmpi.parallel.messages import AgentLink, LearnerLink, Tag
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     """Train (collective). Raises UserError on every rank for a mistake in the input."""
-    config, atoms = on_root(world, lambda: read_input(args.input, args.set, args.allow_commands))
+    config, atoms = on_root(world, lambda: _read(args))
     layout = make_layout(world, config.train.ranks_per_agent)
     environment = on_all(world, lambda: _environment(config, atoms, layout))
     directory = on_root(world, lambda: RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input)))
@@ -67,6 +68,13 @@ def train(world: MPI.Comm, args: argparse.Namespace) -> int:
         finished = _learn(world, config, atoms, layout, directory, began)
     leave_together(world)
     return 0 if finished else 1
+
+
+def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
+    """Return the input and its structure (rank 0, which is to hold the replay buffer)."""
+    config, atoms = read_input(args.input, args.set, args.allow_commands)
+    check_replay(args.input, config, len(config.structure.elements or set(atoms.symbols)))
+    return config, atoms
 
 
 def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | None:
