@@ -6,35 +6,64 @@ the command line's settings over it, and refuses what it does not know or cannot
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from mapmpi import commands
 from mapmpi.errors import UserError
 from mapmpi.units import seconds
+from mapmpi.yamltext import parse_yaml, quoted, read_yaml
 
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-Vector = tuple[float, float, float]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)]
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
+Vector = tuple[Coordinate, Coordinate, Coordinate]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Size = Annotated[int, Field(ge=1, le=16384)]
+"""A number of something that is kept in memory."""
+
+COMPLAINTS = 20
+"""Mistakes that are told at once."""
 
 
 class Section(BaseModel):
-    """A part of the input; unknown keys are errors."""
+    """A part of the input; unknown keys are errors, and so is a yes or no where a number belongs."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic takes for 0 or 1; YAML reads yes, no, on and off so, too."""
+        entries = value if isinstance(value, list) else [value]
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if wanted is not bool and any(isinstance(entry, bool) for entry in entries):
+            raise ValueError("expected no true or false here (YAML reads yes, no, on and off so)")
+        return value
 
 
 class Structure(Section):
     """The atoms at the start of every episode."""
 
     file: Path = Field(description="any file that ASE reads, or a LAMMPS data file; relative to the input file")
-    elements: list[str] | None = Field(
-        None, description="elements of the LAMMPS atom types, in order; found from the masses if left out"
+    elements: list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]] | None = Field(
+        None,
+        min_length=1,
+        description="elements of the LAMMPS atom types, in order (default: from the masses)",
     )
     tagged_atoms: list[Count] = Field(
         min_length=1, description="ids (from 1) of the atoms that the tether pulls at their center of mass"
@@ -65,7 +94,9 @@ class ForceField(Section):
     thb_cutoff: Positive = Field(
         3e-6, description="ReaxFF three-body bond-order cutoff; LAMMPS's 1e-3 makes the forces jump"
     )
-    table_points: int = Field(2000, ge=0, description="ReaxFF nonbonded tables; 0 computes without tables")
+    table_points: int = Field(
+        2000, ge=0, le=10**6, description="ReaxFF nonbonded tables; 0 computes without tables"
+    )
     skin: Positive = Field(0.5, description="neighbour list skin in Å")
 
     @model_validator(mode="after")
@@ -82,7 +113,7 @@ class Dynamics(Section):
     timestep: Positive = Field(0.5, description="fs")
     damping: Positive = Field(50.0, description="relaxation time of the thermostat in fs")
     steps_per_action: Count = Field(40, description="MD steps that relax everything after each action")
-    equilibration_steps: int = Field(40, ge=0, description="MD steps at the start of each episode")
+    equilibration_steps: int = Field(40, ge=0, le=10**9, description="MD steps at the start of each episode")
     max_temperature: Positive = Field(3000.0, description="K; above it the simulation counts as failed")
     max_energy_step: Positive = Field(
         20.0,
@@ -101,6 +132,12 @@ class Tether(Section):
     )
 
 
+SHORTEST = 1e-6
+"""Components of a direction that are all smaller make a zero vector."""
+
+MOST_DIRECTIONS = 1000
+
+
 class Actions(Section):
     """What an agent can do: move by ``displacement`` along one of a set of directions."""
 
@@ -109,6 +146,17 @@ class Actions(Section):
     )
     displacement: Positive = Field(0.4, description="length δ of a move in Å")
     forbid_reversal: bool = Field(True, description="never undo the last action at once")
+
+    @model_validator(mode="after")
+    def _no_empty_moves(self) -> Actions:
+        if not isinstance(self.directions, str):
+            if not 1 <= len(self.directions) <= MOST_DIRECTIONS:
+                raise ValueError(
+                    f"directions: expected 1 to {MOST_DIRECTIONS} vectors, found {len(self.directions)}"
+                )
+            if any(max(map(abs, vector)) < SHORTEST for vector in self.directions):
+                raise ValueError("directions must not hold the zero vector")
+        return self
 
 
 class Goal(Section):
@@ -119,7 +167,7 @@ class Goal(Section):
 
     @model_validator(mode="after")
     def _not_zero(self) -> Goal:
-        if not any(self.direction):
+        if max(map(abs, self.direction)) < SHORTEST:
             raise ValueError("direction must not be the zero vector")
         return self
 
@@ -202,9 +250,11 @@ class Episode(Section):
 class Network(Section):
     """The Q function: a 3-D convolutional network."""
 
-    channels: list[Count] = Field([16, 32, 32], min_length=1, description="features of each convolution")
+    channels: list[Size] = Field(
+        [16, 32, 32], min_length=1, max_length=16, description="features of each convolution"
+    )
     kernel: Literal[3, 5] = 3
-    hidden: Count = Field(128, description="features of the fully connected layer")
+    hidden: Size = Field(128, description="features of the fully connected layer")
     dueling: bool = Field(True, description="separate value and advantage streams")
 
 
@@ -214,7 +264,7 @@ class Learning(Section):
     discount: float = Field(0.98, gt=0, lt=1, description="γ of one action")
     steps: int = Field(3, ge=1, le=20, description="n of the n-step return")
     double: bool = Field(True, description="the behaviour network chooses, the target network values")
-    batch: Count = 64
+    batch: Size = 64
     learning_rate: Positive = 5e-4
     gradient_clip: Positive = Field(10.0, description="largest gradient norm")
     target_interval: Count = Field(50, description="updates between copies into the target network")
@@ -225,7 +275,7 @@ class Learning(Section):
 class Replay(Section):
     """Prioritized experience replay (proportional)."""
 
-    capacity: int = Field(200_000, ge=100, description="states kept; each takes channels·points³ bytes")
+    capacity: int = Field(200_000, ge=100, le=10**12, description="states kept; each takes channels·points³ bytes")
     priority_exponent: float = Field(0.6, ge=0, le=1, description="α; 0 samples uniformly")
     importance_exponent: float = Field(0.4, ge=0, le=1, description="β of the importance-sampling weights")
 
@@ -236,7 +286,9 @@ class Exploration(Section):
     epsilon_max: float = Field(0.4, ge=0, le=1)
     schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
     alpha: Positive = Field(7.0, description="α of the apex schedule")
-    greedy_every: int = Field(10, ge=0, description="every so many episodes an agent plays with ε = 0; 0 never")
+    greedy_every: int = Field(
+        10, ge=0, le=10**9, description="every so many episodes an agent plays with ε = 0; 0 never"
+    )
 
 
 class Stop(Section):
@@ -289,7 +341,7 @@ class Pneb(Section):
         "path", description="path: the trajectory's frames and their ways down to the minima; or interpolation"
     )
     image_spacing: Positive = Field(0.6, description="Å (over all coordinates) between images of a first band")
-    max_images: int = Field(15, ge=5, description="most images of a band, with its ends")
+    max_images: int = Field(15, ge=5, le=1000, description="most images of a band, with its ends")
     minimum_force: Positive = Field(0.01, description="eV/Å: largest force on an atom of a quenched structure")
     minimum_calls: Count = Field(400, description="force calls after which a quench gives up")
     saddle_force: Positive = Field(0.02, description="eV/Å: largest force on an atom of a transition state")
@@ -324,7 +376,7 @@ class Config(Section):
     """A whole input."""
 
     mode: Literal["default", "paper"] = Field("default", description="paper: vanilla DQN and its rewards")
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, le=2**32 - 1)
     deterministic: bool = Field(
         False,
         description="equal seeds repeat a whole training, to the last bit, with one agent on one rank: learner and "
@@ -377,9 +429,9 @@ def _setting(text: str) -> dict[str, Any]:
     if not equals or not all(key.split(".")):
         raise UserError(f"--set {text}: expected key=value, for example --set train.stop.wall_time=60s.")
     try:
-        tree: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"--set {text}: {value!r} is not YAML; write it as in the input file.") from None
+        tree = parse_yaml(value)
+    except ValueError:
+        raise UserError(f"--set {text}: {quoted(value)} is not YAML; write it as in the input file.") from None
     for part in reversed(key.split(".")):
         tree = {part: tree}
     return tree
@@ -387,33 +439,40 @@ def _setting(text: str) -> dict[str, Any]:
 
 def _complaint(path: Path, error: ValidationError) -> str:
     """Return pydantic's complaints as one sentence a line, each with the key's path and what was found."""
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(whole input)"
+    found, lines = error.errors(), []
+    for item in found[:COMPLAINTS]:
+        key = ".".join(part if _is_plain(part) else quoted(part) for part in item["loc"]) or "(whole input)"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key; look for a spelling mistake (`mapmpi keys` lists all)"
         elif item["type"] == "missing":
             message = "this key is required and missing; add it"
         elif not isinstance(item["input"], dict):
-            message += f", found {item['input']!r}"
+            message += f", found {quoted(item['input'])}"
         lines.append(f"{path}: {key}: {message}.")
+    if len(found) > COMPLAINTS:
+        lines.append(f"{path}: {len(found) - COMPLAINTS} more mistakes of this kind; mend these first.")
     return "\n".join(lines)
 
 
-def load(path: Path | str, settings: list[str] | None = None, structure_needed: bool = True) -> Config:
+def _is_plain(part: object) -> TypeGuard[str]:
+    return isinstance(part, str) and part.isprintable() and len(part) < 80
+
+
+def load(
+    path: Path | str,
+    settings: list[str] | None = None,
+    structure_needed: bool = True,
+    allow_commands: bool = False,
+) -> Config:
     """Read an input file and return it checked, with paths made absolute and every default filled in.
 
     ``settings`` are ``key=value`` texts that go before the file. Without ``structure_needed`` the structure's file may
-    be missing: a run directory holds the structure itself. Raises UserError for anything wrong.
+    be missing: a run directory holds the structure itself. With ``allow_commands`` the commands of the force field
+    may be any of LAMMPS's, those that run programs among them. Raises UserError for anything wrong.
     """
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the input file ({error.strerror}); give an existing file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}.") from None
+    tree = read_yaml(path)
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
     for text in settings or []:
@@ -424,6 +483,8 @@ def load(path: Path | str, settings: list[str] | None = None, structure_needed: 
         config = Config.model_validate(tree)
     except ValidationError as error:
         raise UserError(_complaint(path, error)) from None
+    if (reason := commands.refusal(config.forcefield.commands or [], allow_commands)) is not None:
+        raise UserError(f"{path}: forcefield.commands: {reason}.")
     if structure_needed:
         config.structure.file = _existing(path, "structure.file", config.structure.file)
     if config.forcefield.reaxff_file is not None:
@@ -433,10 +494,11 @@ def load(path: Path | str, settings: list[str] | None = None, structure_needed: 
 
 def _existing(input_path: Path, key: str, file: Path) -> Path:
     """Return the file as seen from the input file's folder; raise UserError when it is not there."""
-    found = (input_path.parent / file).resolve()
-    if not found.is_file():
-        raise UserError(f"{input_path}: {key}: no file {found}; paths are relative to the input file.")
-    return found
+    if not os.path.isfile(found := input_path.parent / file):  # False, too, for names that no file can have
+        raise UserError(
+            f"{input_path}: {key}: no file {quoted(str(found))}; paths are relative to the input file."
+        )
+    return found.resolve()
 
 
 def unit(vector: Vector) -> np.ndarray:

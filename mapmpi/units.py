@@ -28,13 +28,16 @@ _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(s|sec|min|m|h|d)?\s*", re.IGNOR
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": SECONDS_PER_DAY}
 
 
-def seconds(text: str | int | float) -> float:
+def seconds(text: object) -> float:
     """Return a duration such as ``60s``, ``10min``, ``2h``, ``1d`` or ``01:30:00`` in seconds.
 
-    A bare number is seconds. Raises ValueError when the text is none of these.
+    A bare number is seconds. Raises ValueError for anything else.
     """
-    if isinstance(text, (int, float)):
+    hint = "is not a duration; write for example 60s, 10min, 2h or 1d"
+    if isinstance(text, (int, float)) and not isinstance(text, bool) and abs(text) < 1e300:
         return float(text)
+    if not isinstance(text, str) or len(text) > 40:
+        raise ValueError(f"this {type(text).__name__} {hint}")
     if re.fullmatch(r"\d+(:\d{1,2}){1,2}", text.strip()):
         total = 0.0
         for part in text.strip().split(":"):
@@ -42,7 +45,7 @@ def seconds(text: str | int | float) -> float:
         return total if text.count(":") == 2 else 60.0 * total
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a duration; write for example 60s, 10min, 2h or 1d")
+        raise ValueError(f"{text!r} {hint}")
     return float(match.group(1)) * _SECONDS[(match.group(2) or "s").lower()]
 
 

@@ -84,6 +84,73 @@ def test_complaints_name_the_key_and_what_was_found(folder: Path, text: str, par
         assert part in str(caught.value)
 
 
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            SMALL + "train: {stop: {wall_time: 2026-01-01}}\n",
+            ["train.stop.wall_time", "this date is not a duration"],
+        ),
+        (SMALL + "train: {stop: {wall_time: yes}}\n", ["train.stop.wall_time", "no true or false"]),
+        (SMALL + "train: {stop: {wall_time: [1]}}\n", ["train.stop.wall_time", "not a duration"]),
+        (SMALL + "train: {stop: {wall_time: .inf}}\n", ["train.stop.wall_time", "not a duration"]),
+        (SMALL + "train: {stop: {wall_time: 1e999}}\n", ["train.stop.wall_time", "1e999"]),
+        (SMALL + f"train: {{stop: {{actions: {'9' * 5000}}}}}\n", ["not a YAML file"]),
+        (SMALL + f"train: {{stop: {{actions: 0x{'f' * 6000}}}}}\n", ["train.stop.actions", "very many digits"]),
+        (SMALL + "learning: {steps: true}\n", ["learning.steps", "no true or false"]),
+        (SMALL + "network: {channels: [16, yes]}\n", ["network.channels", "no true or false"]),
+        (SMALL + "network: {hidden: 1000000000000}\n", ["network.hidden", "16384"]),
+        (SMALL + "seed: 2026-99-99\n", ["not a YAML file"]),
+        (SMALL + "seed: " + "[" * 5000, ["not a YAML file", "too deeply"]),
+        (SMALL + "seed: !!python/object:os.system ls\n", ["not a YAML file"]),
+        (SMALL + "actions: {directions: []}\n", ["actions", "1 to 1000 vectors"]),
+        (SMALL + "actions: {directions: [[0, 0, 0]]}\n", ["actions", "zero vector"]),
+        (SMALL + "actions: {directions: [[.nan, 0, 0]]}\n", ["actions.directions"]),
+        (
+            "structure: {file: s.xyz, tagged_atoms: [1]}\ngoal: {distance: 5, direction: [1e-300, 0, 0]}\n",
+            ["zero"],
+        ),
+        ("structure: {file: s.xyz, tagged_atoms: [1]}\ngoal: {distance: 5, direction: [1e300, 0, 0]}\n", ["goal"]),
+        ('structure: {file: "s\\0.xyz", tagged_atoms: [1]}\ngoal: {distance: 5}\n', ["structure.file"]),
+        (f"structure: {{file: {'s' * 5000}, tagged_atoms: [1]}}\ngoal: {{distance: 5}}\n", ["structure.file"]),
+        (SMALL + BOMB, ["unknown key"]),
+        (SMALL + "seed: &a [*a]\n", ["seed"]),
+        (SMALL + MERGES, ["input.yaml"]),
+        ("\0", ["not a YAML file"]),
+        ("[1]: 2\n", ["not a YAML file"]),
+        ("1: 2\n", ["input.yaml"]),
+    ],
+)
+def test_hostile_inputs_are_refused_in_a_few_words(folder: Path, text: str, parts: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        load(write(folder, text))
+    for part in parts:
+        assert part in str(caught.value)
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_large_input_and_a_binary_one_are_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="256 kB at most"):
+        load(write(folder, SMALL + "# " + "x" * 300_000))
+    (folder / "input.yaml").write_bytes(b"\x89HDF\r\n\x1a\n\xff")
+    with pytest.raises(UserError, match="not a YAML file"):
+        load(folder / "input.yaml")
+
+
+def test_many_mistakes_are_not_all_told(folder: Path) -> None:
+    with pytest.raises(UserError, match="30 more mistakes of this kind") as caught:
+        load(write(folder, SMALL + "".join(f"key{number}: 1\n" for number in range(50))))
+    assert str(caught.value).count("\n") == 20
+
+
 def test_missing_input_and_broken_settings(folder: Path) -> None:
     with pytest.raises(UserError, match="cannot read the input file"):
         load(folder / "nothing.yaml")

@@ -72,7 +72,7 @@ def check_equal(one: Path, other: Path) -> None:
     [
         ("analytic", 400, 30, signal.SIGTERM),
         ("analytic", 400, 30, signal.SIGKILL),
-        pytest.param("silica", 40, 12, signal.SIGUSR1, marks=pytest.mark.lammps),
+        pytest.param("silica", 24, 7, signal.SIGUSR1, marks=pytest.mark.lammps),
     ],
 )
 def test_a_deterministic_training_is_repeated_and_gone_on_with(
@@ -213,30 +213,30 @@ def test_a_batch_job_ends_before_its_time(tmp_path: Path, source: Path, monkeypa
     assert done.returncode == FINISHED
 
 
-def test_the_learner_dies_and_the_launcher_does_not_care(tmp_path: Path, source: Path) -> None:
+def test_agents_do_not_wait_for_a_dead_learner(tmp_path: Path, source: Path) -> None:
     run = tmp_path / "run"
     words = [ANALYTIC, source, "--run-dir", run]
-    job = Job(3, words, tmp_path / "output.txt", ("-disable-auto-cleanup",))
+    job = Job(3, words, tmp_path / "output.txt")
     wait_for(job, lambda: episodes(run) > 1)
-    job.signal(signal.SIGKILL, [0])
+    job.signal(signal.SIGSTOP, [0])  # as dead for the agents as if it were, and mpiexec does not see it
     began = time.monotonic()
-    while job.ranks:
+    while job.process.poll() is None:
         assert time.monotonic() - began < 32, job.text
         time.sleep(0.2)
     job.wait(10)
-    assert "nothing has come from the learner (rank 0) for 20 s; ending the job" in job.text
+    assert "nothing has come from the learner (rank 0) for 20 s; the learner is dead, ending the job." in job.text
     assert f"--resume {run}" in job.text
 
 
 def test_a_damaged_engine_costs_its_episodes(tmp_path: Path, source: Path) -> None:
     run = tmp_path / "run"
     words = [source, "--run-dir", run, *settings("train.stop.actions=1200", "learning.start=20")]
-    done = train(3, "analytic", "every=50,nan=100,hang=200:3", *words, program=(FAULTY,))
+    done = train(3, "analytic", "every=50,nan=77,hang=200:3", *words, program=(FAULTY,))
     assert done.returncode == FINISHED, done.stderr
     rows = read_metrics(run / "metrics.csv")
     failed = rows[rows["outcome"] == b"failed"]
     assert set(failed["failure"]) == {b"engine", b"not_a_number"}
-    assert len(failed) <= rows["actions"].sum() / 50 + 4
+    assert len(failed) <= rows["actions"].sum() * (1 / 50 + 1 / 77) + 4
     assert (rows["failure"] == b"").sum() == len(rows) - len(failed) > 5
     assert f"{len(failed)} ended by a failed simulation (engine" in done.stdout
     learner = read_learner(run / "learner.csv")[-1]
@@ -264,7 +264,7 @@ def test_a_group_that_always_fails_is_retired(tmp_path: Path, source: Path) -> N
 def test_a_full_disk_ends_a_training_in_order(tmp_path: Path, source: Path, kilobytes: int) -> None:
     run = tmp_path / "run"
     code = (
-        f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({1000 * kilobytes},)); "
+        f"import resource, runpy, sys; from mpi4py import MPI; resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({1000 * kilobytes},)); "
         f"sys.path.insert(0, {str(ROOT / 'tests')!r}); sys.argv = sys.argv[1:]; "
         f"runpy.run_path(sys.argv[0], run_name='__main__')"
     )

@@ -145,6 +145,24 @@ def test_a_log_with_other_columns_is_kept(tmp_path: Path) -> None:
         read_metrics(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x" + ",1" * 18 + "\n",
+        "9" * 30 + ",1" * 18 + "\n",
+        "\0,\n",
+        '"1\n',
+        "1,1\n",
+        "é,1\n",
+    ],
+)
+def test_a_damaged_log_is_refused_or_read(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(",".join(METRICS_FIELDS) + "\n" + line)
+    with pytest.raises(UserError, match="is not a log of mapmpi"):
+        read_metrics(path)
+
+
 def test_learner_rows(tmp_path: Path) -> None:
     path = tmp_path / "learner.csv"
     log = CsvLog(path, LEARNER_FIELDS)

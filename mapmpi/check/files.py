@@ -110,7 +110,7 @@ def look(task: dict[str, Any]) -> dict[str, Any]:
         if not task["trajectory"]:
             read_tree(path)
             return {}
-        agent, table = inspect(path, not task["mend"], task["every_frame"])
+        agent, table = inspect(path, task["every_frame"])
         mended = task["mend"] and _repaired(path)
         return {"agent": agent, "episodes": table.tobytes().hex(), "mended": mended}
     except UserError as error:

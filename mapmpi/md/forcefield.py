@@ -127,7 +127,7 @@ def equilibrations(forcefield: ForceField) -> list[Equilibration]:
 def fingerprint(forcefield: ForceField) -> dict[str, Any]:
     """Return all that determines the forces: the settings, LAMMPS's version, and the contents of the files named."""
     words = [word.strip("\"'") for command in forcefield.commands or [] for word in command.split()]
-    files = [Path(word) for word in words if Path(word).is_file()]
+    files = [Path(word) for word in words if os.path.isfile(word)]
     if forcefield.commands is None:
         files.append(reaxff_file(forcefield))
     contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]

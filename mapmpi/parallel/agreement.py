@@ -78,6 +78,7 @@ def heed_stop_signals(then: Callable[[], None] = lambda: None) -> None:
     """Let no stop signal kill this rank; call ``then`` when one comes, or if one has come since the first call."""
 
     def heed(number: int, _: object) -> None:
+        log.info("asked to stop by %s", signal.Signals(number).name)
         _asked_to_stop.append(number)
         then()
 

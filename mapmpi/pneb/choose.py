@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.geometry import find_mic
@@ -14,8 +13,10 @@ from ase.geometry import find_mic
 from mapmpi.errors import UserError
 from mapmpi.path.segments import profile_segments
 from mapmpi.path.tst import log_rate, prefactor_hz
+from mapmpi.plausible import FARTHEST
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryReader
+from mapmpi.structures.files import read_frames, why
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,10 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
     brings along are another force field's and left alone. Raises UserError.
     """
     try:
-        frames = ase.io.read(file, index=":", parallel=False)
+        frames = read_frames(file)
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"--trajectory {file}: cannot read it ({reason}); give an extxyz file or a dump."
+            f"--trajectory {file}: cannot read it ({why(error)}); give an extxyz file or a dump."
         ) from None
     if file.stem == "network" or file.stem.startswith("agent-"):
         raise UserError(f"--trajectory {file}: pathways of the run bear such names; rename the file.")
@@ -157,8 +157,10 @@ def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: 
         raise UserError(
             f"--trajectory {file}: frame {number} has {len(frame)} atoms, the run {len(atoms)}; give the same system."
         )
+    if not (np.abs(frame.positions) < FARTHEST).all():
+        raise UserError(f"--trajectory {file}: an atom of frame {number} is at no place; mend the file.")
     types = frame.arrays.get("type")
-    if types is not None and elements is not None and types.max() <= len(elements):
+    if types is not None and elements is not None and types.min() >= 1 and types.max() <= len(elements):
         frame.set_chemical_symbols([elements[kind - 1] for kind in types])
     if types is None or elements is not None:
         wrong = np.flatnonzero(frame.numbers != atoms.numbers)

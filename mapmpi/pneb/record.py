@@ -17,6 +17,7 @@ from mapmpi.errors import UserError
 from mapmpi.path.basins import Basin, StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
 from mapmpi.path.saddle import Saddle
+from mapmpi.plausible import doubt
 from mapmpi.store.pathway import Quantity, read_tree, write_tree
 
 
@@ -53,13 +54,13 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
 def load(path: Path) -> Pathway:
     """Return the pathway of a file. Its atoms stand in the first basin.
 
-    Raises UserError when the file is missing, is not a pathway's, or something is missing in it.
+    Raises UserError when the file is missing, is not a pathway's, or something is missing or damaged in it.
     """
     tree, attributes = read_tree(path)
     try:
         basins = _basins(tree["basins"])
         before, sides = tree.get("before"), tree.get("beside", {})
-        return Pathway(
+        pathway = Pathway(
             name=attributes["name"],
             source=attributes["source"],
             atoms=_atoms(tree["atoms"], basins[0].positions),
@@ -74,16 +75,58 @@ def load(path: Path) -> Pathway:
             beside=tuple(_side(sides[number]) for number in sorted(sides, key=int)),
             passage_times_s=tuple((kelvin, time) for kelvin, time in json.loads(attributes["passage_times_s"])),
         )
-    except (KeyError, IndexError, ValueError) as error:
-        raise UserError(f"{path} is not a whole pathway file ({error}); refine the pathway anew.") from None
+        _check(pathway)
+        return pathway
+    except _ERRORS as error:
+        raise _incomplete(path, error) from None
 
 
 def load_settings(path: Path) -> dict[str, Any]:
     """Return the settings that a pathway's file was saved with. Raises UserError as :func:`load`."""
     try:
         return dict(json.loads(read_tree(path)[1]["settings"]))
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path} is not a whole pathway file ({error}); refine the pathway anew.") from None
+    except _ERRORS as error:
+        raise _incomplete(path, error) from None
+
+
+_ERRORS = (LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
+"""What becomes of a tree in which something is missing or is something else; RuntimeError if it nests too deeply."""
+
+
+def _incomplete(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"{path} is not a whole pathway file ({reason}); refine the pathway anew.")
+
+
+def _check(pathway: Pathway) -> None:
+    """Raise ValueError where shapes or numbers of a pathway do not go together."""
+    n = len(pathway.atoms)
+    texts = [pathway.name, pathway.source, *pathway.notes]
+    if not all(isinstance(text, str) for text in texts) or Path(pathway.name).name != pathway.name:
+        raise ValueError("its name is no file name, or a note no text")
+    if (reason := doubt(pathway.atoms)) is not None:
+        raise ValueError(reason)
+    if not all(0 <= index < n for index in (*pathway.tagged, *pathway.molecule)) or not pathway.tagged:
+        raise ValueError("a tagged atom is not among the atoms")
+    hops = [*pathway.hops, *(side.hop for side in pathway.beside)]
+    ends = [*pathway.basins, *(end for side in pathway.beside for end in (side.start, side.end))]
+    points = [*ends, *(hop.saddle for hop in hops if hop.saddle is not None)]
+    if len(pathway.basins) != len(pathway.hops) + 1:
+        raise ValueError(f"{len(pathway.hops)} hops between {len(pathway.basins)} basins")
+    for point in points:
+        _finite("the positions of a stationary point", point.positions, (n, 3))
+        _finite("the energy of a stationary point", np.asarray(point.energy), ())
+    for hop in hops:
+        images = len(hop.energies)
+        _finite(f"the band of {hop.name}", hop.band, (images, n, 3))
+        _finite(f"the energies of {hop.name}", hop.energies, (images,))
+        if not 0 <= hop.top < images:
+            raise ValueError(f"the top of {hop.name} is image {hop.top} of {images}")
+
+
+def _finite(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
+    if values.dtype.kind != "f" or values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"{name} are not numbers of shape {shape}")
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

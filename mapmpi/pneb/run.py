@@ -69,6 +69,11 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="overrides the run's input; may be repeated",
     )
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="let forcefield.commands hold any LAMMPS command, also those that run programs or write files",
+    )
     return parser
 
 
@@ -130,11 +135,11 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     """Return the run's configuration, with the command line's settings, and its structure."""
     _check(args)
     if args.input is not None:
-        return read_input(args.input, args.set)
+        return read_input(args.input, args.set, args.allow_commands)
     directory = RunDirectory.open(args.run_dir)
-    config = load(directory.config, args.set, structure_needed=False)
+    config = load(directory.config, args.set, structure_needed=False, allow_commands=args.allow_commands)
     if args.trajectory is not None and not directory.trajectory_files():
-        return read_input(directory.config, args.set)
+        return read_input(directory.config, args.set, args.allow_commands)
     atoms = start_structure(directory)
     check_atoms(directory.config, config, atoms)
     return config, atoms
@@ -161,7 +166,7 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
         directory, settings = RunDirectory.open(args.run_dir), config.pneb
         top, kelvin = args.top or settings.top, settings.temperatures[0]
         paths, choice = choose_episodes(directory, args.episode, top, settings.prominence, kelvin)
-        if load(directory.config, structure_needed=False).forcefield != config.forcefield:
+        if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
             # their energies are those of another force field: computed anew
             paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
     try:
@@ -179,11 +184,11 @@ def _folder_for(args: argparse.Namespace, config: Config) -> RunDirectory:
         return RunDirectory.open(args.run_dir)
     if (args.run_dir / "config.yaml").exists():
         directory = RunDirectory.open(args.run_dir)
-        if load(directory.config, args.set, structure_needed=False) != config:
+        if load(directory.config, args.set, False, args.allow_commands) != config:
             raise UserError(f"--input: {args.run_dir} was made from another input; choose another folder.")
         return directory
     directory = RunDirectory.create(args.run_dir)
-    directory.write_config(load(args.input), {})
+    directory.write_config(load(args.input, allow_commands=args.allow_commands), {})
     return directory
 
 

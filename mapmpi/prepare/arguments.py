@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
+from mapmpi.commands import refusal
 from mapmpi.config import ForceField
 from mapmpi.errors import UserError
 from mapmpi.structures.insert import START
+from mapmpi.yamltext import quoted, read_yaml
 
 EXAMPLES = """examples:
   python -m mapmpi.prepare silica --formula-units 64 --density 2.20 --rate 50 --insert H2O --output glass.data
@@ -56,6 +58,10 @@ def _placing(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output", type=Path, required=True, metavar="FILE.data",
         help="LAMMPS data file to write; an extxyz file of the same name comes beside it",
+    )  # fmt: skip
+    command.add_argument(
+        "--allow-commands", action="store_true",
+        help="let the force field hold any LAMMPS command, also those that run programs or write files",
     )  # fmt: skip
     command.add_argument("--force", action="store_true", help="overwrite existing files")
 
@@ -108,26 +114,26 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def read_forcefield(file: Path | None) -> ForceField:
+def read_forcefield(file: Path | None, allow_commands: bool = False) -> ForceField:
     """Return the ``forcefield:`` section of a YAML file (ReaxFF without a file).
 
-    Raises UserError when there is none, or when it is wrong.
+    Raises UserError when there is none, or when it is wrong, or has commands that need ``allow_commands``.
     """
     if file is None:
         return ForceField()
+    tree = read_yaml(file)
+    if not isinstance(tree, dict) or "forcefield" not in tree:
+        raise UserError(f"--forcefield {file}: expected YAML with a section forcefield:, found none.")
     try:
-        section = yaml.safe_load(file.read_text(encoding="utf-8"))["forcefield"]
-        forcefield = ForceField.model_validate(section)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--forcefield {file}: cannot read it ({error}); give an existing YAML file.") from None
-    except (yaml.YAMLError, TypeError, KeyError):
-        raise UserError(f"--forcefield {file}: expected YAML with a section forcefield:, found none.") from None
+        forcefield = ForceField.model_validate(tree["forcefield"])
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(["forcefield", *map(str, first["loc"])])
-        raise UserError(f"--forcefield {file}: {key}: {first['msg']}, found {first['input']!r}.") from None
+        raise UserError(f"--forcefield {file}: {key}: {first['msg']}, found {quoted(first['input'])}.") from None
+    if (reason := refusal(forcefield.commands or [], allow_commands)) is not None:
+        raise UserError(f"--forcefield {file}: forcefield.commands: {reason}.")
     if forcefield.reaxff_file is not None:
-        forcefield.reaxff_file = (file.parent / forcefield.reaxff_file).resolve()
-        if not forcefield.reaxff_file.is_file():
-            raise UserError(f"--forcefield {file}: forcefield.reaxff_file: no file {forcefield.reaxff_file}.")
+        if not os.path.isfile(found := file.parent / forcefield.reaxff_file):
+            raise UserError(f"--forcefield {file}: forcefield.reaxff_file: no file {quoted(str(found))}.")
+        forcefield.reaxff_file = found.resolve()
     return forcefield

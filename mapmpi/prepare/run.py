@@ -75,7 +75,7 @@ def _finish(atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: M
 def make_silica(arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> None:
     """Melt, quench and relax a glass; with ``--insert``, put a molecule into it."""
     on_root(comm, lambda: check_output(arguments.output, arguments.force))
-    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield))
+    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
     molecule = on_root(comm, lambda: read_molecule(arguments.insert)) if arguments.insert else None
     units = arguments.formula_units
     length = arguments.length or cell_length(units, arguments.density)
@@ -95,7 +95,7 @@ def insert_molecule(arguments: argparse.Namespace, comm: MPI.Comm, console: Cons
     on_root(comm, lambda: check_output(arguments.output, arguments.force))
     atoms = on_root(comm, lambda: read_structure(arguments.structure, arguments.elements))
     molecule = on_root(comm, lambda: read_molecule(arguments.molecule))
-    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield))
+    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
     atoms, ids = _inserted(atoms, molecule, forcefield, arguments, comm, console)
     _finish(atoms, ids, arguments, comm, console)
 

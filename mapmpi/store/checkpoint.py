@@ -7,16 +7,16 @@ A checkpoint is NumPy's .npz with JSON beside the arrays; nothing in it is pickl
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from mapmpi.errors import UserError
 from mapmpi.logs import log
+from mapmpi.store.arrays import read_archive, write_archive
 from mapmpi.store.files import replace_file
 from mapmpi.store.ring import Ring, StoredRing
 
@@ -150,24 +150,18 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
     last checkpoint is then still there.
     """
 
-    def write(handle: IO[bytes]) -> None:
-        # Not compressed: weights and stored states do not shrink, and the learner is waiting.
-        with zipfile.ZipFile(handle, "w") as archive:
-            archive.writestr(_METADATA, json.dumps(dict(metadata)))
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-
-    replace_file(path, write)
+    texts = {_METADATA: json.dumps(dict(metadata))}
+    # Not compressed: weights and stored states do not shrink, and the learner is waiting.
+    replace_file(path, lambda handle: write_archive(handle, arrays, texts))
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and the metadata of a checkpoint. Raises UserError when there is none to be read."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            metadata = json.loads(archive[_METADATA])
-            return {name: archive[name] for name in archive.files if name != _METADATA}, metadata
+        with open(path, "rb") as handle:
+            arrays, texts = read_archive(handle)
+        return arrays, dict(json.loads(texts[_METADATA]))
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; give a run directory whose training saved one.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path} is not a checkpoint of mapmpi or is damaged; restore it from a copy.") from None

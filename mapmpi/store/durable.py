@@ -8,12 +8,14 @@ during an append thus loses that append only, and leaves a mark "open for writin
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,6 +25,9 @@ from mapmpi.store.files import replace_file
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n\x03\x08\x08"  # superblock version 3 with 8-byte addresses and lengths
 _SUPERBLOCK = struct.Struct("<11sB4QI")  # signature, mark, base, extension, end of file, root, checksum
+
+READ_ATTEMPTS = 22
+"""How often a block with a wrong checksum is read before the file counts as damaged: 4 ms in all."""
 
 
 def create(path: Path, fill: Callable[[h5py.File], None]) -> None:
@@ -44,13 +49,18 @@ def appending(path: Path) -> Iterator[h5py.File]:
 
     Without a lock: a lock would fail where the file system has none, and while somebody looks at the file.
     """
+    flags = h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE
+    with h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=_access())) as file:
+        yield file
+
+
+def _access() -> Any:
+    """Return how files are opened: nothing newer than HDF5 1.10 in them, and no locks."""
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     access.set_file_locking(False, True)
-    flags = h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE
-    with h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=access)) as file:
-        yield file
+    return access
 
 
 def append(dataset: h5py.Dataset, rows: np.ndarray) -> None:
@@ -66,25 +76,33 @@ def sync(file: h5py.File) -> None:
     os.fsync(file.id.get_vfd_handle())
 
 
-def reading(path: Path, written: bool = True) -> h5py.File:
+def reading(path: Path) -> h5py.File:
     """Open a file to read, also one that a writer is appending to or was killed at.
 
-    In a damaged file HDF5 looks again and again for what a writer may be about to put right; ``written=False``
-    says that nobody writes it. Raises OSError when the file is not there or is no HDF5 file of this kind.
+    Raises OSError when the file is not there or is no HDF5 file of this kind.
     """
-    if not (written or _marked(path)):  # only a reader beside a writer may pass the mark
-        return h5py.File(path, "r", libver=("v110", "v110"), locking=False)
+    if not has_sound_start(path):
+        raise OSError("it does not begin as mapmpi's files do")
+    access = _access()
+    # HDF5 reads a block with a wrong checksum again, in case it is just being written, and sleeps twice as long each
+    # time. Its 100 attempts never end; h5py cannot set their number, but has loaded the library that can.
+    ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts(ctypes.c_int64(access.id), READ_ATTEMPTS)
+    flags = h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ
     try:
-        return h5py.File(path, "r", libver=("v110", "v110"), swmr=True, locking=False)
+        return h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=access))
     except OSError:  # another reader of this process has it open in the ordinary way, and HDF5 wants one way only
         return h5py.File(path, "r")
 
 
-def _marked(path: Path) -> bool:
-    """Return whether a file has the mark "open for writing"."""
+def has_sound_start(path: Path) -> bool:
+    """Return whether the file's first block is one of ours, which tells that all its metadata carry checksums."""
     with open(path, "rb") as handle:
         block = handle.read(_SUPERBLOCK.size)
-    return block.startswith(_SIGNATURE) and block[len(_SIGNATURE) :][:1] not in (b"", b"\0")
+    return (
+        len(block) == _SUPERBLOCK.size
+        and block.startswith(_SIGNATURE)
+        and _SUPERBLOCK.unpack(block)[-1] == _checksum(block[:-4])
+    )
 
 
 def _checksum(block: bytes) -> int:

@@ -7,24 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from mapmpi.errors import UserError
-from mapmpi.store import durable, layout
 from mapmpi.store.trajectory import TrajectoryReader
 
 _ADVICE = "restore the file from a copy, or move it out of the run directory"
 
 
-def inspect(path: Path, written: bool, every_frame: bool = False) -> tuple[int, np.ndarray]:
+def inspect(path: Path, every_frame: bool = False) -> tuple[int, np.ndarray]:
     """Return the agent of a trajectory and its table of episodes, (episodes,) of dtype EPISODE.
 
-    ``written`` tells that somebody may be writing it. Reads the table, and the frames of the last episode that has
+    Reads the table, and the frames of the last episode that has
     any, which a killed writer or a full disk hurts first; with ``every_frame`` those of all. Raises UserError with
     what is wrong.
     """
-    with TrajectoryReader(path, written) as reader:
+    with TrajectoryReader(path) as reader:
         agent, table = reader.agent, reader.episodes
         _check_table(path, agent, table)
         try:
-            _check_lengths(path, written, reader.frames)
             _check_frames(path, reader, every_frame)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             reason = " ".join(str(error).split())
@@ -44,16 +42,6 @@ def _check_table(path: Path, agent: int, table: np.ndarray) -> None:
     if (table["frames"] < 0).any() or (table["first_frame"] != expected).any():
         wrong = table["episode"][(table["first_frame"] != expected) | (table["frames"] < 0)][0]
         raise UserError(f"{path}: the frames of episode {wrong} do not follow those before it; {_ADVICE}.")
-
-
-def _check_lengths(path: Path, written: bool, frames: int) -> None:
-    """Refuse a file with fewer frames than its table names."""
-    with durable.reading(path, written) as file:
-        for name in layout.PER_FRAME:
-            if len(file[name]) < frames:
-                raise UserError(
-                    f"{path} is damaged: its episodes have {frames} frames, {name} has {len(file[name])}; {_ADVICE}."
-                )
 
 
 def _check_frames(path: Path, reader: TrajectoryReader, every_frame: bool) -> None:

@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from mapmpi.errors import UserError
+from mapmpi.store.arrays import read_archive, write_archive
 
 _HEAD = struct.Struct("<8sQI32s")  # mark, bytes of the archive, its CRC-32, key
 _MARK = b"mapmpi\r\n"
@@ -74,7 +75,10 @@ class Journal:
     """Results on disk. ``types`` are the dataclasses that occur in them; one process writes."""
 
     def __init__(self, path: Path, types: tuple[type, ...]) -> None:
-        """Open a journal or begin one. Raises UserError while another process writes it, or if it is none."""
+        """Open a journal or begin one.
+
+        Raises UserError while another process writes it, or if it is none or holds what these types are not.
+        """
         self._types = {kind.__name__: kind for kind in types}
         self._places: dict[bytes, tuple[int, int]] = {}
         self._handle = open(path, "a+b")  # noqa: SIM115  (open as long as the journal)
@@ -90,6 +94,13 @@ class Journal:
         """Find all whole entries; return where the last of them ends."""
         end = 0
         for key, place, size in _entries(self._handle, path):
+            self._handle.seek(place)
+            try:
+                self._result(self._handle.read(size))
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                raise UserError(
+                    f"{path}: the entry at byte {end} is whole but none of this mapmpi's; move the file away."
+                ) from None
             self._places[key] = (place, size)
             end = place + size
         return end
@@ -101,20 +112,24 @@ class Journal:
         """Return the result under a key. Raises KeyError."""
         place, size = self._places[key]
         self._handle.seek(place)
-        with np.load(io.BytesIO(self._handle.read(size)), allow_pickle=False) as archive:
-            return self._built(json.loads(str(archive["tree"])), archive)
+        return self._result(self._handle.read(size))
 
     def __setitem__(self, key: bytes, result: Any) -> None:
         """Keep a result: dataclasses of the known types, tuples and arrays, nested; numbers, texts, None."""
         arrays: dict[str, np.ndarray] = {}
         tree = json.dumps(self._flat(result, arrays))
         archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, tree=np.array(tree), **arrays)
+        write_archive(archive, {"tree": np.array(tree), **arrays}, {})
         data = archive.getvalue()
         place = self._handle.seek(0, os.SEEK_END)
         self._handle.write(_HEAD.pack(_MARK, len(data), zlib.crc32(data), key) + data)
         self._handle.flush()
         self._places[key] = (place + _HEAD.size, len(data))
+
+    def _result(self, data: bytes) -> Any:
+        """Return the result that an archive holds. Raises what a foreign archive makes of it."""
+        arrays, _ = read_archive(io.BytesIO(data))
+        return self._built(json.loads(str(arrays["tree"])), arrays)
 
     def close(self, sync: bool = True) -> None:
         """Close the file, once everything is on the disk; with ``sync`` off it may stay in the system's memory."""

@@ -15,8 +15,10 @@ import h5py
 import numpy as np
 from ase import Atoms
 
+from mapmpi.plausible import doubt
 from mapmpi.store import h5md
 from mapmpi.store.records import EPISODE, EPISODE_UNITS, REWARD_TERMS
+from mapmpi.store.vetting import Unsound, file_bytes, least_bytes, member
 
 EPISODES = "mapmpi/episodes"
 STEP = "particles/atoms/position/step"
@@ -121,3 +123,52 @@ def create(file: h5py.File, atoms: Atoms, agent: int, timestep_fs: float, attrib
     for name, values in {"position": atoms.positions, "cell": atoms.cell.array}.items():
         start.create_dataset(name, data=values).attrs["unit"] = "Angstrom"
     start["periodic"] = atoms.pbc
+
+
+START = {"species": "iu", "position": "f", "cell": "f", "periodic": "b"}
+"""The data sets of the start, and which kinds of numbers they are."""
+
+
+def read_start(file: h5py.File) -> Atoms:
+    """Return the structure at the start. Raises Unsound when it can be none."""
+    found = {}
+    for name, kinds in START.items():
+        dataset = member(file, f"mapmpi/start/{name}")
+        if least_bytes(dataset) > file_bytes(file) or dataset.dtype.kind not in kinds:
+            raise Unsound(f"{dataset.name} does not fit the file")
+        found[name] = dataset[()]
+    n = found["species"].size
+    shapes = {"species": (n,), "position": (n, 3), "cell": (3, 3), "periodic": (3,)}
+    if any(found[name].shape != shape for name, shape in shapes.items()):
+        raise Unsound("the data sets of the start do not fit together")
+    atoms = Atoms(found["species"], found["position"], cell=found["cell"], pbc=found["periodic"])
+    if (reason := doubt(atoms)) is not None:
+        raise Unsound(f"the structure at the start: {reason}")
+    return atoms
+
+
+def read_frame_table(file: h5py.File) -> np.ndarray:
+    """Return the table of the episodes, (episodes,) of dtype EPISODE, once it is known that their frames are there.
+
+    Raises Unsound when they are not.
+    """
+    table = member(file, EPISODES)
+    if table.dtype != EPISODE or table.ndim != 1 or least_bytes(table) > file_bytes(file):
+        raise Unsound(f"{EPISODES} is not the table of this mapmpi's episodes")
+    episodes: np.ndarray = table[:]
+    counts = episodes["frames"].astype("i8")
+    if (counts < 0).any() or not np.array_equal(episodes["first_frame"], np.cumsum(counts) - counts):
+        raise Unsound("the frames of the episodes do not follow one another")
+    if not all(outcome.isascii() and outcome.decode().isprintable() for outcome in episodes["outcome"].tolist()):
+        raise Unsound("the outcome of an episode is not a word")
+    frames, atoms = int(counts.sum()), len(member(file, "mapmpi/start/species"))
+    inside = {"positions": (atoms, 3), "agent_position": (3,), "tagged_position": (3,)}
+    inside["reward_terms"] = (len(REWARD_TERMS),)
+    for field, path in FRAME_DATA.items():
+        dataset = member(file, path)
+        enough = dataset.shape is not None and len(dataset.shape) > 0 and dataset.shape[0] >= frames
+        if not enough or dataset.shape[1:] != inside.get(field, ()):
+            raise Unsound(f"{path} does not have the frames of the episodes")
+        if dataset.dtype.kind not in "if" or least_bytes(dataset, frames) > file_bytes(file):
+            raise Unsound(f"{path} declares more than the file holds")
+    return episodes

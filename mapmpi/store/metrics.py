@@ -101,15 +101,16 @@ def read_learner(path: Path) -> np.ndarray:
 def _read(path: Path, dtype: np.dtype) -> np.ndarray:
     """Return the whole lines of a CSV file as a structured array."""
     try:
-        rows = list(csv.DictReader(io.StringIO(_whole_lines(path).decode())))
+        rows = list(csv.DictReader(io.StringIO(_whole_lines(path).decode()), strict=True))
         table = np.zeros(len(rows), dtype)
         for name in dtype.names or ():
             empty = "nan" if dtype[name].kind == "f" else ""
             table[name] = np.array([row[name] or empty for row in rows]).astype(dtype[name])
     except OSError as error:
         raise UserError(f"{path}: cannot read it ({error.strerror}); give the folder of a training.") from None
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path} is not a log of mapmpi ({error}); give the folder of a training.") from None
+    except (KeyError, ValueError, OverflowError, csv.Error) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is not a log of mapmpi ({reason}); give the folder of a training.") from None
     return table
 
 

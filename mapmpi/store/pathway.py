@@ -7,7 +7,7 @@ attribute of its group. What the names mean is not known here, but to whoever ma
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ import h5py
 import numpy as np
 
 from mapmpi.errors import UserError
+from mapmpi.store import durable
 from mapmpi.store.files import replace_file
+from mapmpi.store.vetting import DEEPEST, ERRORS, Unsound, attribute, file_bytes, least_bytes, members
+from mapmpi.yamltext import quoted
 
-KIND, VERSION = "pathway of mapmpi", 1
+KIND, VERSION = "pathway of mapmpi", 2
 """Attributes of the root by which a file of this kind is known."""
 
 
@@ -69,11 +72,18 @@ def _write_quantity(group: h5py.Group, name: str, quantity: Quantity) -> None:
 
 
 def _write_attribute(group: h5py.Group, name: str, value: Any) -> None:
-    """Write a plain value; sequences of strings need their type told, or an empty one would be of numbers."""
-    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
-        group.attrs.create(name, np.array(value, dtype=object), dtype=h5py.string_dtype())
+    """Write a plain value; texts with a fixed length, because HDF5 has no checksum for others (``vetting``)."""
+    if isinstance(value, str):
+        group.attrs.create(name, value.encode(), dtype=_text_type([value]))
+    elif isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+        kind = _text_type(value)  # an empty sequence, too, would be of numbers without it
+        group.attrs.create(name, np.array([entry.encode() for entry in value], dtype=kind), dtype=kind)
     else:
         group.attrs[name] = value
+
+
+def _text_type(texts: Sequence[str]) -> np.dtype:
+    return h5py.string_dtype("utf-8", max([1, *(len(text.encode()) for text in texts)]))
 
 
 def read_tree(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,33 +96,45 @@ def read_tree(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a pathway of a run directory.")
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            attributes = _read_attributes(file)
-            if attributes.pop("kind", None) != KIND:
-                raise UserError(f"{path} is not a pathway file of mapmpi; give one of a run's pathways.")
-            if (version := attributes.pop("version", None)) != VERSION:
+        with durable.reading(path) as file:
+            if attribute(file, "version") != VERSION:
                 raise UserError(
-                    f"{path} is of version {version} and this mapmpi reads {VERSION}; refine the pathway anew."
+                    f"{path} is of version {quoted(attribute(file, 'version'))} and this mapmpi reads {VERSION}; "
+                    "refine the pathway anew."
                 )
-            return _read_members(file), attributes
-    except (OSError, KeyError, RuntimeError):
-        raise UserError(f"{path} is not a pathway file of mapmpi (not HDF5, or damaged).") from None
+            attributes = _read_attributes(file)
+            if attributes.pop("kind") != KIND or attributes.pop("version") != VERSION:
+                raise Unsound("it is of another kind")
+            return _Reading(file).members(file, 0), attributes
+    except ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is not a pathway file of mapmpi (not HDF5, or damaged: {reason}).") from None
 
 
-def _read_members(group: h5py.Group) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, member in group.items():
-        if isinstance(member, h5py.Group):
-            tree[name] = {**_read_attributes(member), **_read_members(member)}
-        else:
+class _Reading:
+    """One pass over a file; all that it declares together must fit into the file."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._left = float(file_bytes(file))
+        self._seen: set[int] = set()
+
+    def members(self, group: h5py.Group, depth: int) -> dict[str, Any]:
+        """Return a group's members. Raises Unsound for a member that is met twice, as in a group inside itself."""
+        tree: dict[str, Any] = {}
+        for name, member in members(group):
+            place = h5py.h5o.get_info(member.id).addr
+            if place in self._seen or depth > DEEPEST:
+                raise Unsound(f"{member.name} is met twice or lies too deep")
+            self._seen.add(place)
+            if isinstance(member, h5py.Group):
+                tree[name] = {**_read_attributes(member), **self.members(member, depth + 1)}
+                continue
+            self._left -= least_bytes(member)
+            if self._left < 0.0:
+                raise Unsound(f"{member.name} declares more than the file holds")
             tree[name] = member[()]
-    return tree
+        return tree
 
 
 def _read_attributes(group: h5py.Group) -> dict[str, Any]:
-    """Return a group's attributes as Python's strings, numbers and lists."""
-    attributes = dict(group.attrs.items())
-    return {
-        name: value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
-        for name, value in attributes.items()
-    }
+    return {name: attribute(group, name) for name in group.attrs}

@@ -59,7 +59,7 @@ class RunDirectory:
     def next_free(cls, input_file: Path, parent: Path = Path("runs")) -> Path:
         """Return runs/NAME-001, -002, … for an input file: the first number above all that are there."""
         taken = [path.name.rpartition("-")[2] for path in parent.glob(f"{input_file.stem}-*")]
-        number = max((int(text) for text in taken if text.isdigit()), default=0) + 1
+        number = max((int(text) for text in taken if text.isdecimal()), default=0) + 1
         return parent / f"{input_file.stem}-{number:03d}"
 
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from mapmpi.store import durable, h5md, layout
 from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP, EpisodeData, Frame
 from mapmpi.store.records import EPISODE, REWARD_TERMS
 from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.vetting import ERRORS, Unsound, attribute, member
 
 __all__ = [
     "EpisodeData",
@@ -26,6 +29,18 @@ __all__ = [
     "repair",
     "start_structure",
 ]
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file leads to into one sentence."""
+    try:
+        yield
+    except ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} is not a trajectory file of mapmpi, or is damaged ({reason}); take it out of the run directory."
+        ) from None
 
 
 class TrajectoryWriter:
@@ -144,29 +159,21 @@ class TrajectoryReader:
     ``episodes`` is the table as of the opening, (episodes,) of dtype EPISODE.
     """
 
-    def __init__(self, path: Path | str, written: bool = True) -> None:
-        """Open the file; ``written=False`` when nobody writes it, so that damage shows at once.
-
-        Raises UserError when it is not there or not a trajectory of mapmpi.
-        """
-        path = Path(path)
+    def __init__(self, path: Path | str) -> None:
+        """Open the file. Raises UserError when it is not there, not a trajectory of mapmpi, or damaged."""
+        self.path = path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file; give a trajectory of a run directory.")
+        with _telling(self.path):
+            self._file = durable.reading(path)
         try:
-            self._file = durable.reading(path, written)
-        except OSError:
-            raise UserError(
-                f"{path} is not a trajectory of mapmpi (not HDF5, or damaged); restore it from a copy."
-            ) from None
-        try:
-            self.episodes: np.ndarray = self._file[EPISODES][:]
-            self.agent = int(self._file["mapmpi"].attrs["agent"])
-            self.timestep_fs = float(self._file["mapmpi"].attrs["timestep"])
-        except (KeyError, ValueError):
+            with _telling(self.path):
+                self.episodes, self._start = layout.read_frame_table(self._file), layout.read_start(self._file)
+                self.agent = int(attribute(self._file["mapmpi"], "agent"))
+                self.timestep_fs = float(attribute(self._file["mapmpi"], "timestep"))
+        except UserError:
             self._file.close()
-            raise UserError(
-                f"{path} is not a trajectory of mapmpi (no {EPISODES}); restore it from a copy."
-            ) from None
+            raise
 
     def __enter__(self) -> TrajectoryReader:
         return self
@@ -186,7 +193,8 @@ class TrajectoryReader:
     @property
     def last_step(self) -> int:
         """MD step of the last frame; -1 before the first."""
-        return int(self._file[STEP][self.frames - 1]) if self.frames else -1
+        with _telling(self.path):
+            return int(self._file[STEP][self.frames - 1]) if self.frames else -1
 
     @property
     def symbols(self) -> list[str]:
@@ -195,28 +203,34 @@ class TrajectoryReader:
 
     def atoms_template(self) -> Atoms:
         """Return the structure that the agent was given, with cell and periodicity."""
-        start = self._file["mapmpi/start"]
-        return Atoms(start["species"][:], start["position"][:], cell=start["cell"][:], pbc=start["periodic"][:])
+        return self._start.copy()
 
     def potential_energy(self, row: int) -> np.ndarray:
         """Return the energies (f,) eV of the episode of a row of ``episodes``, without reading its positions."""
-        record = self.episodes[row]
-        rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
-        return self._file[FRAME_DATA["potential_energy"]][rows]
+        return self._rows(row, ["potential_energy"])["potential_energy"]
 
     def episode(self, row: int) -> EpisodeData:
         """Return the episode of a row of ``episodes``; negative counts from the end. Raises IndexError."""
-        record = self.episodes[row]
-        rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
-        data = {field: self._file[path][rows] for field, path in FRAME_DATA.items()}
+        data = self._rows(row, FRAME_DATA)
         return EpisodeData(
-            record=record,
-            cell=self._file["mapmpi/start/cell"][:],
+            record=self.episodes[row],
+            cell=self._start.cell.array.copy(),
             steps=data.pop("step"),
             actions=data.pop("action"),
             positions=data.pop("positions").astype(float),
             **data,
         )
+
+    def _rows(self, row: int, fields: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return the rows of an episode from the data sets of some fields of a frame."""
+        record = self.episodes[row]
+        rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
+        with _telling(self.path):
+            data = {field: self._file[FRAME_DATA[field]][rows] for field in fields}
+            for field, values in data.items():
+                if not np.isfinite(values).all():
+                    raise Unsound(f"{field} of episode {record['episode']} is not a number everywhere")
+        return data
 
 
 def repair(path: Path) -> bool:
@@ -227,10 +241,11 @@ def repair(path: Path) -> bool:
     with TrajectoryReader(path) as reader:
         frames = reader.frames
     marked = durable.clear_mark(path)
-    with h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
-        surplus = [name for name in layout.PER_FRAME if len(file[name]) > frames]
-        for name in surplus:
-            file[name].resize(frames, axis=0)
+    with _telling(path), h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
+        sets = [member(file, name) for name in layout.PER_FRAME]
+        surplus = [one for one in sets if len(one) > frames]
+        for one in surplus:
+            one.resize(frames, axis=0)
     return marked or bool(surplus)
 
 

@@ -2,70 +2,127 @@
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
 from ase.data import atomic_masses, chemical_symbols
+from ase.io.formats import filetype, ioformats
 
 from mapmpi.errors import UserError
+from mapmpi.limits import limited
+from mapmpi.plausible import doubt
+from mapmpi.yamltext import quoted
+
+_FORMATS = """
+aims cfg cif crystal cube dftb dlp4 espresso-in extxyz gen gromacs gromos lammps-data lammps-dump-text
+proteindatabank res turbomole v-sim vasp vasp-xdatcar xsd xsf xyz
+"""
+FORMATS = frozenset(_FORMATS.split())
+"""ASE's formats of plain text that hold structures. Others unpickle, open data bases, or follow paths in the file."""
 
 _STYLE = re.compile(r"^\s*Atoms\s*#\s*\w", re.MULTILINE)
 """A data file that says its atom style, which ASE then reads itself."""
 
+_ATOMS = re.compile(r"^[ \t]*Atoms\b[^\n]*\n[ \t]*\n((?:[ \t]*\d[^\n]*(?:\n|\Z))+)", re.MULTILINE)
+"""The lines of a data file's atoms."""
+
+
+def read_frames(file: Path, **options: Any) -> list[Atoms]:
+    """Return all frames of a file that ASE reads; ``options`` are those of its reader.
+
+    Raises ValueError and whatever ASE's readers raise for a file that is none, or a damaged one; half a sentence.
+    """
+    if not os.path.isfile(file):
+        raise ValueError("no such file")
+    if (form := options.pop("format", None) or filetype(str(file))) not in FORMATS:
+        raise ValueError(f"mapmpi reads no files of the format {quoted(form)}; convert it, for example to extxyz")
+    _ = ioformats[form].module  # imported here, so that this costs none of the time below
+    # parallel=False: only this rank reads, and ASE would wait for the others
+    with limited(os.path.getsize(file)), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # readers warn of what is refused below
+        frames = ase.io.read(file, index=":", format=form, parallel=False, **options)
+    if not frames:
+        raise ValueError("it has no frames")
+    return frames
+
+
+def why(error: Exception) -> str:
+    """Return what a reader complains of, in one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
 
 def _looks_like_lammps_data(file: Path) -> bool:
     with open(file, encoding="utf-8", errors="replace") as handle:
-        head = [line.split("#")[0].split() for _, line in zip(range(40), handle, strict=False)]
+        head = [line.split("#")[0].split() for line in iter(lambda: handle.readline(10_000), "")][:40]
     return any(words[1:] == ["atom", "types"] for words in head)
 
 
 def _read_lammps_data(file: Path, elements: list[str] | None) -> Atoms:
     """Read a LAMMPS data file, atom style ``charge`` unless it names another; elements from the masses."""
-    style = None if _STYLE.search(file.read_text(encoding="utf-8", errors="replace")) else "charge"
-    atoms = ase.io.read(
-        file, format="lammps-data", parallel=False, units="real", atom_style=style, sort_by_id=True
-    )
-    types = atoms.arrays["type"]
+    text = file.read_text(encoding="utf-8", errors="replace")
+    style = None if _STYLE.search(text) else "charge"
+    atoms = read_frames(file, format="lammps-data", units="real", atom_style=style, sort_by_id=True)[-1]
+    if (section := _ATOMS.search(text)) is not None and section[1].rstrip().count("\n") >= len(atoms):
+        raise UserError(
+            f"structure.file: {file} lists more than the {len(atoms)} atoms of its head; correct the head."
+        )
+    ids, types = atoms.arrays["id"], atoms.arrays["type"]
+    if not np.array_equal(ids, np.arange(1, len(atoms) + 1)):
+        raise UserError(
+            f"structure.file: the ids of the atoms in {file} are not 1 to {len(atoms)}; number them so."
+        )
     if elements is None:
         return atoms
-    if types.max() > len(elements):
+    if types.min(initial=1) < 1 or types.max(initial=1) > len(elements):
         raise UserError(
-            f"structure.elements: {len(elements)} elements for {types.max()} atom types in {file}; name one each."
+            f"structure.elements: {len(elements)} elements for atom types from {types.min()} to {types.max()} in "
+            f"{file}; name one each."
         )
-    unknown = [name for name in elements if name not in chemical_symbols[1:]]
-    if unknown:
-        raise UserError(f"structure.elements: {unknown[0]!r} is not a chemical element; write for example Si.")
+    check_elements(elements)
     atoms.set_chemical_symbols([elements[number - 1] for number in types])
     atoms.set_masses(atomic_masses[atoms.numbers])
     return atoms
 
 
+def check_elements(elements: list[str]) -> None:
+    """Refuse names that are no elements, or stand there twice; UserError."""
+    for name in elements:
+        if name not in chemical_symbols[1:]:
+            raise UserError(f"structure.elements: {name!r} is not a chemical element; write for example Si.")
+
+
 def read_structure(file: Path, elements: list[str] | None = None) -> Atoms:
     """Read a structure, its cell brought into LAMMPS's form and its origin at zero.
 
-    Raises UserError when the file cannot be read or has no cell.
+    Raises UserError when the file cannot be read, has no cell, or holds what can be no structure.
     """
     try:
-        # parallel=False: only this rank reads, and ASE would wait for the others
-        data = _looks_like_lammps_data(file)
-        atoms = _read_lammps_data(file, elements) if data else ase.io.read(file, parallel=False)
+        atoms = _read_lammps_data(file, elements) if _looks_like_lammps_data(file) else read_frames(file)[-1]
     except UserError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"structure.file: cannot read {file} ({reason}); give a file that ASE reads.") from None
+        raise UserError(
+            f"structure.file: cannot read {file} ({why(error)}); give a file that ASE reads."
+        ) from None
     if atoms.cell.rank < 3:
         raise UserError(f"structure.file: {file} has no three-dimensional cell; add one.")
-    atoms.positions -= atoms.get_celldisp().ravel()
+    if (reason := doubt(atoms)) is not None:
+        raise UserError(f"structure.file: {file}: {reason}; mend the file.")
+    atoms.positions -= np.asarray(atoms.get_celldisp(), dtype=float).ravel()
     atoms.set_celldisp(np.zeros(3))
     prism = Prism(atoms.cell.array, pbc=atoms.pbc)
     if prism.is_skewed() or not np.allclose(prism.lammps_cell, atoms.cell.array):
         atoms.set_cell(prism.lammps_cell, scale_atoms=True)
     atoms.calc = None
+    if (reason := doubt(atoms)) is not None:
+        raise UserError(f"structure.file: {file}, in LAMMPS's form: {reason}; mend the file.")
     return atoms
 
 

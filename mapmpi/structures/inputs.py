@@ -9,12 +9,12 @@ from ase import Atoms
 
 from mapmpi.config import Config, load, unit
 from mapmpi.errors import UserError
-from mapmpi.structures.files import read_structure
+from mapmpi.structures.files import check_elements, read_structure
 
 
-def read_input(path: Path, settings: list[str]) -> tuple[Config, Atoms]:
+def read_input(path: Path, settings: list[str], allow_commands: bool = False) -> tuple[Config, Atoms]:
     """Read an input file and its structure; UserError for whatever does not fit together."""
-    config = load(path, settings)
+    config = load(path, settings, allow_commands=allow_commands)
     atoms = read_structure(config.structure.file, config.structure.elements)
     check_atoms(path, config, atoms)
     check_goal(path, config, atoms)
@@ -22,15 +22,21 @@ def read_input(path: Path, settings: list[str]) -> tuple[Config, Atoms]:
 
 
 def check_atoms(path: Path, config: Config, atoms: Atoms) -> None:
-    """Refuse atom ids that a structure has not, with the input's path; UserError."""
+    """Refuse atom ids and elements that do not go with a structure, with the input's path; UserError."""
+    if config.structure.elements is not None:
+        check_elements(config.structure.elements)
+        if missing := sorted(set(atoms.symbols) - set(config.structure.elements)):
+            raise UserError(
+                f"{path}: structure.elements: {missing[0]} is in the structure and not among them; add it."
+            )
     for key, ids in (
         ("tagged_atoms", config.structure.tagged_atoms),
         ("molecule_atoms", config.structure.molecule),
     ):
-        missing = [number for number in ids if number > len(atoms)]
-        if missing:
+        beyond = [number for number in ids if number > len(atoms)]
+        if beyond:
             raise UserError(
-                f"{path}: structure.{key}: no atom {missing[0]} in {config.structure.file.name}, which has "
+                f"{path}: structure.{key}: no atom {beyond[0]} in {config.structure.file.name}, which has "
                 f"{len(atoms)}; give ids from 1 to {len(atoms)}."
             )
     stray = sorted(set(config.structure.tagged_atoms) - set(config.structure.molecule))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.build import molecule as build_molecule
@@ -17,12 +16,20 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from mapmpi.errors import UserError
+from mapmpi.plausible import doubt
+from mapmpi.structures.files import read_frames, why
 
 START = (0.05, 0.15)
 """Default slab of the start: fractions of the cell, clear of the boundary so that the molecule is not cut."""
 
 SPACING = 0.3
 """Å between the grid points that are tried as the middle of the void."""
+
+MOST_PLACES = 3e7
+"""Grid points that are tried; they take a gigabyte, and a glass of 200 Å has fewer."""
+
+ROOM = 1.0
+"""Å of a cell that a molecule does not have, for the sake of a check."""
 
 ORIENTATIONS = 500
 """Random rotations that are tried."""
@@ -69,11 +76,14 @@ def read_molecule(name: str) -> Atoms:
             f"molecule {name!r}: neither a name that ASE knows (H2O, O2, CH3OH, …) nor a file; give one of both."
         )
     try:
-        found = ase.io.read(name, parallel=False)
+        found = read_frames(Path(name))[-1]
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"molecule {name!r}: ASE cannot read this file ({reason}); give another.") from None
-    return Atoms(found.get_chemical_symbols(), found.get_positions())
+        raise UserError(f"molecule {name!r}: ASE cannot read this file ({why(error)}); give another.") from None
+    alone = Atoms(found.get_chemical_symbols(), found.get_positions(), cell=np.eye(3) * ROOM)
+    if (reason := doubt(alone)) is not None:
+        raise UserError(f"molecule {name!r}: {reason}; give another file.")
+    alone.cell = None
+    return alone
 
 
 def neighbourhood(atoms: Atoms) -> cKDTree:
@@ -96,6 +106,8 @@ def largest_void(atoms: Atoms, axis: int = 0, start: tuple[float, float] = START
         low, high = start if number == axis else (0.0, 1.0)
         points = int(np.ceil((high - low) * length / SPACING)) + 1
         fractions.append(np.linspace(low, high, points))
+    if (places := np.prod([float(len(axis)) for axis in fractions])) > MOST_PLACES:
+        raise UserError(f"a cell of {atoms.get_volume():.2e} Å³ has {places:.0e} places to try; cut it smaller.")
     grid = np.stack(np.meshgrid(*fractions, indexing="ij"), axis=-1).reshape(-1, 3)
     grid[:, atoms.pbc] %= 1.0
     centers = grid @ atoms.cell.array

@@ -33,7 +33,7 @@ def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     if args.resume is None:
         if args.input is None:
             raise UserError("give an input file, or --resume RUN_DIR to go on with a training.")
-        return read_input(args.input, args.set)
+        return read_input(args.input, args.set, args.allow_commands)
     if args.run_dir is not None:
         raise UserError("--resume goes on in its own folder; leave out --run-dir.")
     if any(setting.startswith("structure.file") for setting in args.set):
@@ -41,19 +41,20 @@ def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
             "--set structure.file: a training goes on with the atoms that it began with; leave it out."
         )
     directory = RunDirectory.open(args.resume)
-    config = load(directory.config, args.set, structure_needed=False)
+    config = load(directory.config, args.set, False, args.allow_commands)
     if not directory.trajectory_files():
-        return read_input(directory.config, args.set)
+        return read_input(directory.config, args.set, args.allow_commands)
     atoms = start_structure(directory)
     check_atoms(directory.config, config, atoms)
     if args.input is not None:
-        _check_input(args.input, args.set, directory, config, atoms)
+        _check_input(args, directory, config, atoms)
     return config, atoms
 
 
-def _check_input(path: Path, settings: list[str], directory: RunDirectory, config: Config, atoms: Atoms) -> None:
+def _check_input(args: argparse.Namespace, directory: RunDirectory, config: Config, atoms: Atoms) -> None:
     """Refuse an input that is not the run's. What ``--set`` says is the same in both. Raises UserError."""
-    given, given_atoms = read_input(path, settings)
+    path = args.input
+    given, given_atoms = read_input(path, args.set, args.allow_commands)
     given.structure.file = config.structure.file
     keys = list(differing_keys(config.model_dump(mode="json"), given.model_dump(mode="json")))
     if keys:

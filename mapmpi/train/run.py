@@ -21,6 +21,7 @@ from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
+from mapmpi.memory import check_replay
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import abort, heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.layout import Layout, make_layout
@@ -54,6 +55,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
+    )
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="let forcefield.commands hold any LAMMPS command, also those that run programs or write files",
     )
     return parser
 
@@ -90,7 +96,7 @@ class _Desk:
 def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
     heed_stop_signals()  # the learner stops everybody in order
-    config, atoms = on_root(world, lambda: resume.read(args))
+    config, atoms = on_root(world, lambda: _read(args))
     layout = make_layout(world, config.train.ranks_per_agent)
     if config.deterministic and world.size > 2:
         raise UserError(
@@ -123,6 +129,14 @@ def _job_time(config: Config) -> float:
             f"train.stop.job_margin: {stop.job_margin:.0f} s, but the batch job has {left:.0f} s left; ask for more."
         )
     return left - stop.job_margin
+
+
+def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
+    """Return the input and its structure (rank 0, which is to hold the replay buffer)."""
+    config, atoms = resume.read(args)
+    path = args.input or RunDirectory(args.resume).config
+    check_replay(path, config, len(config.structure.elements or set(atoms.symbols)))
+    return config, atoms
 
 
 def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | None:
@@ -235,8 +249,9 @@ def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
         writer = _writer(job, epsilon)
         episodes = job.past.episodes.get(layout.agent, writer.last_episode)
         Agent(layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes).run()
-    except LearnerSilent as error:
-        abort(world, f"{error}; ending the job. What was committed stays good: --resume {job.directory.path}")
+    except (LearnerSilent, MPI.Exception) as error:
+        words = str(error).splitlines()[0]  # MPI's, when the learner died while something came from it, have many
+        abort(world, f"{words}; the learner is dead, ending the job. To go on: --resume {job.directory.path}")
     except EngineError as error:
         if not isinstance(error, EngineLost):
             lockstep.close()

@@ -1,0 +1,135 @@
+"""Whole files of every kind that mapmpi reads, and what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from test_choose import silica, write_dump, write_wrapped
+from test_journal import RESULTS, TYPES, A, B
+from test_pathway_files import doubtful, with_a_pass_beside
+from test_trajectory import new_writer, write_episode
+
+from mapmpi.config import load
+from mapmpi.pneb import record
+from mapmpi.pneb.choose import log_time_estimate, read_path
+from mapmpi.prepare.arguments import read_forcefield
+from mapmpi.store import checkpoint
+from mapmpi.store.journal import Journal
+from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, read_learner, read_metrics
+from mapmpi.store.trajectory import TrajectoryReader, TrajectoryWriter
+from mapmpi.structures.files import read_structure, write_lammps_data
+from mapmpi.structures.insert import read_molecule
+
+INPUT = """\
+mode: paper
+seed: 7
+structure: {file: glass.xyz, elements: [Si, O, H], tagged_atoms: [2], molecule_atoms: [2, 3]}
+forcefield:
+  units: metal
+  skin: 0.7
+  commands:
+    - pair_style eam/alloy
+    - "pair_coeff * * Cu_mishin1.eam.alloy {elements}"
+    - fix charges all qeq/point 1 10.0 1e-6 100 reaxff
+actions: {directions: [[1, 0, 0], [0.0, 1.0, 0.5]], displacement: 0.4}
+goal: {direction: [1, 0, 0], distance: 8.0}
+state: {points: 12, spacing: 0.8, channels: elements}
+replay: {capacity: 5000}
+train: {stop: {wall_time: 10min, actions: 100}, report_interval: 01:30}
+pneb: {temperatures: [500, 623.15], prefactor: vineyard}
+"""
+
+
+def make(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
+    """Write one whole file of each kind; return for each its path and what reads it all."""
+    makers = {
+        "input.yaml": (lambda path: path.write_text(INPUT), load),
+        "forces.yaml": (lambda path: path.write_text(INPUT), read_forcefield),
+        "start.data": (_write_data, lambda path: read_structure(path, ["H", "O", "Si"])),
+        "masses.data": (_write_data, read_structure),
+        "start.extxyz": (_write_structure, read_structure),
+        "start.cif": (_write_structure, read_structure),
+        "start.vasp": (_write_structure, read_structure),
+        "start.pdb": (_write_structure, read_structure),
+        "start.xsf": (_write_structure, read_structure),
+        "molecule.xyz": (_write_structure, lambda path: read_molecule(str(path))),
+        "walk.extxyz": (write_wrapped, lambda path: read_path(path, silica(), None)),
+        "walk.dump": (write_dump, lambda path: read_path(path, silica(), ["Si", "O", "H"])),
+        "agent-00003.h5": (_write_trajectory, _read_trajectory),
+        "resumed.h5": (_write_trajectory, TrajectoryWriter.resume),
+        "doubtful.h5": (lambda path: record.save(path, doubtful(), {"fmax": 0.05}), record.load),
+        "settings.h5": (lambda path: record.save(path, doubtful(), {"fmax": 0.05}), record.load_settings),
+        "beside.h5": (lambda path: record.save(path, with_a_pass_beside(), {}), record.load),
+        "learner.npz": (_write_checkpoint, checkpoint.load),
+        "journal": (_write_journal, _read_journal),
+        "metrics.csv": (lambda path: _write_log(path, METRICS_FIELDS), read_metrics),
+        "learner.csv": (lambda path: _write_log(path, LEARNER_FIELDS), read_learner),
+        "log.csv": (
+            lambda path: _write_log(path, METRICS_FIELDS),
+            lambda path: CsvLog(path, METRICS_FIELDS).close(),
+        ),
+    }
+    (folder / "glass.xyz").touch()
+    for name, (write, _) in makers.items():
+        write(folder / name)
+    return {name: (folder / name, read) for name, (_, read) in makers.items()}
+
+
+def _write_structure(path: Path) -> None:
+    atoms = silica()
+    atoms.positions += 0.01
+    ase.io.write(path, atoms)
+
+
+def _write_data(path: Path) -> None:
+    write_lammps_data(
+        path, Atoms("SiO2OH", np.arange(15.0).reshape(5, 3) / 3, cell=[9, 10, 11], pbc=True), "glass"
+    )
+
+
+def _write_trajectory(path: Path) -> None:
+    writer = new_writer(path)
+    for actions in (4, 0, 20):
+        write_episode(writer, actions)
+
+
+def _read_trajectory(path: Path) -> None:
+    with TrajectoryReader(path) as reader:
+        reader.atoms_template()
+        for row in range(len(reader.episodes)):
+            reader.episode(row)
+            log_time_estimate(reader.potential_energy(row), 0.1, 623.15)
+        assert reader.last_step >= -1
+
+
+def _write_checkpoint(path: Path) -> None:
+    random = np.random.default_rng(1)
+    arrays = {"weights": random.normal(size=(30, 20)), "states": np.zeros((10, 64), "u1"), "steps": np.array(7)}
+    checkpoint.save(path, arrays, {"actions": 100, "settings": {"nested": [1, 2.5, None]}})
+
+
+def _write_journal(path: Path) -> None:
+    journal = Journal(path, TYPES)
+    journal[A], journal[B] = RESULTS["tree"], RESULTS["tuple of tuples"]
+    journal.close()
+
+
+def _read_journal(path: Path) -> None:
+    journal = Journal(path, TYPES)
+    try:
+        for key in (A, B):
+            if key in journal:
+                journal[key]
+    finally:
+        journal.close()
+
+
+def _write_log(path: Path, fields: tuple[str, ...]) -> None:
+    log = CsvLog(path, fields)
+    for number in range(5):
+        log.write({name: "goal" if name == "outcome" else number for name in fields})
+    log.close()
