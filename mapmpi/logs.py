@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import platform
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 
 _LINE = "%(asctime)s %(levelname)s rank {rank}: %(message)s"
 
@@ -26,6 +28,17 @@ def to_terminal() -> None:
     _terminal.setLevel(logging.WARNING)
     _terminal.setFormatter(logging.Formatter("mapmpi: %(message)s"))
     log.addHandler(_terminal)  # a handler that is there already is not added again
+    sys.unraisablehook = lambda left: log.info("ignored in %r: %s", left.object, left.exc_value)
+    sys.excepthook = _note_uncaught
+
+
+def _note_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Keep for the log, not for the terminal, what h5py prints while its objects go on a full disk."""
+    frames = traceback.extract_tb(trace)
+    if frames and frames[-1].name.endswith("_dealloc"):
+        log.info("ignored: %s", error)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def to_file(folder: Path, rank: int, role: str) -> None:

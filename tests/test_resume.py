@@ -264,7 +264,8 @@ def test_a_group_that_always_fails_is_retired(tmp_path: Path, source: Path) -> N
 def test_a_full_disk_ends_a_training_in_order(tmp_path: Path, source: Path, kilobytes: int) -> None:
     run = tmp_path / "run"
     code = (
-        f"import resource, runpy, sys; from mpi4py import MPI; resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({1000 * kilobytes},)); "
+        f"import resource, runpy, sys; from mpi4py import MPI; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({1000 * kilobytes},)); "
         f"sys.path.insert(0, {str(ROOT / 'tests')!r}); sys.argv = sys.argv[1:]; "
         f"runpy.run_path(sys.argv[0], run_name='__main__')"
     )

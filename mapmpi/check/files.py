@@ -110,8 +110,8 @@ def look(task: dict[str, Any]) -> dict[str, Any]:
         if not task["trajectory"]:
             read_tree(path)
             return {}
-        agent, table = inspect(path, task["every_frame"])
         mended = task["mend"] and _repaired(path)
+        agent, table = inspect(path, task["every_frame"])
         return {"agent": agent, "episodes": table.tobytes().hex(), "mended": mended}
     except UserError as error:
         return {"wrong": str(error)}

@@ -116,6 +116,14 @@ def leave_together(world: MPI.Comm, code: int = 0) -> int:
     return int(codes[0])
 
 
+def leave_at_once(code: int) -> NoReturn:
+    """End this process past the clean-up of its libraries, but with MPI closed in order (collective)."""
+    MPI.Finalize()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def run(main: Callable[[MPI.Comm], int]) -> int:
     """Run a program on all ranks and return its exit code.
 

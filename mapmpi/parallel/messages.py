@@ -158,6 +158,12 @@ class AgentLink:
                     self.version, weights = unpack_weights(packed)
         return weights
 
+    def wait_for_stop(self) -> None:
+        """Wait until the learner says stop. Raises LearnerSilent."""
+        while not self.stopped:
+            self.look()
+            time.sleep(_PAUSE_S)
+
     def wait(self) -> None:
         """Wait until all that was sent has left and all that was asked for has come.
 

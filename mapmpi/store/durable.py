@@ -9,8 +9,10 @@ during an append thus loses that append only, and leaves a mark "open for writin
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,15 +45,29 @@ def create(path: Path, fill: Callable[[h5py.File], None]) -> None:
     replace_file(path, lambda handle: handle.write(image.getvalue()))
 
 
+class Library:
+    """HDF5 as it is in this process."""
+
+    broken = False
+    """A write has failed. HDF5 cannot let go of such a file, and crashes over it when the process ends."""
+
+
 @contextmanager
 def appending(path: Path) -> Iterator[h5py.File]:
     """Open a file made by ``create`` to lengthen its data sets.
 
-    Without a lock: a lock would fail where the file system has none, and while somebody looks at the file.
+    Without a lock: a lock would fail where the file system has none, and while somebody looks at the file. Raises
+    OSError, with the system's own words, when the file cannot be written.
     """
     flags = h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE
-    with h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=_access())) as file:
-        yield file
+    try:
+        with h5py.File(h5py.h5f.open(os.fsencode(path), flags, fapl=_access())) as file:
+            yield file
+    except (OSError, RuntimeError) as error:  # HDF5 also fails while it closes things, in its own ways
+        Library.broken = True
+        words = re.search(r"error message = '([^']+)'", str(error))
+        reason = words[1] if words else " ".join(str(error).split())
+        raise OSError(getattr(error, "errno", None) or errno.EIO, reason, str(path)) from None
 
 
 def _access() -> Any:
@@ -128,7 +144,7 @@ def _checksum(block: bytes) -> int:
 
 
 def clear_mark(path: Path) -> bool:
-    """Take away the mark of a killed writer; return whether there was one.
+    """Take away the mark of a killed writer, and give a file the space that a full disk refused; return if it had to.
 
     Only for a file that nobody writes any more. Does what HDF5's ``h5clear --status --increment=0`` does.
     Raises UserError when the file's first block is not one of ours or is damaged.
@@ -140,10 +156,11 @@ def clear_mark(path: Path) -> bool:
         signature, mark, base, extension, end, root, checksum = _SUPERBLOCK.unpack(block)
         if checksum != _checksum(block[:-4]):
             raise UserError(f"{path}: the file's first block is damaged; restore the file from a copy.")
-        if not mark:
+        size = os.fstat(handle.fileno()).st_size
+        if not mark and size >= end:
             return False
         # Space may have been promised but not written yet, or written and not yet counted: agree on the larger.
-        end = max(end, os.fstat(handle.fileno()).st_size)
+        end = max(end, size)
         os.ftruncate(handle.fileno(), end)
         block = _SUPERBLOCK.pack(signature, 0, base, extension, end, root, 0)[:-4]
         handle.seek(0)

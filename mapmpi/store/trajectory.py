@@ -238,9 +238,9 @@ def repair(path: Path) -> bool:
 
     Only for a file that nobody writes any more. Raises UserError for a file that is not a trajectory.
     """
+    marked = durable.clear_mark(path)
     with TrajectoryReader(path) as reader:
         frames = reader.frames
-    marked = durable.clear_mark(path)
     with _telling(path), h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
         sets = [member(file, name) for name in layout.PER_FRAME]
         surplus = [one for one in sets if len(one) > frames]

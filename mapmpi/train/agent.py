@@ -73,6 +73,7 @@ class Agent:
             place = error.filename or self._writer.path
             words = f"{place}: agent {self.number} cannot write there ({error.strerror or error})"
             self._link.send(Tag.TROUBLE, np.frombuffer(words.encode(), dtype=np.uint8))
+            self._link.wait_for_stop()
         self._environment.close()
         self._link.send(Tag.GOODBYE, np.zeros(1, dtype="i8"))
         self._link.wait()

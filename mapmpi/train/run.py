@@ -23,12 +23,22 @@ from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
 from mapmpi.memory import check_replay
 from mapmpi.parallel import scheduler
-from mapmpi.parallel.agreement import abort, heed_stop_signals, leave_together, on_all, on_root, parse, run
+from mapmpi.parallel.agreement import (
+    abort,
+    heed_stop_signals,
+    leave_at_once,
+    leave_together,
+    on_all,
+    on_root,
+    parse,
+    run,
+)
 from mapmpi.parallel.layout import Layout, make_layout
 from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
 from mapmpi.store.checkpoint import Checkpoint, Checkpoints
+from mapmpi.store.durable import Library
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train import resume
@@ -66,7 +76,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run phase 1 on all ranks of the world; return the exit code."""
-    return run(lambda world: train(world, parse(world, make_parser(), argv)))
+    code = run(lambda world: train(world, parse(world, make_parser(), argv)))
+    if Library.broken:
+        leave_at_once(code)
+    return code
 
 
 @dataclass(frozen=True)
@@ -144,9 +157,8 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
         return None
     try:
         if layout.group.size > 1:
-            make_engine(
-                config, atoms
-            ).close()  # what only one rank of a group refuses would leave the others waiting
+            # alone first: what only one rank of a group refuses would leave the others waiting
+            make_engine(config, atoms, None).close()
         return Environment(config, lambda: make_engine(config, atoms, layout.group))
     except EngineError as error:
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
@@ -244,18 +256,19 @@ def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
     # the first agent speaks first when the learner is dead, and then the job ends
     link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1))
     try:
-        q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
-        epsilon = float(epsilons(config.exploration, layout.agents)[layout.agent - 1])
-        writer = _writer(job, epsilon)
-        episodes = job.past.episodes.get(layout.agent, writer.last_episode)
-        Agent(layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes).run()
+        try:
+            q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
+            epsilon = float(epsilons(config.exploration, layout.agents)[layout.agent - 1])
+            writer = _writer(job, epsilon)
+            episodes = job.past.episodes.get(layout.agent, writer.last_episode)
+            Agent(layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes).run()
+        except EngineError as error:
+            if not isinstance(error, EngineLost):
+                lockstep.close()
+            _give_up(link, layout, error)
     except (LearnerSilent, MPI.Exception) as error:
         words = str(error).splitlines()[0]  # MPI's, when the learner died while something came from it, have many
         abort(world, f"{words}; the learner is dead, ending the job. To go on: --resume {job.directory.path}")
-    except EngineError as error:
-        if not isinstance(error, EngineLost):
-            lockstep.close()
-        _give_up(link, layout, error)
 
 
 def _writer(job: _Job, epsilon: float) -> TrajectoryWriter:
@@ -271,4 +284,6 @@ def _give_up(link: AgentLink, layout: Layout, error: EngineError) -> None:
     """Tell the learner that this group cannot go on."""
     log.warning("agent %d is lost: %s", layout.agent, error)
     link.send(Tag.LOST, np.array([layout.agent], dtype="i8"))
+    if layout.group is not None and layout.group.rank == 0:
+        link.wait_for_stop()  # the learner tells every leader
     link.wait()
