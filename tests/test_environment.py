@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import analytic_config, analytic_engine, wall_with_a_gap
-from gymnasium.utils.env_checker import check_env
 
 from mapmpi.config import Config
 from mapmpi.env.environment import Environment
-from mapmpi.env.gym import PathfinderEnv
 from mapmpi.errors import EngineError
 from mapmpi.md.analytic import AnalyticEngine
 from mapmpi.md.engine import Segment
@@ -139,7 +137,3 @@ def test_the_molecules_own_atoms_do_not_count_as_too_near(tmp_path: Path) -> Non
     assert environment.step(UP).terms[density] == 0.0  # the wall is 3 Å away
     steps = [environment.step(FORWARD) for _ in range(4)]
     assert steps[-1].terms[density] < 0.0
-
-
-def test_gymnasium_accepts_the_environment(tmp_path: Path) -> None:
-    check_env(PathfinderEnv(make(analytic_config(tmp_path))), skip_render_check=True)
