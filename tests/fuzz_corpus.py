@@ -13,17 +13,24 @@ from test_journal import RESULTS, TYPES, A, B
 from test_pathway_files import doubtful, with_a_pass_beside
 from test_trajectory import new_writer, write_episode
 
+from mapmpi import config
 from mapmpi.config import load
 from mapmpi.pneb import record
 from mapmpi.pneb.choose import log_time_estimate, read_path
 from mapmpi.prepare.arguments import read_forcefield
+from mapmpi.rl.dqn import Learner
+from mapmpi.rl.replay import Replay
+from mapmpi.rl.returns import TRANSITION
 from mapmpi.store import checkpoint
 from mapmpi.store.journal import Journal
 from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, read_learner, read_metrics
 from mapmpi.store.trajectory import TrajectoryReader, TrajectoryWriter
 from mapmpi.structures.files import read_structure, write_lammps_data
 from mapmpi.structures.insert import read_molecule
+from mapmpi.train.resume import past
 
+FACTS = {"elapsed_s": 60.0, "deterministic": True, "episodes": {"1": 4}}
+PLAIN = {"structure": {"file": "x", "tagged_atoms": [1]}, "goal": {"distance": 5.0}, "deterministic": True}
 INPUT = """\
 mode: paper
 seed: 7
@@ -65,6 +72,10 @@ def make(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
         "settings.h5": (lambda path: record.save(path, doubtful(), {"fmax": 0.05}), record.load_settings),
         "beside.h5": (lambda path: record.save(path, with_a_pass_beside(), {}), record.load),
         "learner.npz": (_write_checkpoint, checkpoint.load),
+        "checkpoint-000001.npz": (
+            lambda path: checkpoint.Checkpoints(path.parent).save(training(), FACTS),
+            lambda path: _read_training(folder, path),
+        ),
         "journal": (_write_journal, _read_journal),
         "metrics.csv": (lambda path: _write_log(path, METRICS_FIELDS), read_metrics),
         "learner.csv": (lambda path: _write_log(path, LEARNER_FIELDS), read_learner),
@@ -110,6 +121,27 @@ def _write_checkpoint(path: Path) -> None:
     random = np.random.default_rng(1)
     arrays = {"weights": random.normal(size=(30, 20)), "states": np.zeros((10, 64), "u1"), "steps": np.array(7)}
     checkpoint.save(path, arrays, {"actions": 100, "settings": {"nested": [1, 2.5, None]}})
+
+
+def training() -> dict[str, checkpoint.Part]:
+    """Return the parts of a small training with some experience."""
+    replay = Replay((1, 4, 4, 4), config.Replay(capacity=100), 1)
+    network, learning = config.Network(channels=[2], hidden=4), config.Learning(batch=4)
+    learner = Learner(replay.shape, 5, network, learning, replay, 1)
+    record = np.zeros(1, TRANSITION)
+    for number in range(12):
+        replay.add_state(0, number, np.full(replay.shape, number, np.uint8))
+        record["sequence"], record["next_sequence"], record["td_error"] = number - 1, number, 1.0
+        replay.add_transitions(0, record)
+    learner.update()
+    return {"learner": learner, "replay": replay}
+
+
+def _read_training(folder: Path, path: Path) -> None:
+    """Read a checkpoint as a resumed training does; its ring lies in ``folder``."""
+    found = checkpoint.Checkpoints(folder).read(path)
+    found.restore(training())
+    past(found.facts, config.Config.model_validate(PLAIN))
 
 
 def _write_journal(path: Path) -> None:

@@ -11,10 +11,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mapmpi.errors import UserError
-from mapmpi.pneb.choose import StoredPath, choose_episodes, log_time_estimate, read_path, start_structure
+from mapmpi.pneb.choose import StoredPath, choose_episodes, log_time_estimate, read_path
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import Frame, TrajectoryWriter
+from mapmpi.store.trajectory import Frame, TrajectoryWriter, start_structure
 
 PAPER_K = 623.15
 HOP = np.array([0.0, 0.4, 1.0, 0.4, 0.0])

@@ -120,7 +120,12 @@ class Learner:
         return state
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from a checkpoint; UserError if its network has another number of parameters."""
+        """Continue from a checkpoint.
+
+        Raises UserError if its network has another number of parameters, ValueError for weights that are not numbers.
+        """
+        if not all(np.isfinite(values).all() for values in state.values()) or int(state["updates"]) < 0:
+            raise ValueError("weights that are not numbers")
         split = self.behaviour.architecture.split
         try:
             unpack(self.behaviour, state["behaviour"])

@@ -163,7 +163,10 @@ class Replay:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the contents of a checkpoint; UserError if it was made with another capacity or grid."""
+        """Take over the contents of a checkpoint.
+
+        Raises UserError if it was made with another capacity or grid, and ValueError for what no buffer contains.
+        """
         ring: Rows = state["states"]
         if ring.shape != self._states.shape:
             raise UserError(
@@ -171,7 +174,15 @@ class Replay:
                 f"{self._states.shape}; resume with the replay capacity and the state grid that it was made with."
             )
         ring.read_into(self._states)
-        filled = slice(min(ring.written, self.capacity))
+        count = min(ring.written, self.capacity)
+        filled = slice(count)
+        sound = [np.isfinite(state[name]).all() for name in ("returns", "discounts", "priorities")]
+        slots, lowest = (
+            state["next_slots"],
+            min(state["actions"].min(initial=0), state["priorities"].min(initial=0)),
+        )
+        if not all(sound) or lowest < 0 or not ((slots >= 0) & (slots < max(count, 1))).all():
+            raise ValueError("transitions that cannot be")
         self._actions[filled] = state["actions"]
         self._returns[filled] = state["returns"]
         self._discounts[filled] = state["discounts"]

@@ -109,11 +109,19 @@ class Checkpoints:
         try:
             arrays, metadata = load(file)
             rings = {
-                name: StoredRing.described(self.folder / name, ring) for name, ring in metadata["rings"].items()
+                name: StoredRing.described(self.folder / _plain(name), ring)
+                for name, ring in metadata["rings"].items()
             }
             return Checkpoint(file, arrays, rings, dict(metadata["facts"]))
         except (KeyError, TypeError, AttributeError, ValueError):
             raise UserError(f"{file} is not a checkpoint of a training; restore it from a copy.") from None
+
+
+def _plain(name: str) -> str:
+    """Return a name that does not lead out of its folder; ValueError for any other."""
+    if Path(name).name != name or name in ("", ".."):
+        raise ValueError(f"{name!r} is no plain name")
+    return name
 
 
 class Checkpoint:

@@ -77,8 +77,16 @@ class StoredRing:
 
     @classmethod
     def described(cls, folder: Path, description: dict[str, Any]) -> StoredRing:
-        """Return the ring of a description. Raises UserError when its files do not hold all its rows."""
+        """Return the ring of a description.
+
+        Raises UserError when its files do not hold all its rows, and ValueError for what describes no ring.
+        """
         ring = cls(folder, tuple(description["shape"]), description["dtype"], description["written"])
+        whole = all(type(number) is int and number > 0 for number in ring.shape)
+        if not (whole and ring.shape and type(ring.written) is int and ring.written >= 0):
+            raise ValueError("no ring has this shape")
+        if np.dtype(ring.dtype).kind not in "biuf":
+            raise ValueError("no ring holds this type")
         for file, offset, _, count in ring._pieces(ring.first, ring.written):
             if not file.is_file() or file.stat().st_size < offset + count * ring._row_bytes:
                 raise UserError(f"{file} is missing or cut short; restore it from a copy.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,8 +103,10 @@ def past(facts: dict[str, Any] | None, config: Config) -> Past:
     try:
         elapsed_s = float(facts["elapsed_s"])
         episodes = {int(agent): int(count) for agent, count in facts["episodes"].items()}
+        if not (math.isfinite(elapsed_s) and elapsed_s >= 0.0):
+            raise ValueError("no time")
         return Past(elapsed_s, episodes if facts["deterministic"] and config.deterministic else {})
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise UserError(
             "the checkpoint does not say how far the training had come; restore it from a copy."
         ) from None
