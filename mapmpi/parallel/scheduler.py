@@ -36,7 +36,8 @@ def _slurm(job: str) -> float:
     left = _asked("squeue", "--noheader", "--job", job, "--format", "%L").strip()
     days, _, clock = left.rpartition("-")
     try:
-        return 86400.0 * int(days or 0) + seconds(clock if ":" in clock else f"{clock}s")
+        # minutes:seconds for squeue, which are hours:minutes elsewhere
+        return 86400.0 * int(days or 0) + seconds(f"0:{clock}" if clock.count(":") == 1 else clock)
     except ValueError:
         raise UserError(
             f"squeue says that job {job} has {left!r} left; give train.stop.wall_time a time."
