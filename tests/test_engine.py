@@ -12,11 +12,11 @@ from ase.build import bulk
 from conftest import ROOT, mpiexec, wall_with_a_gap
 
 from mapmpi.config import Dynamics, ForceField
-from mapmpi.errors import EngineError, UserError
+from mapmpi.errors import FAILURES, EngineError, UserError
 from mapmpi.md.analytic import AnalyticEngine
 from mapmpi.md.engine import Engine, largest_force, thermal_velocities
 from mapmpi.md.forcefield import installed_file, reaxff_elements
-from mapmpi.md.lammps_engine import LammpsEngine
+from mapmpi.md.lammps_engine import LammpsEngine, _kind
 from mapmpi.units import BOLTZMANN_EV_PER_K, KCAL_PER_MOL_IN_EV
 
 COPPER = ForceField(
@@ -170,10 +170,44 @@ def test_an_explosion_is_an_engine_error_and_a_new_engine_works(water_box: Atoms
     engine = reaxff(water_box)
     engine.restore(engine.snapshot(), seed=1)
     engine.set_tether(engine.tagged_position() + [400.0, 0.0, 0.0])
-    with pytest.raises(EngineError):
+    with pytest.raises(EngineError) as caught:
         engine.run(400)
+    assert caught.value.kind in ("temperature", "lost_atoms", "not_a_number", "charges")
     engine.close()
     assert np.isfinite(reaxff(water_box).run(10).energies).all()
+
+
+@pytest.mark.lammps
+def test_charges_that_do_not_converge_count_for_commands_too(water_box: Atoms) -> None:
+    """LAMMPS only warns and goes on with wrong charges."""
+    commands = [
+        "pair_style reaxff NULL",
+        f'pair_coeff * * "{installed_file("ffield.reax")}" {{elements}}',
+        "fix q all qeq/reaxff 1 0.0 10.0 1e-6 reaxff maxiter 5",
+    ]
+    for most, converges in ((5, False), (200, True)):
+        given = [*commands[:2], commands[2].replace("maxiter 5", f"maxiter {most}")]
+        engine = LammpsEngine(water_box, ForceField(commands=given), Dynamics(), [1])
+        if converges:
+            assert np.isfinite(engine.run(10).energies).all()
+            continue
+        with pytest.raises(EngineError, match="did not converge in 5 iterations") as caught:
+            engine.run(10)
+        assert caught.value.kind == "charges"
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Lost atoms: original 195 current 194", "lost_atoms"),
+        ("Non-numeric atom coords - simulation unstable", "not_a_number"),
+        ("Not enough space for bonds!", "engine"),
+    ],
+)
+def test_what_lammps_says_is_of_a_kind(words: str, kind: str) -> None:
+    assert _kind(RuntimeError(words)) == kind
+    assert kind in FAILURES
 
 
 def test_the_analytic_engine_reports_a_runaway() -> None:

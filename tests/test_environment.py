@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,48 @@ def test_the_molecules_own_atoms_do_not_count_as_too_near(tmp_path: Path) -> Non
     assert environment.step(UP).terms[density] == 0.0  # the wall is 3 Å away
     steps = [environment.step(FORWARD) for _ in range(4)]
     assert steps[-1].terms[density] < 0.0
+
+
+class Faulty(AnalyticEngine):
+    """Returns, from its third run on, what no simulation should."""
+
+    energy, moved = 0.0, 0.0
+    runs = 0
+
+    def run(self, steps: int) -> Segment:
+        self.runs += 1
+        segment = super().run(steps)
+        if self.runs < 3:
+            return segment
+        self._positions[0] += self.moved
+        return Segment(segment.energies + self.energy, segment.temperature)
+
+
+@pytest.mark.parametrize(
+    ("energy", "moved", "kind", "words"),
+    [
+        (25.0, 0.0, "energy_step", r"changed by \+2\d\.\d eV in one action \(dynamics.max_energy_step\)"),
+        (-25.0, 0.0, "energy_step", r"changed by -2\d\.\d eV"),
+        (np.nan, 0.0, "not_a_number", "energy is nan"),
+        (0.0, np.nan, "not_a_number", "positions are not numbers"),
+    ],
+)
+def test_what_no_simulation_should_give_ends_the_episode(
+    tmp_path: Path, energy: float, moved: float, kind: str, words: str
+) -> None:
+    config = analytic_config(tmp_path)
+
+    def new() -> Faulty:
+        engine = Faulty(wall_with_a_gap(), np.array([2.0, 6.0, 6.0]), config.dynamics, 100.0)
+        engine.energy, engine.moved = energy, moved
+        return engine
+
+    environment = Environment(config, new)
+    environment.reset(1)
+    assert environment.step(UP).ending == ""
+    broken = environment.step(UP)
+    assert (broken.ending, broken.frame) == ("failed", None)
+    assert broken.failure is not None
+    assert broken.failure.kind == kind
+    assert re.search(words, str(broken.failure))
+    assert environment.reset(1).progress == 0.0

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.io import write
 from conftest import MPIEXEC, ROOT, Done, mpiexec
+from runs import write_analytic_input
 
 from mapmpi.config import load
 from mapmpi.errors import UserError
@@ -143,20 +142,8 @@ def test_sigterm_ends_the_run_in_order(tmp_path: Path, analytic_input: Path) -> 
 
 @pytest.fixture
 def analytic_input(tmp_path: Path) -> Path:
-    """Return an input file whose structure stands in for the landscape's 60 atoms."""
-    from conftest import wall_with_a_gap
-
-    centers = wall_with_a_gap().centers
-    atoms = Atoms(["O"] + ["Si"] * len(centers), np.vstack([[2.0, 6.0, 6.0], centers]), cell=[12] * 3, pbc=True)
-    write(tmp_path / "wall.extxyz", atoms)
-    path = tmp_path / "wall.yaml"
-    path.write_text(
-        "structure: {file: wall.extxyz, tagged_atoms: [1]}\ngoal: {distance: 6}\n"
-        "dynamics: {max_temperature: 1.0e+5, steps_per_action: 20}\n"
-        "state: {points: 12, spacing: 0.8}\nepisode: {max_actions: 30}\n"
-        "network: {channels: [8, 16], hidden: 32}\nlearning: {batch: 32, replay_ratio: 2}\n"
-    )
-    return path
+    """Return an input file for the analytic landscape."""
+    return write_analytic_input(tmp_path)
 
 
 @pytest.mark.lammps

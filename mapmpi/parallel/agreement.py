@@ -98,11 +98,11 @@ def abort(world: MPI.Comm, words: str, code: int = FAILED) -> NoReturn:
     os._exit(code)  # where an abort comes back, for another rank's is under way
 
 
-def leave_together(world: MPI.Comm, code: int = 0) -> int:
+def leave_together(world: MPI.Comm, code: int = 0, missing: str = "") -> int:
     """Wait for all ranks, without spinning, and return the largest exit code among them (collective).
 
-    Ranks that never come end the job once everything is written: a rank can hang inside LAMMPS when another of its
-    group has died there, and nothing but an abort gets it out.
+    Ranks that never come (``missing`` names those that are known to) end the job once everything is written: a rank
+    can hang inside LAMMPS when another of its group has died there, and nothing but an abort gets it out.
     """
     codes = np.array([code], dtype="i8")
     everybody = world.Iallreduce(MPI.IN_PLACE, codes, op=MPI.MAX)
@@ -110,9 +110,8 @@ def leave_together(world: MPI.Comm, code: int = 0) -> int:
     while not everybody.Test():
         time.sleep(0.01)
         if world.rank == 0 and time.monotonic() - started > PATIENCE_S:
-            abort(
-                world, "some ranks hang in a dead group; ending the job, all results are written.", code or HANGING
-            )
+            who = missing or "some ranks"
+            abort(world, f"{who} hang in a dead group; ending the job, all results are written.", code or HANGING)
     return int(codes[0])
 
 

@@ -40,6 +40,11 @@ class Roll:
         ranks = self.ranks[agent]
         return f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks[0]}–{ranks[-1]}"
 
+    @property
+    def lost_places(self) -> str:
+        """The lost agents and their ranks in words; empty if there are none."""
+        return ", ".join(f"agent {agent} ({self.place(agent)})" for agent in sorted(self.lost))
+
     def call(self) -> None:
         """Give up the agents from which nothing has come for too long; looks once a second."""
         now = time.monotonic()

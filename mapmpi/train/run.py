@@ -128,7 +128,7 @@ def train(world: MPI.Comm, args: argparse.Namespace) -> int:
         _play(world, job, environment)
     elif training is not None:
         code = _learn(world, job, training, desks[0])
-    return leave_together(world, code)
+    return leave_together(world, code, training.roll.lost_places if training is not None else "")
 
 
 def _job_time(config: Config) -> float:
