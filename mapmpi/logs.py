@@ -24,7 +24,7 @@ def to_terminal() -> None:
     """Let warnings go to the terminal, ``mapmpi: `` before them (on every rank)."""
     log.setLevel(logging.INFO)
     log.propagate = False
-    _terminal.setStream(sys.stderr)
+    _terminal.stream = sys.stderr
     _terminal.setLevel(logging.WARNING)
     _terminal.setFormatter(logging.Formatter("mapmpi: %(message)s"))
     log.addHandler(_terminal)  # a handler that is there already is not added again

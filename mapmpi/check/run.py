@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from pathlib import Path
 
 from mpi4py import MPI
 
 from mapmpi.check.rundir import check_run
 from mapmpi.check.trial import check_input
-from mapmpi.errors import EngineLost
-from mapmpi.parallel.agreement import FAREWELL_S, on_root, parse, run
+from mapmpi.errors import REFUSED, EngineLost
+from mapmpi.parallel.agreement import abort, on_root, parse, run
 from mapmpi.store.rundir import RunDirectory
 
 
@@ -51,12 +49,9 @@ def check(world: MPI.Comm, args: argparse.Namespace) -> int:
     try:
         return check_input(world, args.input, args.set, run_dir)
     except EngineLost as error:
-        print(
-            f"mapmpi: rank {world.rank} died alone in LAMMPS ({error}), and its group cannot be reached; try "
+        abort(
+            world,
+            f"rank {world.rank} died alone in LAMMPS ({error}), and its group cannot be reached; try "
             "--set train.ranks_per_agent=1 to see the mistake.",
-            file=sys.stderr,
-            flush=True,
+            REFUSED,
         )
-        time.sleep(FAREWELL_S)
-        world.Abort(2)
-        raise

@@ -135,7 +135,7 @@ class AnalyticEngine(Engine):
         return Snapshot(self.positions(), images, velocities, np.zeros(len(self.atoms)), self._seed, self._runs)
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        self._positions, self._velocity = snapshot.positions.copy(), snapshot.velocities[0].copy()
+        self._positions, self._velocity = snapshot.positions.copy(), snapshot.own_velocities[0].copy()
         self._seed, self._runs = snapshot.seed, snapshot.runs
         if seed is not None:
             self._seed, self._runs = seed, 0

@@ -31,14 +31,21 @@ class Snapshot:
     """(n, 3) Å, in the cell as the engine holds them."""
     images: np.ndarray
     """(n, 3) int: cells by which each atom is away from there."""
-    velocities: np.ndarray
-    """(n, 3), in the engine's own units: any conversion would round."""
+    own_velocities: np.ndarray
+    """(n, 3), in the engine's own units: a conversion would round."""
     charges: np.ndarray
     """(n,) e."""
     seed: int
     """Of the thermostat's noise."""
     runs: int
     """How many runs there have been with this seed: each has noise of its own."""
+    time_unit_fs: float = 1.0
+    """The engine's unit of time."""
+
+    @property
+    def velocities(self) -> np.ndarray:
+        """(n, 3) Å/fs."""
+        return self.own_velocities / self.time_unit_fs
 
 
 def noise_seed(seed: int, runs: int) -> int:

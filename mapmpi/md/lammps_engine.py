@@ -238,11 +238,17 @@ class LammpsEngine(Engine):
     def snapshot(self) -> Snapshot:
         gather = self._gather
         return Snapshot(
-            gather("x", 1, 3), gather("image", 0, 3), gather("v", 1, 3), gather("q", 1, 1), self._seed, self._runs
+            positions=gather("x", 1, 3),
+            images=gather("image", 0, 3),
+            own_velocities=gather("v", 1, 3),
+            charges=gather("q", 1, 1),
+            seed=self._seed,
+            runs=self._runs,
+            time_unit_fs=self._time_fs,
         )
 
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        velocities, self._seed, self._runs = snapshot.velocities, snapshot.seed, snapshot.runs
+        velocities, self._seed, self._runs = snapshot.own_velocities, snapshot.seed, snapshot.runs
         if seed is not None:
             velocities = thermal_velocities(self.masses, self.dynamics.temperature, seed) * self._time_fs
             self._seed, self._runs = seed, 0
