@@ -98,7 +98,6 @@ class Training(Target):
     def words(self) -> list[object]:
         if (self.run / "config.yaml").exists():
             return [*self.program, "--resume", self.run]
-        shutil.rmtree(self.run, ignore_errors=True)
         settings = [word for setting in self.settings for word in ("--set", setting)]
         return [*self.program, self.source, "--run-dir", self.run, *settings]
 
@@ -168,7 +167,7 @@ def kill(target: Target, death: str, count: Count, moments: random.Random) -> No
     count.kills += 1
     if code is None:
         count.hangs += 1
-    elif number != signal.SIGKILL and not ended_before and code not in (UNFINISHED, FINISHED):
+    elif (number != signal.SIGKILL or ended_before) and code not in (UNFINISHED, FINISHED):
         count.wrong_exits.append(f"{target.folder.name}, {death}: exit code {code}\n{job.text[-1500:]}")
     target.check(count, in_order=code in (UNFINISHED, FINISHED))
     end = "no end" if code is None else f"exit code {code}"

@@ -1,7 +1,7 @@
 """``mapmpi.train`` as it is, on the analytic landscape or (``silica``) real LAMMPS, with an engine that is damaged.
 
 The first word says how: ``every=N`` raises in every Nth run, ``nan=N`` returns energies that are not numbers,
-``hang=N:S`` sleeps S seconds once in run N, ``none`` does nothing; several are joined by commas.
+``hang=N:S`` sleeps S seconds once in run N (``@R`` behind it: on rank R alone); several are joined by commas.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from conftest import analytic_engine, wall_with_a_gap
+from mpi4py import MPI
 
 import mapmpi.md.factory
 import mapmpi.train.run
@@ -31,8 +32,9 @@ def damaged(run: Any) -> Any:
         global runs
         runs += 1
         if "hang" in damage:
-            at, _, seconds = damage["hang"].partition(":")
-            if runs == int(at):
+            when, _, rank = damage["hang"].partition("@")
+            at, _, seconds = when.partition(":")
+            if runs == int(at) and rank in ("", str(MPI.COMM_WORLD.rank)):
                 time.sleep(float(seconds))
         if "every" in damage and runs % int(damage["every"]) == 0:
             raise RuntimeError("a fault that was put in")

@@ -49,6 +49,9 @@ class DirectLink:
         assert destination == 1
         self._mail = packed
 
+    def start(self) -> None:
+        pass
+
     def look(self) -> np.ndarray | None:
         mail, self._mail = self._mail, None
         if mail is None or not len(mail):

@@ -144,7 +144,9 @@ class Environment:
         try:
             self.engine = self._make_engine()
         except (UserError, OSError) as error:
-            raise EngineError(f"the engine could not be made anew: {error}") from error
+            alone = self.engine.comm is None or self.engine.comm.size == 1
+            words = f"the engine could not be made anew: {error}"
+            raise (EngineError if alone else EngineLost)(words) from error  # other ranks may have made theirs
 
     def step(self, action: int) -> Step:
         """Move the agent by an action, let the material follow, and say what that is worth."""

@@ -119,8 +119,10 @@ def equilibrations(forcefield: ForceField) -> list[Equilibration]:
     for command in forcefield.commands:
         words = command.split()
         if len(words) > 3 and words[0] == "fix" and words[3].startswith(("qeq/reaxff", "acks2/reaxff")):
-            limit = int(words[words.index("maxiter") + 1]) if "maxiter" in words else LAMMPS_MAXITER
-            found.append(Equilibration(command, words[1], limit))
+            after = words[words.index("maxiter") + 1 :] if "maxiter" in words else [str(LAMMPS_MAXITER)]
+            if not (after and after[0].isdigit()):
+                raise UserError(f"forcefield.commands: {command!r} gives maxiter no whole number; give one.")
+            found.append(Equilibration(command, words[1], int(after[0])))
     return found
 
 

@@ -148,7 +148,8 @@ class AgentLink:
         self._outbox.sweep()
         weights = None
         while (message := _receive(self._world, LEARNER)) is not None:
-            self._heard = time.monotonic()
+            if message.tag is Tag.BEAT or self._heard != float("inf"):  # where no heart beats, nobody waits for it
+                self._heard = time.monotonic()
             if message.tag is Tag.STOP:
                 self.stopped, self.writes_last = True, bool(message.data[0])
             elif message.tag is Tag.WEIGHTS:
@@ -184,10 +185,11 @@ class _Heart(threading.Thread):
 
     def run(self) -> None:
         beat = np.zeros(0, dtype=np.uint8)
-        while not self._ended.wait(BEAT_S):
+        while not self._ended.is_set():
             for leader, outbox in self._outboxes.items():
                 if outbox.sweep():  # who does not take them in is not sent more
                     outbox.post(beat, leader, Tag.BEAT)
+            self._ended.wait(BEAT_S)
 
     def end(self) -> None:
         """Stop beating."""
@@ -196,15 +198,15 @@ class _Heart(threading.Thread):
 
 
 class LearnerLink:
-    """The learner's lines to all agents, by the world ranks of their leaders.
-
-    The heart beats from now on until :meth:`stop`, if this MPI lets a second thread send.
-    """
+    """The learner's lines to all agents, by the world ranks of their leaders."""
 
     def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
         self._world, self._outbox = world, _Outbox(world)
         self.leaders = leaders
         self._heart = _Heart(world, leaders)
+
+    def start(self) -> None:
+        """Let the heart beat until :meth:`stop`, if this MPI lets a second thread send."""
         if MPI.Query_thread() == MPI.THREAD_MULTIPLE:
             self._heart.start()
 

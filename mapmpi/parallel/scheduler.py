@@ -1,4 +1,4 @@
-"""When a batch job ends, as its scheduler says: Slurm, PBS Pro and OpenPBS, Torque."""
+"""When a batch job ends, as its scheduler says: Slurm, PBS Pro and OpenPBS."""
 
 from __future__ import annotations
 

@@ -97,6 +97,9 @@ class Checkpoints:
                 continue
             if reason is not None:
                 log.warning("%s The one before it is taken: %s.", reason, file.name)
+                for newer in self.files():
+                    if newer > file:  # what is appended to the rings from now on is not what it says
+                        newer.rename(newer.with_name(f"damaged-{newer.name}"))
             self._rings = {name: replace(ring) for name, ring in checkpoint.rings.items()}
             self._kept = [(file, checkpoint.rings)]
             return checkpoint

@@ -11,11 +11,15 @@ from typing import IO
 def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file beside ``path``, bring it to the disk, and only then give it the name ``path``."""
     temporary = path.with_name(f".{path.name}.new")
-    with open(temporary, "wb") as handle:
-        write(handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as handle:
+            write(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # on a full disk its room is needed
+        raise
     sync_folder(path.parent)
 
 

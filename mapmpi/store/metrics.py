@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,20 @@ class CsvLog:
             self._handle.write(header + b"\n")
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a row; floats with ten digits, what is missing or None stays empty.
+        """Append a row, all of it or nothing; floats with ten digits, what is missing or None stays empty.
 
-        Raises ValueError for a key that is no column.
+        Raises ValueError for a key that is no column, and OSError.
         """
         line = io.StringIO()
         writer = csv.DictWriter(line, self._fields, lineterminator="\n")
         writer.writerow({name: _text(value) for name, value in row.items()})
-        data = line.getvalue().encode()
-        while data:
-            data = data[self._handle.write(data) :]
+        data, begin = line.getvalue().encode(), os.fstat(self._handle.fileno()).st_size
+        try:
+            while data:
+                data = data[self._handle.write(data) :]
+        except OSError:
+            self._handle.truncate(begin)  # or the next row would go on where this one was cut off
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -10,7 +10,7 @@ import numpy as np
 from mapmpi import logs
 from mapmpi.config import Config
 from mapmpi.env.environment import TERMINAL, Step
-from mapmpi.errors import EngineError
+from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
 from mapmpi.rl.exploration import choose
@@ -69,9 +69,11 @@ class Agent:
                 self._fetch_weights(wait=self._link.version < 0 or self.config.deterministic)
                 if not self._link.stopped:
                     self._play()
-        except OSError as error:
-            place = error.filename or self._writer.path
-            words = f"{place}: agent {self.number} cannot write there ({error.strerror or error})"
+        except (OSError, UserError) as error:
+            words = str(error)
+            if isinstance(error, OSError):
+                place = error.filename or self._writer.path
+                words = f"{place}: agent {self.number} cannot write there ({error.strerror or error})"
             self._link.send(Tag.TROUBLE, np.frombuffer(words.encode(), dtype=np.uint8))
             self._link.wait_for_stop()
         self._environment.close()
@@ -137,6 +139,14 @@ class Agent:
             self._keep(step, row, first_step)
             self._note_failure(step, row)
 
+        self._commit(row, ending, started)
+        if self._failures >= MOST_FAILURES:
+            raise EngineError(
+                f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
+            )
+
+    def _commit(self, row: np.void, ending: str, started: float) -> None:
+        """Write the episode and tell the learner, unless it was broken off and is to be played again."""
         if ending == "stopped" and not self._link.writes_last:
             return
         row["outcome"] = ending.encode()
@@ -164,14 +174,10 @@ class Agent:
             self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
 
     def _note_failure(self, step: Step, row: np.void) -> None:
-        """Count failures that nothing comes between. Raises EngineError when there are too many."""
+        """Count failures that nothing comes between."""
         if step.failure is None:
             self._failures = 0
             return
         self._failures += 1
         row["failure"] = step.failure.kind
         log.info("%s: the simulation failed (%s): %s", logs.Place.doing, step.failure.kind, step.failure)
-        if self._failures >= MOST_FAILURES:
-            raise EngineError(
-                f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
-            )

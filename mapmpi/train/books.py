@@ -23,7 +23,10 @@ class Books:
         """Open the logs. Raises OSError, or UserError for logs of another kind."""
         self.actions, self.transitions = 0, 0
         self.episodes: list[np.void] = list(read_metrics(directory.metrics)) if directory.metrics.exists() else []
-        self._known = {_key(episode) for episode in self.episodes}
+        self._known: set[tuple[int, int]] = set()
+        self._last_episodes: dict[int, int] = {}
+        for episode in self.episodes:
+            self._note(episode)
         self.stats: deque[UpdateStats] = deque(maxlen=RECENT_EPISODES)
         self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
         self._log = CsvLog(directory.learner, LEARNER_FIELDS)
@@ -33,10 +36,15 @@ class Books:
         """Take an episode (dtype EPISODE) into metrics.csv; return whether it was new. Raises OSError."""
         if _key(episode) in self._known:
             return False
-        self._known.add(_key(episode))
-        self.episodes.append(episode)
         self._metrics.write(episode_row(episode))
+        self._note(episode)
+        self.episodes.append(episode)
         return True
+
+    def _note(self, episode: np.void) -> None:
+        agent, number = _key(episode)
+        self._known.add((agent, number))
+        self._last_episodes[agent] = max(number, self._last_episodes.get(agent, 0))
 
     def catch_up(self, episodes: Iterable[np.void], count_actions: bool) -> None:
         """Add the episodes that are in trajectories and were not written here. Raises OSError.
@@ -54,7 +62,7 @@ class Books:
 
     def last_episode(self, agent: int) -> int:
         """Return the highest number of an agent's episodes; 0 before the first."""
-        return max((number for one, number in self._known if one == agent), default=0)
+        return self._last_episodes.get(agent, 0)
 
     def report(self, elapsed_s: float, updates: int, buffered: int) -> dict[str, float]:
         """Return a row of learner.csv over the time since the last, and append it there. Raises OSError.

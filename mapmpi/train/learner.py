@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from mapmpi import logs
 from mapmpi.config import Config
 from mapmpi.errors import FAILED, FINISHED, UNFINISHED
 from mapmpi.logs import log
@@ -56,7 +57,6 @@ class Training:
         self._episode_ended = False
         self._packed: tuple[int, np.ndarray] | None = None
         self._reported = self._saved = time.monotonic()
-        books.begin(self.elapsed_s, learner.updates)
 
     @property
     def elapsed_s(self) -> float:
@@ -69,6 +69,10 @@ class Training:
         ``report`` gets the rows of learner.csv.
         """
         train = self.config.train
+        self.link.start()
+        self.roll.begin()
+        self.books.begin(self.elapsed_s, self.learner.updates)
+        self._reported = self._saved = time.monotonic()
         while not self.at_limit():
             self.turn()
             self.roll.call()
@@ -78,6 +82,8 @@ class Training:
         code = self._code()
         whole = not self.config.deterministic or code == FINISHED
         self.link.stop(write_last=whole)
+        if not self.config.deterministic:
+            self.save()  # before the wait for the agents, one of which may hang beyond the batch job's end
         self._see_home()
         self._report(report)
         if whole:  # else the last checkpoint stands: it knows nothing of the episode that was broken off
@@ -151,6 +157,7 @@ class Training:
         enough = self.books.transitions >= learning.start and len(self.replay) > 0
         if not enough or samples > learning.replay_ratio * self.books.transitions:
             return False
+        logs.at(f"learner, update {self.learner.updates + 1}")
         self.books.stats.append(self.learner.update())
         return True
 
@@ -179,7 +186,7 @@ class Training:
             self._episode_ended = True
             self.books.add(message.data.view(EPISODE)[0])
         elif message.tag is Tag.LOST:
-            self.roll.lost.add(int(message.data.view("i8")[0]))
+            self.roll.retired.add(int(message.data.view("i8")[0]))
         elif message.tag is Tag.TROUBLE:
             self._stop_for(bytes(message.data).decode())
         elif message.tag is Tag.GOODBYE:
@@ -210,6 +217,7 @@ class Training:
     def save(self) -> None:
         """Write a checkpoint."""
         began = time.monotonic()
+        logs.at("learner, checkpoint")
         with self._writing():
             facts = {
                 "elapsed_s": self.elapsed_s,

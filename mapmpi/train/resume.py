@@ -43,10 +43,11 @@ def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
         )
     directory = RunDirectory.open(args.resume)
     config = load(directory.config, args.set, False, args.allow_commands)
-    if not directory.trajectory_files():
-        return read_input(directory.config, args.set, args.allow_commands)
-    atoms = start_structure(directory)
-    check_atoms(directory.config, config, atoms)
+    if directory.trajectory_files():
+        atoms = start_structure(directory)
+        check_atoms(directory.config, config, atoms)
+    else:
+        config, atoms = read_input(directory.config, args.set, args.allow_commands)
     if args.input is not None:
         _check_input(args, directory, config, atoms)
     return config, atoms
@@ -98,8 +99,8 @@ def stored_episodes(directory: RunDirectory) -> Iterator[np.void]:
 def past(facts: dict[str, Any] | None, config: Config) -> Past:
     """Return what a checkpoint's facts mean for all ranks; ``facts`` is None where there is no checkpoint."""
     if facts is None:
-        log.warning("there is no checkpoint yet; learning begins anew, the trajectories are gone on with.")
-        return Past()
+        log.warning("there is no checkpoint yet; learning begins anew, and the trajectories are continued.")
+        return Past(episodes={1: 0} if config.deterministic else {})
     try:
         elapsed_s = float(facts["elapsed_s"])
         episodes = {int(agent): int(count) for agent, count in facts["episodes"].items()}

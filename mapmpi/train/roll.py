@@ -20,20 +20,30 @@ class Roll:
     def __init__(self, ranks: dict[int, range], limit_s: float) -> None:
         self.ranks, self.limit_s = ranks, limit_s
         self.left: set[int] = set()
-        self.lost: set[int] = set()
-        now = time.monotonic()
-        self._heard = dict.fromkeys(ranks, now)
+        self.retired: set[int] = set()
+        self.silent: set[int] = set()
         self._longest_s = 0.0  # longest time that an agent took between two messages
-        self._looked = now
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to listen."""
+        self._looked = time.monotonic()
+        self._heard = dict.fromkeys(self.ranks, self._looked)
 
     def heard(self, agent: int) -> None:
         """Note that something has come from an agent."""
         now = time.monotonic()
-        self._longest_s = max(self._longest_s, now - self._heard[agent])
-        self._heard[agent] = now
-        if agent in self.lost:
+        if agent in self.silent:
             log.warning("agent %d (%s) is back.", agent, self.place(agent))
-            self.lost.discard(agent)
+            self.silent.discard(agent)
+        else:
+            self._longest_s = max(self._longest_s, now - self._heard[agent])
+        self._heard[agent] = now
+
+    @property
+    def lost(self) -> set[int]:
+        """Agents that cannot go on, and those from which nothing comes."""
+        return self.retired | self.silent
 
     def place(self, agent: int) -> str:
         """Return an agent's ranks in words."""
@@ -57,7 +67,7 @@ class Roll:
                     "nothing has come from agent %d (%s) for %s (train.silence_limit); going on without it.",
                     agent, self.place(agent), duration_text(self.limit_s),
                 )  # fmt: skip
-                self.lost.add(agent)
+                self.silent.add(agent)
 
     @property
     def all_gone(self) -> bool:
@@ -76,4 +86,4 @@ class Roll:
 
     def give_up_the_rest(self) -> None:
         """Count as lost whoever has not left."""
-        self.lost |= set(self.ranks) - self.left
+        self.silent |= set(self.ranks) - self.left - self.retired

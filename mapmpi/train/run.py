@@ -168,6 +168,7 @@ def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple
     """Make the run directory, or open that of earlier jobs, and lay what rank 0 needs on its desk."""
     if args.resume is None:
         directory, past = RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input)), resume.Past()
+        directory.write_config(config, {})  # so that --resume goes on whenever this job ends
     else:
         directory = RunDirectory.open(args.resume)
     lock, checkpoints = directory.lock(), Checkpoints(directory.checkpoints)
