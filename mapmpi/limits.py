@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-BASE_S, BASE_BYTES = 2.5, 512 << 20
+BASE_S, BASE_BYTES = 1.0, 512 << 20
 """What reading the smallest file may take."""
 
 S_PER_MB, BYTES_PER_BYTE = 2.0, 40
