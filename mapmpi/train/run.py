@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -122,6 +122,9 @@ def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     _mend(world, directory)
     job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
     training = on_all(world, lambda: _training(world, job, desks[0]) if world.rank == 0 else None)
+    job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
+    if training is not None:
+        training.began = job.began
     logs.to_file(directory.logs, world.rank, _role(layout, world.rank))
     code = 0
     if environment is not None:
