@@ -152,7 +152,9 @@ def clear_mark(path: Path) -> bool:
     with open(path, "r+b") as handle:
         block = handle.read(_SUPERBLOCK.size)
         if not block.startswith(_SIGNATURE) or len(block) < _SUPERBLOCK.size:
-            raise UserError(f"{path} is not an HDF5 file that mapmpi wrote; remove it from the run directory.")
+            raise UserError(
+                f"{path} is not a trajectory file that mapmpi wrote; remove it from the run directory."
+            )
         signature, mark, base, extension, end, root, checksum = _SUPERBLOCK.unpack(block)
         if checksum != _checksum(block[:-4]):
             raise UserError(f"{path}: the file's first block is damaged; restore the file from a copy.")

@@ -110,7 +110,7 @@ class TrajectoryWriter:
         """
         if row["agent"] != self.agent:
             raise ValueError(f"an episode of agent {row['agent']} in the trajectory of agent {self.agent}")
-        if row["episode"] <= self.last_episode:
+        if 0 < row["episode"] <= self.last_episode:
             self._open(self.path)
             return row
         record = row.copy()
