@@ -112,6 +112,8 @@ def leave_together(world: MPI.Comm, code: int = 0, missing: str = "") -> int:
         if world.rank == 0 and time.monotonic() - started > PATIENCE_S:
             who = missing or "some ranks"
             abort(world, f"{who} hang in a dead group; ending the job, all results are written.", code or HANGING)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # all is written: what comes now must not spoil the exit code
     return int(codes[0])
 
 
