@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runs import Episodes, Job, committed, opens_elsewhere, rows_twice, write_analytic_input
+from running import Episodes, Job, committed, opens_elsewhere, rows_twice, write_analytic_input
 from test_pneb import write_input
 
 from mapmpi.errors import FINISHED, UNFINISHED, UserError

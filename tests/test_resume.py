@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT, Done, mpiexec
-from runs import Job, committed, rows_twice, same_but_for_times, write_analytic_input
+from running import Job, committed, rows_twice, same_but_for_times, write_analytic_input
 
 from mapmpi.config import load
 from mapmpi.errors import FAILED, FINISHED, REFUSED, UNFINISHED

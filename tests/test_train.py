@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import MPIEXEC, ROOT, Done, mpiexec
-from runs import write_analytic_input
+from running import write_analytic_input
 
 from mapmpi.config import load
 from mapmpi.errors import UserError
