@@ -107,13 +107,20 @@ class ForceField(Section):
 
 
 class Dynamics(Section):
-    """Molecular dynamics between two actions (NVT by a Langevin thermostat, no net momentum)."""
+    """How the material follows an action: down to rest, or by molecular dynamics (Langevin, no net momentum)."""
 
+    relaxation: Literal["minimize", "md"] = Field(
+        "minimize",
+        description="minimize: the energy with the tether's goes down after each action, so that a path is nearly one "
+        "of least energy; md (the paper's): a short run of dynamics",
+    )
     temperature: Positive = Field(10.0, description="K")
     timestep: Positive = Field(0.5, description="fs")
     damping: Positive = Field(50.0, description="relaxation time of the thermostat in fs")
-    steps_per_action: Count = Field(40, description="MD steps that relax everything after each action")
-    equilibration_steps: int = Field(40, ge=0, le=10**9, description="MD steps at the start of each episode")
+    steps_per_action: Count = Field(
+        40, description="force calls, or MD steps, that relax everything after an action"
+    )
+    equilibration_steps: int = Field(40, ge=0, le=10**9, description="md: steps at the start of each episode")
     max_temperature: Positive = Field(3000.0, description="K; above it the simulation counts as failed")
     max_energy_step: Positive = Field(
         20.0,
@@ -400,6 +407,7 @@ class Config(Section):
 
 
 PAPER: dict[str, Any] = {
+    "dynamics": {"relaxation": "md"},
     "actions": {"forbid_reversal": False},
     "state": {"channels": "merged"},
     "rewards": {

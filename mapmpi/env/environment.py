@@ -14,6 +14,7 @@ from mapmpi.config import Config, unit
 from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
 from mapmpi.env.state import DensityGrid, Surroundings
+from mapmpi.env.station import Station
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.engine import SAMPLE_STEPS, Engine, Segment
@@ -25,6 +26,9 @@ Ending = Literal["", "goal", "step_limit", "tether", "failed"]
 
 TERMINAL = ("goal", "tether", "failed")
 """Endings after which nothing follows; at the step limit the future is only not seen."""
+
+REST_CALLS = 500
+"""Force calls, at most, that bring a structure to rest before a training."""
 
 RESET_TRIES = 3
 """New engines tried before a start that always fails is given up."""
@@ -46,7 +50,13 @@ class Step:
     progress: float
     """The tagged atoms' way from their start along the goal direction in Å."""
     highest_rise: float
-    """Highest energy of the episode so far above its first, in eV."""
+    """Highest energy of the whole path so far above that of the start, in eV."""
+    climb: float
+    """Largest rise of the energy from any earlier low on the whole path, in eV."""
+    place: np.ndarray
+    """(3,) the tagged atoms' center of mass in Å, unwrapped."""
+    rise: float
+    """Present energy above that of the start, in eV."""
     failure: EngineError | None = None
     """What broke the simulation."""
 
@@ -61,15 +71,22 @@ class _Episode:
     """What an episode remembers from action to action."""
 
     agent: np.ndarray
-    origin: float
     energies: deque[float]
     energy: float
     first_energy: float
     highest_energy: float
+    lowest_energy: float
+    climb: float
+    place: np.ndarray
     state: np.ndarray
-    md_steps: int
-    progress: float = 0.0
+    steps: int
     actions: int = 0
+
+    def meet(self, energy: float) -> None:
+        """Carry the energy of a new frame into what is known of the path."""
+        self.energy, self.highest_energy = energy, max(self.highest_energy, energy)
+        self.lowest_energy = min(self.lowest_energy, energy)
+        self.climb = max(self.climb, energy - self.lowest_energy)
 
 
 class Environment:
@@ -87,19 +104,29 @@ class Environment:
         cell, pbc, comm = self.engine.atoms.cell.array, self.engine.atoms.pbc, self.engine.comm
         self.grid = DensityGrid(config.state, self.engine.elements, cell, pbc, comm)
         self._near = Surroundings(cell, pbc, config.rewards.density.radius)
-        self._start = self.engine.snapshot()
+        self.relief = self._rest()
+        self._start, place = self.engine.snapshot(), self.engine.tagged_position()
+        self._origin = float(place @ self.direction)
         self._samples = max(1, config.rewards.energy.average_steps // SAMPLE_STEPS)
         self._reference = max(1, config.rewards.energy.reference_steps // SAMPLE_STEPS)
 
-    def reset(self, seed: int) -> Step:
-        """Begin an episode: the structure as it was given, velocities and thermostat noise from the seed.
+    def _rest(self) -> float:
+        """Bring the structure to rest in its force field; return by how many eV that lowered its energy."""
+        with self._simulation():
+            before, _ = self.engine.evaluate(self.engine.positions())
+            self.engine.set_tether(self.engine.tagged_position())
+            after = float(self.engine.relax(REST_CALLS).energies[-1])
+        return before - after
 
-        On one rank the episode depends on the seed and the actions alone, to the last bit.
+    def reset(self, seed: int, station: Station | None = None) -> Step:
+        """Begin an episode: at the start, velocities and thermostat noise from the seed, or from a station on.
+
+        On one rank the episode depends on these and the actions alone, to the last bit.
         """
         for tries_left in reversed(range(RESET_TRIES)):
             try:
                 with self._simulation():
-                    return self._begin(seed)
+                    return self._begin(seed) if station is None else self._continue(station)
             except EngineLost:
                 raise
             except EngineError:
@@ -109,18 +136,43 @@ class Environment:
         raise AssertionError("unreachable")
 
     def _begin(self, seed: int) -> Step:
-        engine = self.engine
+        engine, dynamics = self.engine, self.config.dynamics
         engine.restore(self._start, seed)
         agent = engine.tagged_position()
         engine.set_tether(agent)
-        steps = max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps)
-        segment = engine.run(steps)
-        first = self._mean_energy(segment)
+        steps = max(SAMPLE_STEPS, dynamics.equilibration_steps)
+        segment = engine.relax(steps) if dynamics.relaxation == "minimize" else engine.run(steps)
+        energy = self._mean_energy(segment)
         window = deque(segment.energies.tolist(), maxlen=self._reference)
-        origin = float(agent @ self.direction)
-        self._now = _Episode(agent, origin, window, first, first, first, self._look(agent), steps)
+        place, state = engine.tagged_position(), self._look(agent)
+        self._now = _Episode(agent, window, energy, energy, energy, energy, 0.0, place, state, steps)
+        return self._first(segment.temperature)
+
+    def _continue(self, station: Station) -> Step:
+        engine = self.engine
+        engine.restore(station.snapshot)
+        engine.set_tether(station.agent)
+        window = deque([station.energy], maxlen=self._reference)
+        known = (
+            station.energy,
+            station.first_energy,
+            station.highest_energy,
+            station.lowest_energy,
+            station.climb,
+        )
+        place, state = engine.tagged_position(), self._look(station.agent)
+        self._now = _Episode(station.agent.copy(), window, *known, place, state, 0)
+        return self._first(0.0)
+
+    def _first(self, temperature: float) -> Step:
         terms = np.zeros(len(REWARD_TERMS))
-        return self._step(terms, "", self._frame(first, segment.temperature, NO_ACTION, terms), NO_ACTION)
+        return self._step(terms, "", self._frame(self._now.energy, temperature, NO_ACTION, terms), NO_ACTION)
+
+    def station(self) -> Station:
+        """Return the present state, for an episode that is to go on from here."""
+        now = self._now
+        known = (now.energy, now.first_energy, now.highest_energy, now.lowest_energy, now.climb)
+        return Station(self.engine.snapshot(), now.agent.copy(), *known)
 
     def _step(
         self,
@@ -131,9 +183,23 @@ class Environment:
         failure: EngineError | None = None,
     ) -> Step:
         now = self._now
-        rise = now.highest_energy - now.first_energy
-        coordinate = float(now.agent @ self.direction)
-        return Step(now.state, terms, ending, frame, forbidden, coordinate, now.progress, rise, failure)
+        return Step(
+            state=now.state,
+            terms=terms,
+            ending=ending,
+            frame=frame,
+            forbidden=forbidden,
+            coordinate=float(now.agent @ self.direction),
+            progress=self._progress(),
+            highest_rise=now.highest_energy - now.first_energy,
+            climb=now.climb,
+            place=now.place,
+            rise=now.energy - now.first_energy,
+            failure=failure,
+        )
+
+    def _progress(self) -> float:
+        return float(self._now.place @ self.direction) - self._origin
 
     def _look(self, agent: np.ndarray) -> np.ndarray:
         return self.grid(self.engine.local_atoms(), agent)
@@ -167,11 +233,12 @@ class Environment:
         before = float(now.agent @ self.direction)
         now.agent = self._clamped(now.agent + self.vectors[action])
         engine.set_tether(now.agent)
-        segment = engine.run(config.dynamics.steps_per_action)
+        follow = engine.relax if config.dynamics.relaxation == "minimize" else engine.run
+        segment = follow(config.dynamics.steps_per_action)
         energy = self._mean_energy(segment)
         self._check_energy(energy - now.energy)
-        tagged = engine.tagged_position()
-        tether_length = float(np.linalg.norm(now.agent - tagged))
+        now.place = engine.tagged_position()
+        tether_length = float(np.linalg.norm(now.agent - now.place))
         outcome = Outcome(
             coordinate_before=before,
             coordinate=float(now.agent @ self.direction),
@@ -183,9 +250,8 @@ class Environment:
         )
         terms = reward_terms(config.rewards, outcome)
         now.energies.extend(segment.energies.tolist())
-        now.energy, now.highest_energy = energy, max(now.highest_energy, energy)
-        now.md_steps += config.dynamics.steps_per_action
-        now.progress = float(tagged @ self.direction) - now.origin
+        now.meet(energy)
+        now.steps += config.dynamics.steps_per_action
         now.state = self._look(now.agent)
         frame = self._frame(energy, segment.temperature, action, terms)
         forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
@@ -228,7 +294,7 @@ class Environment:
 
     def _ending(self, tether_length: float) -> Ending:
         config = self.config
-        if self._now.progress >= config.goal.distance:
+        if self._progress() >= config.goal.distance:
             return "goal"
         if config.tether.at_limit == "end" and tether_length > config.tether.limit:
             return "tether"
@@ -253,10 +319,10 @@ class Environment:
             potential_energy=energy,
             temperature=temperature,
             agent_position=self._now.agent.copy(),
-            tagged_position=self.engine.tagged_position(),
+            tagged_position=self._now.place.copy(),
             action=action,
             reward_terms=terms,
-            step=self._now.md_steps,
+            step=self._now.steps,
         )
 
     def close(self) -> None:

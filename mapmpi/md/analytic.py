@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from scipy.optimize import minimize
 
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
@@ -127,6 +128,23 @@ class AnalyticEngine(Engine):
         if not np.isfinite(energy):
             raise EngineError(f"the potential energy is {energy}", "not_a_number")
         return Segment(np.array(energies), self.checked_temperature(temperature))
+
+    def relax(self, calls: int) -> Segment:
+        """Minimize by SciPy's L-BFGS."""
+
+        def value(position: np.ndarray) -> tuple[float, np.ndarray]:
+            self._positions[0] = position
+            energy, force = self._force()
+            if self._agent is not None:
+                energy += 0.5 * self._spring * float(((self._agent - position) ** 2).sum())
+            return energy, -force
+
+        found = minimize(value, self._positions[0], jac=True, method="L-BFGS-B", options={"maxfun": calls})
+        self._positions[0], self._velocity = found.x, np.zeros(3)
+        energy, _ = self.landscape.energy_and_force(found.x)
+        if not np.isfinite(energy):
+            raise EngineError(f"the potential energy is {energy}", "not_a_number")
+        return Segment(np.array([energy]), 0.0)
 
     def snapshot(self) -> Snapshot:
         velocities = np.zeros_like(self._positions)

@@ -135,6 +135,14 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def relax(self, calls: int) -> Segment:
+        """Minimize the energy with the tether's in at most about ``calls`` force calls; the material's is returned.
+
+        Nothing moves at the end, and the center of mass is where it was. The end is a function of the positions at
+        the beginning. Raises EngineError when the simulation fails.
+        """
+
+    @abstractmethod
     def snapshot(self) -> Snapshot:
         """Return the present state."""
 

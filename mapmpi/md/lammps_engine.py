@@ -32,6 +32,11 @@ from mapmpi.units import KCAL_PER_MOL_IN_EV
 ANNEAL_STEPS = 500
 """MD steps between two reports of an annealing run."""
 
+RELAX_TIMESTEP_FS, RELAX_GROWTH, RELAX_DELAY = 1.0, 4, 5
+"""Of the minimization under the tether: first time step, how often it can be had at most, and steps before it grows."""
+RELAX_FORCE = 0.02
+"""Largest component of a force in eV/Å at which it ends early."""
+
 _UNITS = {  # LAMMPS units: energy in eV, time in fs
     "real": (KCAL_PER_MOL_IN_EV, 1.0),
     "metal": (1.0, 1000.0),
@@ -102,6 +107,10 @@ class LammpsEngine(Engine):
         command(f"timestep {self.dynamics.timestep / self._time_fs!r}")
         command("thermo 0")
         define_tether(tagged, command)
+        for axis in "xyz":
+            command(f'variable center_{axis} equal "xcm(all,{axis})"')
+        command("min_style fire")
+        command(f"min_modify abcfire yes norm max tmax {RELAX_GROWTH} delaystep {RELAX_DELAY}")
         self._spring = spring_constant * KCAL_PER_MOL_IN_EV / self._energy_ev
 
     @contextlib.contextmanager
@@ -213,6 +222,26 @@ class LammpsEngine(Engine):
                 energies.append(self._energy())
                 temperature = self._temperature()
         return Segment(np.array(energies), temperature)
+
+    def relax(self, calls: int) -> Segment:
+        """Minimize by ABC-FIRE (Echeverri Restrepo and Andric, Comput. Mater. Sci. 218, 111978 (2023)).
+
+        Of LAMMPS's minimizers it comes lowest in the calls that an action has.
+        """
+        with self._simulation():
+            self._set_still()
+            self._command("velocity all set 0.0 0.0 0.0")
+            before = self._center_of_mass()
+            self._command(f"timestep {RELAX_TIMESTEP_FS / self._time_fs!r}")
+            self._command(f"minimize 0.0 {RELAX_FORCE / self._energy_ev!r} {calls} {10 * calls}")
+            self._command(f"timestep {self.dynamics.timestep / self._time_fs!r}")
+            drift = before - self._center_of_mass()  # the tether pulls on the whole system
+            self._command("displace_atoms all move {!r} {!r} {!r} units box".format(*drift.tolist()))
+            energy = self._energy()
+        return Segment(np.array([energy]), 0.0)
+
+    def _center_of_mass(self) -> np.ndarray:
+        return np.array([self._lammps.extract_variable(f"center_{axis}") for axis in "xyz"])
 
     def anneal(
         self, start: float, stop: float, steps: int, progress: Callable[[float], None] | None = None

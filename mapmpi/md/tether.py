@@ -11,7 +11,7 @@ def define_tether(tagged: list[int], command: Callable[[str], None]) -> None:
     The force k·(agent - center of mass) is shared equally by the tagged atoms. ``xcm`` is the unwrapped
     center of mass, so the spring reaches across periodic boundaries. All values are internal variables that
     can be set between two runs without LAMMPS being set up again. ``fix addforce`` adds forces alone: the
-    potential energy stays that of the material.
+    potential energy stays that of the material. Its energy is there for minimizations, which refuse a force without.
     """
     command("group tagged id " + " ".join(str(number) for number in tagged))
     command("variable spring internal 0.0")
@@ -19,4 +19,6 @@ def define_tether(tagged: list[int], command: Callable[[str], None]) -> None:
         command(f"variable agent_{axis} internal 0.0")
         command(f'variable tagged_{axis} equal "xcm(tagged,{axis})"')
         command(f'variable tether_{axis} equal "v_spring*(v_agent_{axis}-v_tagged_{axis})/{len(tagged)}"')
-    command("fix tether tagged addforce v_tether_x v_tether_y v_tether_z")
+    squares = " + ".join(f"(v_agent_{axis}-v_tagged_{axis})^2" for axis in "xyz")
+    command(f'variable tether_energy atom "0.5*v_spring*({squares})/{len(tagged)}"')
+    command("fix tether tagged addforce v_tether_x v_tether_y v_tether_z energy v_tether_energy")

@@ -1,0 +1,110 @@
+"""The energy map: what the energy will be at a place, learned from places that were visited."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from mapmpi.search.region import Region
+
+REACH = 0.6
+"""Å around a visited place in which what the fit left over there is believed."""
+WALL = 4.0
+"""By which the asinh of the energy grows per Å that a place is closer to an atom than any that was visited."""
+STEEPEST = 8.0
+"""Largest asinh of an energy."""
+ROUNDS = 10
+"""Rounds in which the fit finds its own noise and prior."""
+
+
+class Ridge:
+    """Bayesian linear regression that finds its noise and its prior's width by the evidence.
+
+    MacKay, Neural Computation 4, 415 (1992). Features are scaled to zero mean and unit spread over ``sample`` (g, f).
+    """
+
+    def __init__(self, sample: np.ndarray) -> None:
+        self._mean, self._spread = sample.mean(axis=0), sample.std(axis=0) + 1e-6
+        self.count = sample.shape[1] + 1
+
+    def scaled(self, features: np.ndarray) -> np.ndarray:
+        """Return features (m, f) scaled, with a constant behind them, (m, f + 1)."""
+        scaled = np.clip((features - self._mean) / self._spread, -5.0, 5.0)
+        return np.hstack([scaled, np.ones((len(scaled), 1))])
+
+    def fit(self, features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> None:
+        """Fit values (m,) at scaled features (m, f + 1), each counted ``weights`` (m,) times."""
+        self._offset = float(np.average(values, weights=weights))
+        rest, root = values - self._offset, np.sqrt(weights)
+        turned, sizes, axes = np.linalg.svd(features * root[:, None], full_matrices=False)
+        along, total = turned.T @ (rest * root), float(weights.sum())
+        variance = max(float(np.average(rest**2, weights=weights)), 1e-12)
+        precision, noise = 1.0 / variance, 0.1 * variance
+        for _ in range(ROUNDS):
+            damping = sizes**2 / (sizes**2 + precision * noise)
+            means = damping * along / sizes.clip(1e-12)
+            effective = float(damping.sum())
+            left = float((weights * rest**2).sum() - (along**2).sum() + ((1 - damping) ** 2 * along**2).sum())
+            precision = max(effective, 1e-3) / max(float((means**2).sum()), 1e-12)
+            noise = max(left, 1e-9 * total * variance) / max(total - effective, 0.05 * total)
+        self.noise = float(np.sqrt(noise))
+        self.coefficients = means @ axes
+        self._axes, self._shrunk = axes, 1.0 / precision - 1.0 / (precision + sizes**2 / noise)
+        self._precision = precision
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the mean at scaled features (m, f + 1), shape (m,)."""
+        return features @ self.coefficients + self._offset
+
+    def deviation(self, features: np.ndarray) -> np.ndarray:
+        """Return the standard deviation of the mean at scaled features (m, f + 1), shape (m,)."""
+        prior = (features**2).sum(axis=1) / self._precision
+        known = ((features @ self._axes.T) ** 2) @ self._shrunk
+        return np.sqrt(np.maximum(prior - known, 0.0))
+
+    def draw(self, random: np.random.Generator) -> np.ndarray:
+        """Return coefficients (f + 1,) drawn from what the data leave possible."""
+        free = random.normal(size=self.count) / np.sqrt(self._precision)
+        along = self._axes @ free
+        narrowing = 1.0 - np.sqrt(np.maximum(1.0 - self._shrunk * self._precision, 0.0))
+        return self.coefficients + free - (narrowing * along) @ self._axes
+
+
+class EnergyMap:
+    """Energies in eV over the places of a region, from visited places.
+
+    What is fitted is ``asinh`` of the energy in units of ``scale``: it leaves the order of heights as it is, which is
+    all that a plan asks for, and keeps steep walls from ruling the fit.
+    """
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self._ridge = Ridge(region.features)
+        self._features = self._ridge.scaled(region.features)
+        self._tree = cKDTree(region.places)
+
+    def fit(self, visited: np.ndarray, energies: np.ndarray, scale: float) -> None:
+        """Learn from visited places (m, 3) Å, where the energies were (m,) eV."""
+        self.scale, region = scale, self.region
+        features, closest = region.describe(visited), region.distances(visited).min(axis=0)
+        self._wall = WALL * np.maximum(closest - region.closest, 0.0).sum(axis=1)
+        values = np.arcsinh(energies / scale)
+        self._lowest = float(values.min())
+        weights = 1.0 / (1.0 + np.maximum(energies / scale, 0.0) ** 2)
+        scaled = self._ridge.scaled(features)
+        self._ridge.fit(scaled, values, weights)
+        left = values - self._ridge.predict(scaled)
+        pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 3 * REACH, output_type="coo_matrix")
+        near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
+        total = np.bincount(pairs.row, near, len(region))
+        self._left = np.bincount(pairs.row, near * left[pairs.col], len(region)) / (total + 0.5)
+        self._unknown = 1.0 / (1.0 + total)
+
+    def lower_bound(self, deviations: float) -> np.ndarray:
+        """Return the energies at all places, less so many standard deviations, (g,) eV.
+
+        None lies lower than the lowest that was visited: nothing speaks for it.
+        """
+        mean = self._ridge.predict(self._features) + self._left
+        spread = np.sqrt(self._ridge.deviation(self._features) ** 2 + self._ridge.noise**2 * self._unknown)
+        return self.scale * np.sinh(np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST))

@@ -1,0 +1,45 @@
+"""Pure pursuit: follow a way with the actions there are (Coulter, CMU-RI-TR-92-01, 1992)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+AHEAD = 0.6
+"""Å ahead of the molecule at which an agent aims."""
+STALLED, HURRY = 0.1, 0.3
+"""Å: a molecule that moved less along its way in an action has the aim run ahead by so much more."""
+
+
+class Pursuit:
+    """Follows a way (k, 3) Å with displacements ``vectors`` (actions, 3) Å."""
+
+    def __init__(self, way: np.ndarray, vectors: np.ndarray) -> None:
+        self._way, self._vectors = way, vectors
+        pieces = np.linalg.norm(np.diff(way, axis=0), axis=1)
+        self._along = np.concatenate([[0.0], np.cumsum(pieces)])
+        self._reached, self._ahead = 0.0, AHEAD
+
+    def choose(self, place: np.ndarray, agent: np.ndarray, forbidden: int) -> int:
+        """Return the action that brings ``agent`` (3,) nearest to the aim, the molecule being at ``place`` (3,) Å."""
+        reached = max(self._reached, self._nearest(place))
+        self._ahead = AHEAD if reached - self._reached > STALLED else self._ahead + HURRY
+        self._reached = reached
+        apart = np.linalg.norm(agent + self._vectors - self._at(reached + self._ahead), axis=1)
+        if forbidden >= 0:
+            apart[forbidden] = np.inf
+        return int(apart.argmin())
+
+    def _nearest(self, place: np.ndarray) -> float:
+        """Return how far along the way its point nearest to a place is, not far behind or ahead of the last one."""
+        samples = self._reached + np.arange(-0.5, 2.01, 0.1)
+        points = np.array([self._at(sample) for sample in samples])
+        return float(samples[np.linalg.norm(points - place, axis=1).argmin()])
+
+    def _at(self, along: float) -> np.ndarray:
+        """Return the point (3,) so many Å along the way; past its end it goes on straight."""
+        beyond = along - self._along[-1]
+        point = np.array([np.interp(along, self._along, self._way[:, axis]) for axis in range(3)])
+        if beyond > 0.0 and len(self._way) > 1:
+            last = self._way[-1] - self._way[-2]
+            point += beyond * last / max(np.linalg.norm(last), 1e-9)
+        return point
