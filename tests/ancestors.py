@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -37,12 +38,16 @@ class Episode:
 
 
 def write(run: RunDirectory, *episodes: Episode) -> None:
-    """Write episodes, those of an agent in their order; steps go by 10."""
-    writers: dict[int, TrajectoryWriter] = {}
+    """Write episodes into a run directory, those of an agent in their order."""
+    for agent in sorted({one.agent for one in episodes}):
+        write_file(run.trajectory(agent), *(one for one in episodes if one.agent == agent))
+
+
+def write_file(path: Path, *episodes: Episode) -> None:
+    """Write the episodes of one agent; steps go by 10."""
+    agent = episodes[0].agent
+    writer = TrajectoryWriter(path, START, agent, 0.5, {})
     for one in episodes:
-        if one.agent not in writers:
-            writers[one.agent] = TrajectoryWriter(run.trajectory(one.agent), START, one.agent, 0.5, {})
-        writer = writers[one.agent]
         for index, energy in enumerate(one.energies):
             place = one.way + 0.1 * index
             writer.write_frame(
@@ -54,16 +59,12 @@ def write(run: RunDirectory, *episodes: Episode) -> None:
                     agent_position=np.array([place, 0.0, 0.0]),
                     tagged_position=np.zeros(3),
                     action=index - 1,
-                    reward_terms=np.full(6, one.agent),
+                    reward_terms=np.full(6, agent),
                 )
             )
         row = np.zeros((), EPISODE)
-        row["agent"], row["episode"], row["outcome"], row["progress"] = (
-            one.agent,
-            one.number,
-            one.outcome,
-            one.progress,
-        )
+        row["agent"], row["episode"] = agent, one.number
+        row["outcome"], row["progress"] = one.outcome, one.progress
         row["parent_agent"], row["parent_episode"], row["parent_frame"] = one.parent
         own = Heights.of(np.array(one.energies)).climb if len(one.energies) else 0.0
         row["climb"] = own if one.climb is None else one.climb

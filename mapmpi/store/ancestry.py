@@ -85,8 +85,8 @@ class Ancestry:
             if not self.holds(parent):
                 raise Orphan(
                     f"agent {agent} episode {episode} has no beginning: no trajectory holds frame {parent[2]} of "
-                    f"agent {parent[0]} episode {parent[1]}, as its writer was killed or its file is gone; choose "
-                    "another episode."
+                    f"agent {parent[0]} episode {parent[1]}, which was lost when its writer was killed, or "
+                    "is not at its end yet; choose another episode."
                 )
             found.append(Stretch(*here, 1, max(stop, 1)))
             here, stop = parent[:2], parent[2] + 1
