@@ -54,7 +54,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("run_dir", type=Path, help="folder of a training")
     parser.add_argument("--top", type=int, metavar="K", help="refine the K best episodes (default: pneb.top)")
     parser.add_argument(
-        "--episode", action="append", default=[], metavar="AGENT:EPISODE", help="refine this one; may be repeated"
+        "--episode",
+        action="append",
+        default=[],
+        metavar="AGENT:EPISODE",
+        help="refine its whole path; may be repeated",
     )
     parser.add_argument(
         "--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump"

@@ -50,6 +50,20 @@ class WholePaths:
         """Return the file in which an episode's own frames are."""
         return self._where[agent, episode][0]
 
+    def orphans(self) -> list[tuple[int, int]]:
+        """Return agents and numbers of the episodes whose beginning is lost, as far as energies tell.
+
+        Raises UserError for episodes that continue themselves.
+        """
+        lost = []
+        for row in self.episodes[self.episodes["parent_agent"] > 0]:
+            numbers = int(row["agent"]), int(row["episode"])
+            try:
+                self.heights(*numbers)
+            except Orphan:
+                lost.append(numbers)
+        return lost
+
     def frames(self, agent: int, episode: int) -> int:
         """Return the number of frames of a whole path."""
         return self.ancestry.frames(agent, episode)
