@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="AGENT:EPISODE",
-        help="refine its whole path; may be repeated",
+        help="refine this whole path; may be repeated",
     )
     parser.add_argument(
         "--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump"
