@@ -87,7 +87,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
     engine, bands = make_engine(config, atoms), {}
     tagged = [number - 1 for number in config.structure.tagged_atoms]
     matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, 0.3, 0.02, tagged)
-    paths, _ = choose_episodes(RunDirectory.open(run_dir), [], episodes, 0.1, 623.15)
+    paths, _ = choose_episodes(RunDirectory.open(run_dir), [], episodes)
     for path in paths:
         minima = [quenched(engine, positions) for positions in path.positions]
         chain = group_basins([one.positions for one in minima], [one.energy for one in minima], matcher)

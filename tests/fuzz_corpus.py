@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import ancestors
 import ase.io
 import numpy as np
 from ase import Atoms
@@ -16,7 +17,7 @@ from test_trajectory import new_writer, write_episode
 from mapmpi import config
 from mapmpi.config import load
 from mapmpi.pneb import record
-from mapmpi.pneb.choose import log_time_estimate, read_path
+from mapmpi.pneb.choose import read_path
 from mapmpi.prepare.arguments import read_forcefield
 from mapmpi.rl.dqn import Learner
 from mapmpi.rl.replay import Replay
@@ -25,12 +26,18 @@ from mapmpi.store import checkpoint
 from mapmpi.store.journal import Journal
 from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, read_learner, read_metrics
 from mapmpi.store.trajectory import TrajectoryReader, TrajectoryWriter
+from mapmpi.store.wholepath import WholePaths
 from mapmpi.structures.files import read_structure, write_lammps_data
 from mapmpi.structures.insert import read_molecule
 from mapmpi.train.resume import past
 
 FACTS = {"elapsed_s": 60.0, "deterministic": True, "episodes": {"1": 4}}
 PLAIN = {"structure": {"file": "x", "tagged_atoms": [1]}, "goal": {"distance": 5.0}, "deterministic": True}
+CHAIN = (
+    ancestors.Episode(1, 1, [0.0, 2.0, 0.5, 3.0]),
+    ancestors.Episode(1, 2, [0.5, -1.0, 1.5], (1, 1, 2), 0.2),
+    ancestors.Episode(1, 3, [-1.0, 0.0, 0.2], (1, 2, 1), 0.3),
+)
 INPUT = """\
 mode: paper
 seed: 7
@@ -67,6 +74,7 @@ def make(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
         "walk.extxyz": (write_wrapped, lambda path: read_path(path, silica(), None)),
         "walk.dump": (write_dump, lambda path: read_path(path, silica(), ["Si", "O", "H"])),
         "agent-00003.h5": (_write_trajectory, _read_trajectory),
+        "agent-00001.h5": (lambda path: ancestors.write_file(path, *CHAIN), _read_trajectory),
         "resumed.h5": (_write_trajectory, TrajectoryWriter.resume),
         "doubtful.h5": (lambda path: record.save(path, doubtful(), {"fmax": 0.05}), record.load),
         "settings.h5": (lambda path: record.save(path, doubtful(), {"fmax": 0.05}), record.load_settings),
@@ -113,8 +121,13 @@ def _read_trajectory(path: Path) -> None:
         reader.atoms_template()
         for row in range(len(reader.episodes)):
             reader.episode(row)
-            log_time_estimate(reader.potential_energy(row), 0.1, 623.15)
         assert reader.last_step >= -1
+    paths = WholePaths([path])
+    for row in paths.episodes:
+        numbers = int(row["agent"]), int(row["episode"])
+        paths.heights(*numbers)
+        paths.highest_part(*numbers)
+        paths.path(*numbers)
 
 
 def _write_checkpoint(path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ancestors
 import h5py
 import numpy as np
 import pytest
@@ -428,6 +429,45 @@ def test_a_table_that_is_wrong(
     code, page = check(run.path, capsys=capsys)
     assert code == 2
     assert said in lines(page, "fails")
+
+
+def check_family(
+    folder: Path, *episodes: ancestors.Episode, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    """Write a run of some episodes whose files agree; return the exit code and page of its check."""
+    directory = RunDirectory.create(folder / "family")
+    directory.write_config(silica_config(), {})
+    ancestors.write(directory, *episodes)
+    metrics, learner = CsvLog(directory.metrics, METRICS_FIELDS), CsvLog(directory.learner, LEARNER_FIELDS)
+    for file in directory.trajectory_files():
+        with TrajectoryReader(file) as reader:
+            for row in reader.episodes:
+                metrics.write(episode_row(row))
+    metrics.close()
+    learner.close()
+    return check(directory.path, capsys=capsys)
+
+
+def test_orphans_are_named_and_nothing_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = ancestors.Episode(3, 1, [0.5, 0.6], (1, 7, 2))
+    replayed = ancestors.Episode(3, 2, [0.7, 0.6], (1, 1, 2))
+    code, page = check_family(tmp_path, *ancestors.FAMILY, lost, replayed, capsys=capsys)
+    assert code == 0, page
+    assert "2 episodes continue others" in lines(page, "ok")
+    assert "agent 3 episode 1, agent 3 episode 2: what they continue was lost" in lines(page, "note")
+
+
+def test_whole_families_have_no_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, page = check_family(tmp_path, *ancestors.FAMILY, capsys=capsys)
+    assert (code, "orphans" in page) == (0, False)
+    assert "2 episodes continue others" in lines(page, "ok")
+
+
+def test_episodes_that_continue_themselves_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ring = [ancestors.Episode(one, 1, [0.0, 0.0], (3 - one, 1, 1)) for one in (1, 2)]
+    code, page = check_family(tmp_path, *ring, capsys=capsys)
+    assert code == 2
+    assert "would continue itself, so the table of a trajectory is damaged" in lines(page, "fails")
 
 
 def test_frames_that_are_missing(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:

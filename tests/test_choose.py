@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ancestors
 import ase.io
 import numpy as np
 import pytest
+from ancestors import FAMILY, Episode
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from mapmpi.climb import Heights
 from mapmpi.errors import UserError
-from mapmpi.pneb.choose import StoredPath, choose_episodes, log_time_estimate, read_path
+from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import Frame, TrajectoryWriter, start_structure
+from mapmpi.store.wholepath import WholePaths
+from mapmpi.train.progress import best_episodes
 
-PAPER_K = 623.15
 HOP = np.array([0.0, 0.4, 1.0, 0.4, 0.0])
 """eV of a path over one pass."""
 
@@ -57,40 +61,119 @@ def play(run: RunDirectory, agent: int, episodes: list[tuple[bytes, float, np.nd
 
 def choose(run: RunDirectory, *named: str, top: int = 1) -> tuple[list[str], str]:
     """Return the names of the episodes that are chosen, shortened to AGENT:EPISODE, and the sentence."""
-    paths, said = choose_episodes(run, named, top, 0.1, PAPER_K)
+    paths, said = choose_episodes(run, named, top)
     numbers = [path.name.split("-")[1::2] for path in paths]
     return [f"{int(agent)}:{int(episode)}" for agent, episode in numbers], said
 
 
-def test_the_estimate_worked_by_hand() -> None:
-    # the paper's 2.366 eV: 1.6735e5 s (test_tst); ln 1.6735e5 = 12.0279
-    assert log_time_estimate(HOP * 2.366, 0.1, PAPER_K) == pytest.approx(12.0279, abs=1e-3)
-    # two climbs of 1 eV from minima at 0 and at -1 eV: twice the time of one
-    once = log_time_estimate(HOP, 0.1, PAPER_K)
-    twice = log_time_estimate(np.array([0.0, 1.0, -1.0, 0.0, -0.5]), 0.1, PAPER_K)
-    assert twice - once == pytest.approx(np.log(2))
-    # no peak: the climb from the first frame to the highest, k_BT = 0.0536989 eV
-    rise = log_time_estimate(np.array([0.2, 0.7, 1.2]), 0.1, PAPER_K)
-    assert rise == pytest.approx(once, abs=1e-9)
-    fall = log_time_estimate(np.array([1.0, 0.5, 0.0]), 0.1, PAPER_K)
-    assert once - fall == pytest.approx(1.0 / 0.0536989, rel=1e-5)
-
-
-def test_the_goal_comes_first_then_the_time(run: RunDirectory) -> None:
+def test_the_goal_comes_first_then_the_climb(run: RunDirectory) -> None:
     play(run, 1, [(b"goal", 6.0, 2.0 * HOP), (b"step_limit", 9.0, 0.2 * HOP), (b"goal", 6.0, 0.5 * HOP)])
     play(run, 2, [(b"failed", 8.0, 0.3 * HOP), (b"goal", 6.0, 1.0 * HOP)])
     assert choose(run)[0] == ["1:3"]
     best, said = choose(run, top=2)
     assert best == ["1:3", "2:2"]
-    assert said.startswith("The best 2 of 3 episodes that reached the goal")
+    assert said == (
+        "The best 2 of 3 episodes that reached the goal, by the largest rise of the energy along the whole path."
+    )
     assert choose(run, top=9)[0] == ["1:3", "2:2", "1:1"]
+
+
+def test_an_episode_that_continues_another_is_a_whole_path(run: RunDirectory) -> None:
+    ancestors.write(run, *FAMILY)
+    best, said = choose(run, top=2)
+    assert best == ["1:2", "2:1"]  # rises of 2.0 and 2.5 eV
+    assert "The best 2 of 2 episodes" in said
+    (path,), _ = choose_episodes(run, ["1:2"], 1)
+    assert path.source == "agent-00001.h5, episode 2 (goal), behind frame 1 of agent 2 episode 1"
+    assert path.energies is not None
+    assert path.energies.tolist() == [0.0, 2.0, 0.5, -1.0, 0.0, 0.2]
+    ways = path.positions[:, 0, 0] - ancestors.START.positions[0, 0]
+    assert ways == pytest.approx(np.arange(6) * 0.1, abs=1e-6)
+    assert path.reached
+
+
+def test_a_highest_part_is_refined_once(run: RunDirectory) -> None:
+    ancestors.write(
+        run,
+        *FAMILY,
+        Episode(3, 1, [-1.0, 0.5], (2, 1, 1), 0.3),  # as 1:2 over the frames 0 and 1 of 1:1, and shorter
+        Episode(3, 2, [0.5, 0.6], (1, 1, 2), 0.2),  # as well, and shorter still
+        Episode(3, 3, [0.0, 2.0, 0.5]),  # as high, but its own frames
+        Episode(3, 4, [-1.0, 1.4], (2, 1, 1), 0.3),  # higher: from -1.0 to 1.4
+    )
+    best, said = choose(run, top=5)
+    assert best == ["3:3", "3:2", "3:4", "2:1"]
+    assert said == (
+        "The best 4 of 6 episodes that reached the goal, by the largest rise of the energy along the whole path. "
+        "Passed over: 2 that rise most over the same frames as a better one."
+    )
+    best, said = choose(run, top=2)
+    assert best == ["3:3", "3:2"]
+    assert "Passed over" not in said
+    assert choose(run, "1:2", "3:1")[0] == ["1:2", "3:1"]  # whoever names them gets them
+
+
+def test_a_training_and_phase_2_rank_alike(run: RunDirectory) -> None:
+    """A chain of random walks; the tables have the climbs that an agent would write."""
+    random, energies, episodes = np.random.default_rng(8), {}, []
+    for number in range(1, 61):
+        parent = (1, int(random.integers(1, number)), int(random.integers(0, 5))) if number > 3 else (0, 0, 0)
+        before = energies[parent[1]][: len(energies[parent[1]]) - 4 + parent[2]] if parent[0] else np.zeros(1)
+        own = np.round(before[-1] + np.append(0.0, random.normal(size=4).cumsum()), 1)
+        energies[number] = np.append(before[:-1], own)
+        way = 0.1 * (len(before) - 1)
+        climb = Heights.of(energies[number]).climb
+        episodes.append(Episode(1, number, list(own), parent, way, climb, random.choice([b"goal", b"tether"])))
+    ancestors.write(run, *episodes)
+    paths = WholePaths(run.trajectory_files())
+    trained = [
+        f"1:{row['episode']}" for row in best_episodes(list(paths.episodes), 60) if row["outcome"] == b"goal"
+    ]
+    assert len(trained) == sum(one.outcome == b"goal" for one in episodes) > 10
+    best, said = choose(run, top=60)
+    assert f"of {len(trained)} episodes" in said
+    parts, distinct = set(), []
+    for name in trained:
+        part = paths.highest_part(1, int(name[2:]))
+        if part not in parts:
+            distinct.append(name)
+        parts.add(part)
+    assert best == distinct
+    assert len(distinct) < len(trained)
+
+
+def test_an_orphan_is_left_out_and_named(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    lost = Episode(2, 2, [0.1, 0.2], (1, 3, 1))
+    other = Episode(2, 3, [0.1, 0.2], (1, 1, 2), 0.2)  # its parent's number was played again
+    elsewhere = Episode(2, 4, [0.5, 0.6], (1, 1, 2), 5.0)  # the same energy at another place
+    ancestors.write(run, *FAMILY, lost, other, elsewhere)
+    best, _ = choose(run, top=5)
+    assert best == ["1:2", "2:1"]
+    (line,) = caplog.messages
+    assert line == (
+        "left out, as what they continue is not stored: agent 2 episode 2, agent 2 episode 3, agent 2 episode 4."
+    )
+    with pytest.raises(UserError, match="--episode 2:2: agent 2 episode 2 has no beginning"):
+        choose(run, "2:2")
+
+
+def test_orphans_alone(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    orphans = [Episode(1, number, [0.1, 0.2], (2, 1, 1), outcome=b"tether") for number in range(1, 8)]
+    ancestors.write(run, *orphans)
+    with pytest.raises(UserError, match="no episode with a whole path from the start"):
+        choose(run)
+    assert caplog.messages[0].endswith("agent 1 episode 5 and 2 more.")
+    ancestors.write(run, Episode(3, 1, [0.0, 1.0], outcome=b"step_limit", progress=0.5))
+    best, said = choose(run)
+    assert best == ["3:1"]
+    assert said == "No episode reached the goal; refining the longest path instead, 0.50 Å."
 
 
 def test_named_episodes_come_in_their_order(run: RunDirectory) -> None:
     play(run, 1, [(b"goal", 6.0, HOP), (b"failed", 1.0, 0.5 * HOP)])
     play(run, 2, [(b"goal", 6.0, HOP)])
     assert choose(run, "2:1", "1:2")[0] == ["2:1", "1:2"]
-    (path,), _ = choose_episodes(run, ["1:2"], 1, 0.1, PAPER_K)
+    (path,), _ = choose_episodes(run, ["1:2"], 1)
     assert path.source == "agent-00001.h5, episode 2 (failed)"
     assert path.energies == pytest.approx(0.5 * HOP)
     assert path.positions[2] == pytest.approx(silica().positions + [0.2, 0, 0], abs=1e-5)

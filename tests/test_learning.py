@@ -11,6 +11,7 @@ import torch
 from conftest import analytic_config, analytic_engine, wall_with_a_gap
 from in_process import train
 
+from mapmpi.climb import Heights
 from mapmpi.config import Config
 from mapmpi.env.environment import Environment, Step
 from mapmpi.rl.exploration import masked_argmax
@@ -70,6 +71,8 @@ def test_books_and_trajectory_agree(tmp_path: Path) -> None:
             assert row["epsilon"] == (0.0 if (number + 1) % 2 == 0 else 0.4)
             rise = episode.potential_energy - episode.potential_energy[0]
             assert row["highest_energy"] == pytest.approx(rise.max(), abs=1e-6)
+            assert row["climb"] == pytest.approx(Heights.of(episode.potential_energy).climb, abs=1e-6)
+            assert not any(row[name] for name in ("parent_agent", "parent_episode", "parent_frame"))
     assert rows["actions"].sum() == training.books.actions >= 160
     assert rows["outcome"][-1] == b"stopped"
     # every action became a transition: n-step returns lose none at an episode's end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,19 @@ def test_a_log_with_other_columns_is_kept(tmp_path: Path) -> None:
     assert path.read_text() == "a,b\n1,2\n"
     with pytest.raises(UserError, match="cannot read"):
         read_metrics(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(("names", "read"), [(METRICS_FIELDS, read_metrics), (LEARNER_FIELDS, read_learner)])
+def test_a_log_of_another_version_is_named(
+    tmp_path: Path, names: tuple[str, ...], read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "log.csv"
+    older = [name for name in names if not name.startswith("parent") and "climb" not in name]
+    path.write_text(",".join(older) + "\n" + ",".join("1" * len(older)) + "\n")
+    with pytest.raises(UserError, match=r"log\.csv was written by another version .*\(it has no .*climb\)"):
+        read(path)
+    with pytest.raises(UserError, match="other columns"):
+        CsvLog(path, names)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from numpy.lib import recfunctions
 
 from mapmpi.errors import UserError
 from mapmpi.store import durable
@@ -237,6 +238,20 @@ def test_other_files_are_refused(path: Path, content: bytes | None) -> None:
         TrajectoryReader(path)
     with pytest.raises(UserError, match="not a trajectory"):
         TrajectoryWriter.resume(path)
+
+
+def test_a_file_of_another_version_is_no_damaged_one(path: Path) -> None:
+    write_episode(new_writer(path), 2)
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        table = file["mapmpi/episodes"][:]
+        del file["mapmpi/episodes"]
+        older = [name for name in EPISODE.names or () if not name.startswith("parent") and name != "climb"]
+        file["mapmpi/episodes"] = recfunctions.repack_fields(table[older])
+    with pytest.raises(
+        UserError, match=r"was written by another version of mapmpi.*; use that version"
+    ) as refusal:
+        TrajectoryReader(path)
+    assert "damaged" not in str(refusal.value)
 
 
 def test_missing_file_is_named(path: Path) -> None:

@@ -93,6 +93,11 @@ TRAJECTORIES: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     ),
     "negative frames": (lambda file: set_row(file, "frames", -2), "do not follow one another"),
     "overlap": (lambda file: set_row(file, "first_frame", 1), "do not follow one another"),
+    "parent without an agent": (
+        lambda file: set_row(file, "parent_episode", 3),
+        "parent of an episode can be none",
+    ),
+    "negative parent": (lambda file: set_row(file, "parent_agent", -1), "parent of an episode can be none"),
     "outcome": (lambda file: set_row(file, "outcome", b"\xff\xfe"), "is not a word"),
     "text for numbers": (
         lambda file: replaced(file, ENERGIES, shape=(8,), dtype=h5py.string_dtype()),

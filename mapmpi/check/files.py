@@ -11,6 +11,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mapmpi.store.inspection import inspect
 from mapmpi.store.pathway import read_tree
 from mapmpi.store.records import EPISODE
 from mapmpi.store.trajectory import repair
+from mapmpi.store.wholepath import WholePaths
 
 PATIENCE_S = 60.0
 """How long the process may take over a file …"""
@@ -88,6 +90,16 @@ class Looker:
         table = np.frombuffer(bytes.fromhex(answer.get("episodes", "")), EPISODE)
         return Look(path, answer.get("agent", 0), table, answer.get("mended", False), answer.get("wrong", ""))
 
+    def orphans(self, paths: Sequence[Path]) -> tuple[list[tuple[int, int]], str]:
+        """Return the episodes (agent, number) whose beginning no trajectory of these holds, or what is wrong."""
+        self._process = self._process or self._start()
+        patience_s = PATIENCE_S + sum(path.stat().st_size for path in paths) / BYTES_PER_S
+        answer = self._answer(self._process, json.dumps({"family": [str(path) for path in paths]}), patience_s)
+        if answer is None:
+            self._stop()
+            answer = {"wrong": "HDF5 cannot get through the energies of all trajectories; try --every-frame."}
+        return [(agent, number) for agent, number in answer.get("orphans", [])], answer.get("wrong", "")
+
     def _answer(self, process: subprocess.Popen[str], task: str, patience_s: float) -> dict[str, Any] | None:
         """Return the answer to a task; None if the process dies of it or takes too long."""
         assert process.stdin is not None
@@ -105,8 +117,11 @@ class Looker:
 
 def look(task: dict[str, Any]) -> dict[str, Any]:
     """Do one task and return the answer."""
-    path = Path(task["path"])
+    family = [Path(name) for name in task.get("family", ())]
+    path = family[0].parent if family else Path(task["path"])
     try:
+        if family:
+            return {"orphans": WholePaths(family).orphans()}
         if not task["trajectory"]:
             read_tree(path)
             return {}

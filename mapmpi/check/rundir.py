@@ -39,6 +39,7 @@ def check_run(folder: Path, every_frame: bool) -> int:
         looks = _trajectories(page, directory, looker, every_frame)
         if rows is not None:
             _compare(page, rows, looks)
+        _parents(page, looker, looks)
         with page.attempt("learner.csv"):
             page.ok("learner.csv", f"{len(read_learner(directory.learner)):,} rows")
         _checkpoint(page, directory)
@@ -140,6 +141,25 @@ def _compare(page: Page, rows: np.ndarray, looks: Sequence[Look]) -> None:
         )
     if not (twice or strays or other):
         page.ok("metrics.csv", f"{len(rows):,} rows, each as in its trajectory")
+
+
+def _parents(page: Page, looker: Looker, looks: Sequence[Look]) -> None:
+    """Say how many episodes continue others, and of which what they continue is not stored."""
+    children = sum(int((look.episodes["parent_agent"] > 0).sum()) for look in looks)
+    if not children:
+        return
+    orphans, wrong = looker.orphans([look.path for look in looks])
+    if wrong:
+        page.fails("parents", wrong)
+        return
+    page.ok("parents", f"{children - len(orphans):,} episodes continue others, with whole paths from the start")
+    if orphans:
+        names = some([_name(key) for key in orphans])
+        page.note(
+            "orphans",
+            f"{names}: what they continue was lost with its writer, or is not at its end yet; phase 2 leaves them "
+            "out.",
+        )
 
 
 def _name(key: tuple[int, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,15 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from mapmpi.errors import UserError
-from mapmpi.path.segments import profile_segments
-from mapmpi.path.tst import log_rate, prefactor_hz
+from mapmpi.logs import log
 from mapmpi.plausible import FARTHEST
+from mapmpi.store.ancestry import Orphan, Place, standing
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryReader
+from mapmpi.store.wholepath import WholePaths
 from mapmpi.structures.files import read_frames, why
+
+_NAMED_LOST = 5
+"""So many episodes without a whole path are named."""
 
 
 @dataclass(frozen=True)
@@ -33,95 +36,125 @@ class StoredPath:
     reached: bool = True
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """An episode in a trajectory file: row of its table, and what ranks it (lower is better)."""
-
-    file: Path
-    row: int
-    agent: int
-    episode: int
-    outcome: bytes
-    progress: float
-    log_time: float
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Sort key: goal reached, then the estimated time; the others by how far they came."""
-        return (0.0, self.log_time) if self.outcome == b"goal" else (1.0, -self.progress)
-
-
-def log_time_estimate(energies: np.ndarray, prominence_ev: float, temperature_k: float) -> float:
-    """Return ln(time/s) of a path from its raw energy profile (f,) eV, to rank paths.
-
-    Eq. 3 with the climbs from every minimum of the profile to the next peak; they hold thermal noise and the strain
-    of the tether, so only their order means anything.
-    """
-    climbs = [energies[s.top] - energies[s.first] for s in profile_segments(energies, prominence_ev)]
-    climbs = climbs or [max(float(energies.max() - energies[0]), 0.0)]
-    logs = -log_rate(np.array(climbs), temperature_k, prefactor_hz("hbar", temperature_k))
-    return float(np.logaddexp.reduce(logs))
-
-
-def choose_episodes(
-    run: RunDirectory, named: Sequence[str], top: int, prominence_ev: float, temperature_k: float
-) -> tuple[list[StoredPath], str]:
+def choose_episodes(run: RunDirectory, named: Sequence[str], top: int) -> tuple[list[StoredPath], str]:
     """Return the named episodes (``AGENT:EPISODE``), or else the ``top`` best, and a sentence on the choice.
 
-    The best are those that reached the goal, by :func:`log_time_estimate`; if none did, the one that came
-    farthest. Raises UserError for an episode that is not there, and when there is none to choose from.
+    All are whole paths from the start. The best are those that reached the goal, ranked as a training ranks them
+    (:func:`mapmpi.store.ancestry.standing`); if none did, the one that came farthest. Raises UserError for an episode
+    that is not there or has no whole path, and when there is none to choose from; with ``top``, episodes without a
+    whole path are left out with a warning.
     """
-    candidates = _candidates(run, prominence_ev, temperature_k)
-    if not candidates:
+    paths = WholePaths(run.trajectory_files())
+    rows = [row for row in paths.episodes if row["frames"] >= 2]
+    if not rows:
         raise UserError(f"{run.trajectories} holds no episode of two frames or more; train longer.")
     if named:
-        return [_read(_named(run, candidates, name)) for name in dict.fromkeys(named)], "Episodes as named."
-    best = sorted(candidates, key=lambda candidate: candidate.rank)
-    reached = [candidate for candidate in best if candidate.outcome == b"goal"]
-    if reached:
-        count = min(top, len(reached))
-        said = f"The best {count} of {len(reached)} episodes that reached the goal, by the time that their raw profile"
-        return [_read(candidate) for candidate in reached[:count]], f"{said} suggests."
-    return [_read(best[0])], (
-        f"No episode reached the goal; refining the longest path instead, {best[0].progress:.2f} Å."
-    )
-
-
-def _candidates(run: RunDirectory, prominence_ev: float, temperature_k: float) -> list[_Candidate]:
-    """Return all episodes of a run that have a path at all."""
-    found = []
-    for file in run.trajectory_files():
-        with TrajectoryReader(file) as reader:
-            for row, record in enumerate(reader.episodes):
-                if record["frames"] < 2:
-                    continue
-                numbers = int(record["agent"]), int(record["episode"])
-                outcome, progress, log_time = bytes(record["outcome"]), float(record["progress"]), np.inf
-                if outcome == b"goal":
-                    log_time = log_time_estimate(reader.potential_energy(row), prominence_ev, temperature_k)
-                found.append(_Candidate(file, row, *numbers, outcome, progress, log_time))
+        return [_named(run, paths, rows, name) for name in dict.fromkeys(named)], "Episodes as named."
+    choice = _Choice(paths)
+    found = choice.best([row for row in rows if row["outcome"] == b"goal"], top)
+    if not found[0]:
+        found = choice.farthest(row for row in rows if row["outcome"] != b"goal")
+    if choice.lost:
+        some = ", ".join(choice.lost[:_NAMED_LOST])
+        more = len(choice.lost) - _NAMED_LOST
+        log.warning(
+            "left out, as what they continue is not stored: %s%s.", some, f" and {more} more" if more > 0 else ""
+        )
+    if not found[0]:
+        raise UserError(f"{run.trajectories} holds no episode with a whole path from the start; train longer.")
     return found
 
 
-def _named(run: RunDirectory, candidates: list[_Candidate], name: str) -> _Candidate:
-    for candidate in candidates:
-        if name == f"{candidate.agent}:{candidate.episode}":
-            return candidate
+class _Choice:
+    """Chooses among the episodes of a run; ``lost`` are names of those that have no whole path."""
+
+    def __init__(self, paths: WholePaths) -> None:
+        self._paths = paths
+        self.lost: list[str] = []
+
+    def best(self, rows: list[np.void], top: int) -> tuple[list[StoredPath], str]:
+        """Return the best of the episodes that reached the goal, as whole paths, and what to say.
+
+        Where the highest part of several is the same, an ancestor's frames, only the best of them is taken: the
+        others would be refined over the same passes.
+        """
+        ranked = sorted(self._standings(rows))
+        chosen: list[StoredPath] = []
+        parts: set[tuple[Place, Place]] = set()
+        passed_over = 0
+        for *_, agent, episode in ranked:
+            if len(chosen) == top:
+                break
+            part = self._paths.highest_part(agent, episode)
+            if part in parts:
+                passed_over += 1
+            elif (path := self._read(agent, episode)) is not None:
+                chosen.append(path)
+                parts.add(part)
+        said = (
+            f"The best {len(chosen)} of {len(ranked)} episodes that reached the goal, by the largest rise of the "
+        )
+        said += "energy along the whole path."
+        if passed_over:
+            said += f" Passed over: {passed_over} that rise most over the same frames as a better one."
+        return chosen, said
+
+    def _standings(self, rows: list[np.void]) -> Iterator[tuple[float, int, int, int]]:
+        for row in rows:
+            numbers = int(row["agent"]), int(row["episode"])
+            try:
+                climb = self._paths.heights(*numbers).climb
+            except Orphan:
+                self.lost.append(_name(*numbers))
+                continue
+            yield standing(climb, self._paths.frames(*numbers), *numbers)
+
+    def farthest(self, rows: Iterable[np.void]) -> tuple[list[StoredPath], str]:
+        """Return the whole path of the episode that came farthest, if any has one, and what to say."""
+        for row in sorted(rows, key=lambda row: -float(row["progress"])):
+            path = self._read(int(row["agent"]), int(row["episode"]))
+            if path is not None:
+                way = f"{row['progress']:.2f} Å"
+                return [path], f"No episode reached the goal; refining the longest path instead, {way}."
+        return [], ""
+
+    def _read(self, agent: int, episode: int) -> StoredPath | None:
+        try:
+            return _read(self._paths, agent, episode)
+        except Orphan:
+            self.lost.append(_name(agent, episode))
+            return None
+
+
+def _name(agent: int, episode: int) -> str:
+    return f"agent {agent} episode {episode}"
+
+
+def _named(run: RunDirectory, paths: WholePaths, rows: list[np.void], name: str) -> StoredPath:
+    for row in rows:
+        if name == f"{row['agent']}:{row['episode']}":
+            try:
+                return _read(paths, int(row["agent"]), int(row["episode"]))
+            except UserError as error:
+                raise UserError(f"--episode {name}: {error}") from None
     raise UserError(
         f"--episode {name}: no such episode of two frames or more in {run.trajectories}; write AGENT:EPISODE as in "
-        f"{run.metrics.name}, for example {candidates[0].agent}:{candidates[0].episode}."
+        f"{run.metrics.name}, for example {rows[0]['agent']}:{rows[0]['episode']}."
     )
 
 
-def _read(candidate: _Candidate) -> StoredPath:
-    with TrajectoryReader(candidate.file) as reader:
-        episode = reader.episode(candidate.row)
+def _read(paths: WholePaths, agent: int, episode: int) -> StoredPath:
+    """Return the whole path of an episode. Raises Orphan where it has none."""
+    path = paths.path(agent, episode)
+    outcome = bytes(path.record["outcome"])
+    parent = paths.ancestry.parent(agent, episode)
+    behind = "" if parent is None else f", behind frame {parent[2]} of {_name(*parent[:2])}"
     return StoredPath(
-        f"agent-{candidate.agent:05d}-episode-{candidate.episode:05d}",
-        f"{candidate.file.name}, episode {candidate.episode} ({candidate.outcome.decode()})",
-        episode.positions,
-        episode.potential_energy,
-        candidate.outcome == b"goal",
+        f"agent-{agent:05d}-episode-{episode:05d}",
+        f"{paths.file(agent, episode).name}, episode {episode} ({outcome.decode()}){behind}",
+        path.positions,
+        path.potential_energy,
+        outcome == b"goal",
     )
 
 

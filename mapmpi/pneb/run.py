@@ -54,7 +54,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("run_dir", type=Path, help="folder of a training")
     parser.add_argument("--top", type=int, metavar="K", help="refine the K best episodes (default: pneb.top)")
     parser.add_argument(
-        "--episode", action="append", default=[], metavar="AGENT:EPISODE", help="refine this one; may be repeated"
+        "--episode",
+        action="append",
+        default=[],
+        metavar="AGENT:EPISODE",
+        help="refine this whole path; may be repeated",
     )
     parser.add_argument(
         "--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump"
@@ -163,9 +167,8 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
         directory = _folder_for(args, config)
     else:
-        directory, settings = RunDirectory.open(args.run_dir), config.pneb
-        top, kelvin = args.top or settings.top, settings.temperatures[0]
-        paths, choice = choose_episodes(directory, args.episode, top, settings.prominence, kelvin)
+        directory = RunDirectory.open(args.run_dir)
+        paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top)
         if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
             # their energies are those of another force field: computed anew
             paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]

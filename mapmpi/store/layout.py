@@ -147,18 +147,27 @@ def read_start(file: h5py.File) -> Atoms:
     return atoms
 
 
+class OtherVersion(Unsound):
+    """The table of the episodes is that of another version of mapmpi."""
+
+
 def read_frame_table(file: h5py.File) -> np.ndarray:
     """Return the table of the episodes, (episodes,) of dtype EPISODE, once it is known that their frames are there.
 
-    Raises Unsound when they are not.
+    Raises Unsound when they are not, OtherVersion for a table with other columns.
     """
     table = member(file, EPISODES)
+    if table.dtype != EPISODE and {"agent", "episode", "first_frame", "frames"} <= set(table.dtype.names or ()):
+        raise OtherVersion(f"{EPISODES} has other columns")
     if table.dtype != EPISODE or table.ndim != 1 or least_bytes(table) > file_bytes(file):
         raise Unsound(f"{EPISODES} is not the table of this mapmpi's episodes")
     episodes: np.ndarray = table[:]
     counts = episodes["frames"].astype("i8")
     if (counts < 0).any() or not np.array_equal(episodes["first_frame"], np.cumsum(counts) - counts):
         raise Unsound("the frames of the episodes do not follow one another")
+    parents = np.stack([episodes[name] for name in ("parent_agent", "parent_episode", "parent_frame")])
+    if (parents < 0).any() or ((parents[0] == 0) & parents[1:].any(axis=0)).any():
+        raise Unsound("the parent of an episode can be none")
     if not all(outcome.isascii() and outcome.decode().isprintable() for outcome in episodes["outcome"].tolist()):
         raise Unsound("the outcome of an episode is not a word")
     frames, atoms = int(counts.sum()), len(member(file, "mapmpi/start/species"))

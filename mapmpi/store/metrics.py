@@ -30,10 +30,12 @@ LEARNER_FIELDS = (
     "actions_per_s",
     "updates_per_s",
     "best_final_x",
+    "best_climb",
     "best_reward",
     "mean_reward",
 )
-"""The columns of learner.csv; ``buffer`` is the number of transitions that can be replayed."""
+"""The columns of learner.csv; ``buffer`` is the number of transitions that can be replayed, ``best_climb`` in eV that
+of the best episode that reached the goal."""
 
 
 class CsvLog:
@@ -106,7 +108,14 @@ def read_learner(path: Path) -> np.ndarray:
 def _read(path: Path, dtype: np.dtype) -> np.ndarray:
     """Return the whole lines of a CSV file as a structured array."""
     try:
-        rows = list(csv.DictReader(io.StringIO(_whole_lines(path).decode()), strict=True))
+        reader = csv.DictReader(io.StringIO(_whole_lines(path).decode()), strict=True)
+        rows, expected = list(reader), dtype.names or ()
+        missing = [name for name in expected if name not in (reader.fieldnames or ())]
+        if 0 < len(missing) < len(expected) / 2:
+            raise UserError(
+                f"{path} was written by another version of mapmpi (it has no {', '.join(missing)}); use that version "
+                "for its run, or train anew."
+            )
         table = np.zeros(len(rows), dtype)
         for name in dtype.names or ():
             empty = "nan" if dtype[name].kind == "f" else ""

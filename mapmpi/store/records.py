@@ -11,13 +11,17 @@ EPISODE = np.dtype(
     [
         ("agent", "i4"),  # number of the agent, from 1
         ("episode", "i4"),  # number of the agent's episode, from 1
+        ("parent_agent", "i4"),  # the agent from whose episode this one goes on; 0: it begins at the start
+        ("parent_episode", "i4"),  # that episode
+        ("parent_frame", "i4"),  # and its frame, from 0, whose state the first frame of this one shows
         ("epsilon", "f8"),  # exploration rate of this episode (0: greedy)
         ("first_frame", "i8"),  # row of the trajectory where the episode begins
         ("frames", "i4"),  # its number of frames: one per action, and the first
         ("actions", "i4"),
         ("final_x", "f8"),  # Å, the agent's coordinate along the goal direction at the end
-        ("progress", "f8"),  # Å, the tagged atoms' way along the goal direction
-        ("highest_energy", "f8"),  # eV, highest energy above the episode's first
+        ("progress", "f8"),  # Å, the tagged atoms' way along the goal direction, from the start
+        ("highest_energy", "f8"),  # eV, highest energy of the whole path above the start's
+        ("climb", "f8"),  # eV, largest rise of the energy from any earlier point of the whole path
         ("total_reward", "f8"),
         *[(term, "f8") for term in REWARD_TERMS],  # weighted sums over the episode
         ("outcome", "S16"),  # goal, step_limit, tether, failed, stopped
@@ -26,12 +30,16 @@ EPISODE = np.dtype(
         ("ended", "f8"),  # s since the training began
     ]
 )
-"""A finished episode: a row of ``/mapmpi/episodes``, of metrics.csv, and of a message to the learner."""
+"""A finished episode: a row of ``/mapmpi/episodes``, of metrics.csv, and of a message to the learner.
+
+The whole path of an episode leads from the start over its ancestors' frames to its own (:mod:`mapmpi.store.ancestry`).
+"""
 
 EPISODE_UNITS = {
     "final_x": "Angstrom",
     "progress": "Angstrom",
     "highest_energy": "eV",
+    "climb": "eV",
     "wall_time": "s",
     "ended": "s",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +36,11 @@ def _telling(path: Path) -> Iterator[None]:
     """Turn whatever a damaged file leads to into one sentence."""
     try:
         yield
+    except layout.OtherVersion:
+        raise UserError(
+            f"{path} was written by another version of mapmpi, whose episodes have other columns; use that version "
+            "for its run, or train anew."
+        ) from None
     except ERRORS as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -205,13 +210,20 @@ class TrajectoryReader:
         """Return the structure that the agent was given, with cell and periodicity."""
         return self._start.copy()
 
-    def potential_energy(self, row: int) -> np.ndarray:
-        """Return the energies (f,) eV of the episode of a row of ``episodes``, without reading its positions."""
-        return self._rows(row, ["potential_energy"])["potential_energy"]
+    def all_energies(self) -> np.ndarray:
+        """Return the energies (frames,) eV of all episodes, one after the other, without reading positions."""
+        with _telling(self.path):
+            energies: np.ndarray = self._file[FRAME_DATA["potential_energy"]][: self.frames]
+            if not np.isfinite(energies).all():
+                raise Unsound("an energy is not a number")
+        return energies
 
-    def episode(self, row: int) -> EpisodeData:
-        """Return the episode of a row of ``episodes``; negative counts from the end. Raises IndexError."""
-        data = self._rows(row, FRAME_DATA)
+    def episode(self, row: int, stop: int | None = None) -> EpisodeData:
+        """Return the episode of a row of ``episodes``, its frames up to ``stop`` (not included; None: all).
+
+        A negative row counts from the end. Raises IndexError.
+        """
+        data = self._rows(row, stop)
         return EpisodeData(
             record=self.episodes[row],
             cell=self._start.cell.array.copy(),
@@ -221,12 +233,13 @@ class TrajectoryReader:
             **data,
         )
 
-    def _rows(self, row: int, fields: Iterable[str]) -> dict[str, np.ndarray]:
-        """Return the rows of an episode from the data sets of some fields of a frame."""
+    def _rows(self, row: int, stop: int | None) -> dict[str, np.ndarray]:
+        """Return the rows of an episode, up to ``stop``, from the data sets of all fields of a frame."""
         record = self.episodes[row]
-        rows = slice(int(record["first_frame"]), int(record["first_frame"] + record["frames"]))
+        count = int(record["frames"]) if stop is None else min(stop, int(record["frames"]))
+        rows = slice(int(record["first_frame"]), int(record["first_frame"]) + count)
         with _telling(self.path):
-            data = {field: self._file[FRAME_DATA[field]][rows] for field in fields}
+            data = {field: self._file[name][rows] for field, name in FRAME_DATA.items()}
             for field, values in data.items():
                 if not np.isfinite(values).all():
                     raise Unsound(f"{field} of episode {record['episode']} is not a number everywhere")
@@ -252,7 +265,8 @@ def repair(path: Path) -> bool:
 def episode_atoms(template: Atoms, episode: EpisodeData) -> list[Atoms]:
     """Return an episode's frames as structures for extxyz and other formats; unwrapped positions.
 
-    ``template`` is ``TrajectoryReader.atoms_template()``. Each frame has its energy in eV (a calculator's, and
+    ``template`` is ``TrajectoryReader.atoms_template()``; ``episode`` may be a whole path from the start
+    (:meth:`mapmpi.store.wholepath.WholePaths.path`). Each frame has its energy in eV (a calculator's, and
     so in the file), and in ``info`` its step, action, and agent position in Å.
     """
     images = []

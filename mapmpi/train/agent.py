@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mapmpi import logs
+from mapmpi.climb import Heights
 from mapmpi.config import Config
 from mapmpi.env.environment import TERMINAL, Step
 from mapmpi.errors import EngineError, UserError
@@ -58,6 +59,7 @@ class Agent:
         self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
         self._sequence, self._episode, self._failures = 0, episodes, 0
         self._began = began
+        self._heights: Heights | None = None  # of the whole path so far; None before an episode's first frame
 
     def run(self) -> None:
         """Play until the learner says stop, and tell it when all is on disk.
@@ -116,6 +118,7 @@ class Agent:
         epsilon = 0.0 if greedy_every and self._episode % greedy_every == 0 else self.epsilon
         row = np.zeros(1, dtype=EPISODE)[0]
         row["agent"], row["episode"], row["epsilon"] = self.number, self._episode, epsilon
+        self._heights = None
         random = np.random.default_rng([self.config.seed, self.number, self._episode])
         started, first_step = time.monotonic(), max(self._writer.last_step, 0)
 
@@ -169,8 +172,10 @@ class Agent:
             row[term] += value
         row["total_reward"] += step.reward
         row["final_x"], row["progress"] = step.coordinate, step.progress
-        row["highest_energy"] = step.highest_rise
         if step.frame is not None:
+            energy = step.frame.potential_energy
+            self._heights = Heights.of(energy) if self._heights is None else self._heights.after(energy)
+            row["highest_energy"], row["climb"] = self._heights.rise, self._heights.climb
             self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
 
     def _note_failure(self, step: Step, row: np.void) -> None:

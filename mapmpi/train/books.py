@@ -87,6 +87,9 @@ class Books:
             "actions_per_s": (self.actions - actions) / span,
             "updates_per_s": (updates - earlier_updates) / span,
             "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
+            "best_climb": min(
+                (float(e["climb"]) for e in self.episodes if e["outcome"] == b"goal"), default=np.nan
+            ),
             "best_reward": max((float(e["total_reward"]) for e in self.episodes), default=np.nan),
             "mean_reward": _mean([float(e["total_reward"]) for e in recent]),
         }

@@ -10,6 +10,7 @@ import numpy as np
 
 from mapmpi.config import Stop
 from mapmpi.panel import Panel
+from mapmpi.store.ancestry import best_first
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.units import duration_text
 
@@ -57,14 +58,10 @@ class Progress(Panel):
 
 
 def best_episodes(episodes: Sequence[np.void], count: int = 5) -> list[np.void]:
-    """Return the best episodes: those that reached the goal by their highest energy, then the furthest."""
-
-    def rank(episode: np.void) -> tuple[float, float]:
-        if episode["outcome"] == b"goal":
-            return (0.0, float(episode["highest_energy"]))
-        return (1.0, -float(episode["progress"]))
-
-    return sorted(episodes, key=rank)[:count]
+    """Return the best episodes: those that reached the goal, ranked as phase 2 ranks them, then the furthest."""
+    others = [episode for episode in episodes if episode["outcome"] != b"goal"]
+    others.sort(key=lambda episode: -float(episode["progress"]))
+    return [*best_first(episodes), *others][:count]
 
 
 def summary(episodes: Sequence[np.void], lost: set[int], directory: RunDirectory, elapsed_s: float) -> str:
@@ -79,13 +76,22 @@ def summary(episodes: Sequence[np.void], lost: set[int], directory: RunDirectory
     ]
     if lost:
         lines.append(f"Lost on the way: agent{'s' * (len(lost) > 1)} {', '.join(map(str, sorted(lost)))}.")
-    lines.append("Best episodes (highest energy above the start; goal first, then the furthest):")
+    lines.append("Best episodes (largest rise of the energy along the whole path; goal first, then the furthest):")
     for episode in best_episodes(episodes):
         last = episode["first_frame"] + episode["frames"] - 1
         lines.append(
-            f"  {episode['outcome'].decode():10} {episode['progress']:6.2f} Å  {episode['highest_energy']:6.2f} eV"
+            f"  {episode['outcome'].decode():10} {episode['progress']:6.2f} Å  {episode['climb']:6.2f} eV"
             f"  reward {episode['total_reward']:7.2f}  agent {episode['agent']} episode {episode['episode']}:"
             f" frames {episode['first_frame']}–{last} of {directory.trajectory(int(episode['agent']))}"
+            f"{_behind(episode)}"
         )
     lines.append(f"Curves: {directory.metrics}, {directory.learner}")
     return "\n".join(lines)
+
+
+def _behind(episode: np.void) -> str:
+    """Return what an episode continues, in words; nothing for one that begins at the start."""
+    if not episode["parent_agent"]:
+        return ""
+    parent = f"agent {episode['parent_agent']} episode {episode['parent_episode']}"
+    return f", behind frame {episode['parent_frame']} of {parent}"
