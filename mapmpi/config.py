@@ -149,7 +149,8 @@ class Actions(Section):
     """What an agent can do: move by ``displacement`` along one of a set of directions."""
 
     directions: Literal["forward5", "axes6", "all26"] | list[Vector] = Field(
-        "forward5", description="forward5 (the paper's: all axes but backward), axes6, all26, or vectors"
+        "all26",
+        description="all26 (axes and diagonals), axes6, forward5 (the paper's: all axes but backward), or vectors",
     )
     displacement: Positive = Field(0.4, description="length δ of a move in Å")
     forbid_reversal: bool = Field(True, description="never undo the last action at once")
@@ -288,14 +289,24 @@ class Replay(Section):
 
 
 class Exploration(Section):
-    """ε-greedy with a different ε per agent."""
+    """What an agent does where it does not do as the network says, and how often: with a probability ε of its own."""
 
-    epsilon_max: float = Field(0.4, ge=0, le=1)
-    schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
+    kind: Literal["planned", "random"] = Field(
+        "planned",
+        description="planned: by a plan over a map of the energy that is learned on the way, from states that were "
+        "visited; random (the paper's): any action",
+    )
+    epsilon_max: float = Field(1.0, ge=0, le=1)
+    schedule: Literal["apex", "linear", "searchers"] = Field(
+        "searchers",
+        description="searchers: three agents of four have ε_max, the others from there evenly down to 0; "
+        "apex: ε_i = ε_max^(1 + α·i/(N-1)); linear: ε_i = ε_max·(N-i)/N",
+    )
     alpha: Positive = Field(7.0, description="α of the apex schedule")
     greedy_every: int = Field(
-        10, ge=0, le=10**9, description="every so many episodes an agent plays with ε = 0; 0 never"
+        10, ge=0, le=10**9, description="every so many episodes an agent plays with ε = 0, from the start; 0 never"
     )
+    advice_interval: Count = Field(10, description="planned: actions after which an agent asks for a newer way")
 
 
 class Stop(Section):
@@ -408,7 +419,7 @@ class Config(Section):
 
 PAPER: dict[str, Any] = {
     "dynamics": {"relaxation": "md"},
-    "actions": {"forbid_reversal": False},
+    "actions": {"directions": "forward5", "forbid_reversal": False},
     "state": {"channels": "merged"},
     "rewards": {
         "position": {"measure": "coordinate"},
@@ -417,6 +428,7 @@ PAPER: dict[str, Any] = {
     },
     "network": {"dueling": False},
     "learning": {"steps": 1, "double": False},
+    "exploration": {"kind": "random", "epsilon_max": 0.4, "schedule": "apex"},
 }
 """What ``mode: paper`` changes: the paper's rewards, action set and vanilla DQN (target network, prioritized
 replay). What the input itself says goes before it."""

@@ -46,7 +46,7 @@ def test_going_forward_ends_at_the_goal_over_the_wall(tmp_path: Path) -> None:
         endings.append(step.ending)
     assert endings[-1] == "goal"
     assert step.progress >= 6.0
-    assert step.highest_rise > 1.0  # straight on lies the wall
+    assert step.heights.rise > 1.0  # straight on lies the wall
 
 
 def test_the_step_limit_and_the_clamp(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_equal_seeds_give_equal_episodes(tmp_path: Path) -> None:
     energies = []
     for seed in (5, 5, 6):
         environment.reset(seed)
-        energies.append([environment.step(action).highest_rise for action in (0, 0, 1, 0, 0, 0)])
+        energies.append([environment.step(action).heights.rise for action in (0, 0, 1, 0, 0, 0)])
     assert energies[0] == energies[1]
     assert energies[0] != energies[2]
 

@@ -49,8 +49,8 @@ def test_the_greedy_policy_finds_the_gap(tmp_path: Path) -> None:
         straight = play(environment, lambda step: 0)
         greedy = play(environment, lambda step, q=q: masked_argmax(q(step.state), step.forbidden))
         assert straight.ending == "goal"
-        report.append((greedy.ending, greedy.highest_rise, straight.highest_rise))
-        better += greedy.ending == "goal" and greedy.highest_rise < 0.8 * straight.highest_rise
+        report.append((greedy.ending, greedy.heights.rise, straight.heights.rise))
+        better += greedy.ending == "goal" and greedy.heights.rise < 0.8 * straight.heights.rise
     assert better >= 4, report
 
 

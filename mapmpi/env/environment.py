@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from mapmpi.climb import Heights
 from mapmpi.config import Config, unit
 from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
@@ -49,10 +50,10 @@ class Step:
     """The agent's coordinate along the goal direction in Å."""
     progress: float
     """The tagged atoms' way from their start along the goal direction in Å."""
-    highest_rise: float
-    """Highest energy of the whole path so far above that of the start, in eV."""
-    climb: float
-    """Largest rise of the energy from any earlier low on the whole path, in eV."""
+    heights: Heights
+    """Of the whole path so far."""
+    agent: np.ndarray
+    """(3,) the tether's far end in Å."""
     place: np.ndarray
     """(3,) the tagged atoms' center of mass in Å, unwrapped."""
     rise: float
@@ -73,20 +74,11 @@ class _Episode:
     agent: np.ndarray
     energies: deque[float]
     energy: float
-    first_energy: float
-    highest_energy: float
-    lowest_energy: float
-    climb: float
+    heights: Heights
     place: np.ndarray
     state: np.ndarray
     steps: int
     actions: int = 0
-
-    def meet(self, energy: float) -> None:
-        """Carry the energy of a new frame into what is known of the path."""
-        self.energy, self.highest_energy = energy, max(self.highest_energy, energy)
-        self.lowest_energy = min(self.lowest_energy, energy)
-        self.climb = max(self.climb, energy - self.lowest_energy)
 
 
 class Environment:
@@ -105,10 +97,14 @@ class Environment:
         self.grid = DensityGrid(config.state, self.engine.elements, cell, pbc, comm)
         self._near = Surroundings(cell, pbc, config.rewards.density.radius)
         self.relief = self._rest()
+        """By how many eV the energy fell when the structure was brought to rest."""
+        self.start_positions = self.engine.positions()
+        """(n, 3) Å, of the structure at rest."""
         self._start, place = self.engine.snapshot(), self.engine.tagged_position()
         self._origin = float(place @ self.direction)
         self._samples = max(1, config.rewards.energy.average_steps // SAMPLE_STEPS)
-        self._reference = max(1, config.rewards.energy.reference_steps // SAMPLE_STEPS)
+        self._minimize = config.dynamics.relaxation == "minimize"  # then an action has one energy, that at its end
+        self._reference = 1 if self._minimize else max(1, config.rewards.energy.reference_steps // SAMPLE_STEPS)
 
     def _rest(self) -> float:
         """Bring the structure to rest in its force field; return by how many eV that lowered its energy."""
@@ -136,16 +132,16 @@ class Environment:
         raise AssertionError("unreachable")
 
     def _begin(self, seed: int) -> Step:
-        engine, dynamics = self.engine, self.config.dynamics
+        engine = self.engine
         engine.restore(self._start, seed)
         agent = engine.tagged_position()
         engine.set_tether(agent)
-        steps = max(SAMPLE_STEPS, dynamics.equilibration_steps)
-        segment = engine.relax(steps) if dynamics.relaxation == "minimize" else engine.run(steps)
+        steps = max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps)
+        segment = self._follow(steps)
         energy = self._mean_energy(segment)
         window = deque(segment.energies.tolist(), maxlen=self._reference)
         place, state = engine.tagged_position(), self._look(agent)
-        self._now = _Episode(agent, window, energy, energy, energy, energy, 0.0, place, state, steps)
+        self._now = _Episode(agent, window, energy, Heights.of(energy), place, state, steps)
         return self._first(segment.temperature)
 
     def _continue(self, station: Station) -> Step:
@@ -153,15 +149,8 @@ class Environment:
         engine.restore(station.snapshot)
         engine.set_tether(station.agent)
         window = deque([station.energy], maxlen=self._reference)
-        known = (
-            station.energy,
-            station.first_energy,
-            station.highest_energy,
-            station.lowest_energy,
-            station.climb,
-        )
         place, state = engine.tagged_position(), self._look(station.agent)
-        self._now = _Episode(station.agent.copy(), window, *known, place, state, 0)
+        self._now = _Episode(station.agent.copy(), window, station.energy, station.heights, place, state, 1)
         return self._first(0.0)
 
     def _first(self, temperature: float) -> Step:
@@ -171,8 +160,7 @@ class Environment:
     def station(self) -> Station:
         """Return the present state, for an episode that is to go on from here."""
         now = self._now
-        known = (now.energy, now.first_energy, now.highest_energy, now.lowest_energy, now.climb)
-        return Station(self.engine.snapshot(), now.agent.copy(), *known)
+        return Station(self.engine.snapshot(), now.agent.copy(), now.energy, now.heights)
 
     def _step(
         self,
@@ -191,15 +179,19 @@ class Environment:
             forbidden=forbidden,
             coordinate=float(now.agent @ self.direction),
             progress=self._progress(),
-            highest_rise=now.highest_energy - now.first_energy,
-            climb=now.climb,
+            heights=now.heights,
+            agent=now.agent,
             place=now.place,
-            rise=now.energy - now.first_energy,
+            rise=now.energy - now.heights.first,
             failure=failure,
         )
 
     def _progress(self) -> float:
         return float(self._now.place @ self.direction) - self._origin
+
+    def _follow(self, steps: int) -> Segment:
+        """Let the material follow the agent."""
+        return self.engine.relax(steps) if self._minimize else self.engine.run(steps)
 
     def _look(self, agent: np.ndarray) -> np.ndarray:
         return self.grid(self.engine.local_atoms(), agent)
@@ -233,8 +225,7 @@ class Environment:
         before = float(now.agent @ self.direction)
         now.agent = self._clamped(now.agent + self.vectors[action])
         engine.set_tether(now.agent)
-        follow = engine.relax if config.dynamics.relaxation == "minimize" else engine.run
-        segment = follow(config.dynamics.steps_per_action)
+        segment = self._follow(config.dynamics.steps_per_action)
         energy = self._mean_energy(segment)
         self._check_energy(energy - now.energy)
         now.place = engine.tagged_position()
@@ -244,13 +235,13 @@ class Environment:
             coordinate=float(now.agent @ self.direction),
             energy=energy,
             reference_energy=float(np.mean(now.energies)),
-            highest_energy=now.highest_energy,
+            highest_energy=now.heights.high,
             distances=self._distances(),
             tether_length=tether_length,
         )
         terms = reward_terms(config.rewards, outcome)
         now.energies.extend(segment.energies.tolist())
-        now.meet(energy)
+        now.energy, now.heights = energy, now.heights.after(energy)
         now.steps += config.dynamics.steps_per_action
         now.state = self._look(now.agent)
         frame = self._frame(energy, segment.temperature, action, terms)

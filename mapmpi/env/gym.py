@@ -40,7 +40,7 @@ class PathfinderEnv(gymnasium.Env[np.ndarray, np.int64]):
             "terms": dict(zip(REWARD_TERMS, step.terms.tolist(), strict=True)),
             "ending": step.ending,
             "progress": step.progress,
-            "highest_energy": step.highest_rise,
+            "highest_energy": step.heights.rise,
             "forbidden": step.forbidden,
             "failure": str(step.failure or ""),
         }

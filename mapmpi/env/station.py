@@ -2,61 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from mapmpi.climb import Heights
 from mapmpi.md.engine import Snapshot
+
+_ARRAYS = ("positions", "images", "own_velocities", "charges")
 
 
 @dataclass(frozen=True)
 class Station:
-    """The state of the engine and what the episode knows of the whole path that led there from the start.
-
-    Energies in eV, positions in Å.
-    """
+    """The state of the engine, and what the episode knows of the whole path that led there from the start."""
 
     snapshot: Snapshot
     agent: np.ndarray
-    """(3,) the tether's far end."""
+    """(3,) Å, the tether's far end."""
     energy: float
-    """Potential energy, as the engine gives it."""
-    first_energy: float
-    """That of the path's first frame."""
-    highest_energy: float
-    """The highest on the path."""
-    lowest_energy: float
-    """The lowest on the path."""
-    climb: float
-    """The largest rise from any earlier low on the path."""
+    """Potential energy in eV, as the frame has it."""
+    heights: Heights
+    """Of the whole path."""
 
     def record(self) -> np.ndarray:
         """Return it as one record, for a message or a file."""
         record = np.zeros((), dtype=station_dtype(len(self.snapshot.positions)))
-        for name in _SNAPSHOT:
+        for name in (*_ARRAYS, "seed", "runs", "time_unit_fs"):
             record[name] = getattr(self.snapshot, name)
-        for name in _OWN:
-            record[name] = getattr(self, name)
+        record["agent"], record["energy"], record["heights"] = self.agent, self.energy, astuple(self.heights)
         return record
 
     @classmethod
     def of(cls, record: np.ndarray | np.void) -> Station:
         """Return the station that a record holds."""
-        arrays = {name: np.array(record[name]) for name in ("positions", "images", "own_velocities", "charges")}
-        numbers = {"seed": int(record["seed"]), "runs": int(record["runs"])}
-        snapshot = Snapshot(**arrays, **numbers, time_unit_fs=float(record["time_unit_fs"]))
-        energies = {name: float(record[name]) for name in _OWN if name != "agent"}
-        return cls(snapshot, np.array(record["agent"]), **energies)
-
-
-_SNAPSHOT = ("positions", "images", "own_velocities", "charges", "seed", "runs", "time_unit_fs")
-_OWN = ("agent", "energy", "first_energy", "highest_energy", "lowest_energy", "climb")
+        arrays = {name: np.array(record[name]) for name in _ARRAYS}
+        snapshot = Snapshot(
+            **arrays,
+            seed=int(record["seed"]),
+            runs=int(record["runs"]),
+            time_unit_fs=float(record["time_unit_fs"]),
+        )
+        heights = Heights(*(float(value) for value in record["heights"]))
+        return cls(snapshot, np.array(record["agent"]), float(record["energy"]), heights)
 
 
 def station_dtype(atoms: int) -> np.dtype:
     """Return the type of a station's record for so many atoms."""
-    each = (atoms, 3)
-    arrays = [("positions", "f8", each), ("images", "i4", each), ("own_velocities", "f8", each)]
-    numbers = [("charges", "f8", (atoms,)), ("seed", "i8"), ("runs", "i8"), ("time_unit_fs", "f8")]
-    own = [("agent", "f8", (3,)), *((name, "f8") for name in _OWN if name != "agent")]
-    return np.dtype([*arrays, *numbers, *own])
+    return np.dtype(
+        [
+            ("positions", "f8", (atoms, 3)),
+            ("images", "i4", (atoms, 3)),
+            ("own_velocities", "f8", (atoms, 3)),
+            ("charges", "f8", (atoms,)),
+            ("seed", "i8"),
+            ("runs", "i8"),
+            ("time_unit_fs", "f8"),
+            ("agent", "f8", (3,)),
+            ("energy", "f8"),
+            ("heights", "f8", (4,)),
+        ]
+    )

@@ -33,7 +33,7 @@ ANNEAL_STEPS = 500
 """MD steps between two reports of an annealing run."""
 
 RELAX_TIMESTEP_FS, RELAX_GROWTH, RELAX_DELAY = 1.0, 4, 5
-"""Of the minimization under the tether: first time step, how often it can be had at most, and steps before it grows."""
+"""Of the minimization under the tether: first time step, by what it grows at most, and steps before it grows."""
 RELAX_FORCE = 0.02
 """Largest component of a force in eV/Å at which it ends early."""
 

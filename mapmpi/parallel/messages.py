@@ -44,6 +44,9 @@ class Tag(IntEnum):
     WEIGHTS = 7  # learner
     STOP = 8  # learner: 1 to write the episode that is under way, 0 to leave it out
     BEAT = 9  # learner
+    VISIT = 10  # agent: a state from which an episode can go on
+    WANT_ADVICE = 11  # agent: where it is
+    ADVICE = 12  # learner: where to go on from, and which way
 
 
 WEIGHTS_HEADER = 2
@@ -116,6 +119,9 @@ class AgentLink:
         self.stopped = False
         self.writes_last = True
         """Whether the episode that was under way when the learner said stop is to be written."""
+        self._weights: np.ndarray | None = None
+        self._advice: np.ndarray | None = None
+        self._advised = True
 
     def send(self, tag: Tag, record: np.ndarray) -> None:
         """Send a record (an array of one) and go on."""
@@ -127,37 +133,53 @@ class AgentLink:
             self.asked = True
             self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
 
+    def ask_for_advice(self, question: np.ndarray) -> np.ndarray | None:
+        """Return the learner's advice (bytes), for which an agent waits; None when it says stop instead.
+
+        Raises LearnerSilent.
+        """
+        self._advised = False
+        self.send(Tag.WANT_ADVICE, question)
+        while not self._advised and not self.stopped:
+            self._listen()
+            time.sleep(_PAUSE_S / 10)
+        return self._advice if self._advised else None
+
     def look(self) -> np.ndarray | None:
         """Take in what the learner has sent; return new weights (float32) if any came. Raises LearnerSilent."""
-        weights = self._take()
+        self._listen()
+        weights, self._weights = self._weights, None
+        return weights
+
+    def _listen(self) -> None:
+        self._take()
         deadline = time.monotonic() + _SECOND_LOOK_S
         while self._silent:  # what came during a long action may not be seen at the first look
             time.sleep(_PAUSE_S)
-            weights = self._take()
+            self._take()
             if self._silent and time.monotonic() > deadline:
                 raise LearnerSilent(
                     f"nothing has come from the learner (rank {LEARNER}) for {self._patience_s:.0f} s"
                 )
-        return weights
 
     @property
     def _silent(self) -> bool:
         return not self.stopped and time.monotonic() - self._heard > self._patience_s
 
-    def _take(self) -> np.ndarray | None:
+    def _take(self) -> None:
         self._outbox.sweep()
-        weights = None
         while (message := _receive(self._world, LEARNER)) is not None:
             if message.tag is Tag.BEAT or self._heard != float("inf"):  # where no heart beats, nobody waits for it
                 self._heard = time.monotonic()
             if message.tag is Tag.STOP:
                 self.stopped, self.writes_last = True, bool(message.data[0])
+            elif message.tag is Tag.ADVICE:
+                self._advice, self._advised = message.data, True
             elif message.tag is Tag.WEIGHTS:
                 self.asked = False
                 packed = message.data.view(np.float32)
                 if len(packed):
-                    self.version, weights = unpack_weights(packed)
-        return weights
+                    self.version, self._weights = unpack_weights(packed)
 
     def wait_for_stop(self) -> None:
         """Wait until the learner says stop. Raises LearnerSilent."""
@@ -170,7 +192,7 @@ class AgentLink:
 
         A message that nobody has received when MPI is closed may bring MPICH down.
         """
-        while not self._outbox.sweep() or self.asked:
+        while not self._outbox.sweep() or self.asked or not self._advised:
             self._take()
             time.sleep(_PAUSE_S)
 
@@ -217,6 +239,10 @@ class LearnerLink:
     def answer_weights(self, destination: int, packed: np.ndarray) -> None:
         """Send packed weights (see :func:`pack_weights`), or an empty buffer for "you have the newest"."""
         self._outbox.post(packed, destination, Tag.WEIGHTS)
+
+    def answer_advice(self, destination: int, advice: np.ndarray) -> None:
+        """Send advice (bytes)."""
+        self._outbox.post(advice, destination, Tag.ADVICE)
 
     def stop(self, write_last: bool = True) -> None:
         """Tell every agent to come to its end, and whether to write the episode that is under way."""

@@ -14,9 +14,15 @@ def epsilons(exploration: config.Exploration, agents: int) -> np.ndarray:
     """Return the exploration rate of each agent, shape (agents,), the largest first.
 
     apex: ε_i = ε_max^(1 + α·i/(N-1)), i = 0 … N-1 (Horgan et al. 2018, Distributed prioritized experience replay).
-    linear: evenly spaced, ε_i = ε_max·(N-i)/N, so that none is zero. One agent alone has ε_max.
+    linear: evenly spaced, ε_i = ε_max·(N-i)/N, so that none is zero. searchers: a quarter of the agents, rounded
+    down, come evenly down from ε_max to zero, the others have ε_max. One agent alone has ε_max.
     """
     rank = np.arange(agents)
+    if exploration.schedule == "searchers":
+        others = agents // 4
+        return exploration.epsilon_max * np.concatenate(
+            [np.ones(agents - others), np.arange(others - 1, -1, -1) / max(others, 1)]
+        )
     if exploration.schedule == "linear":
         return exploration.epsilon_max * (agents - rank) / agents
     return exploration.epsilon_max ** (1.0 + exploration.alpha * rank / max(agents - 1, 1))
@@ -30,15 +36,9 @@ def masked_argmax(q: np.ndarray, forbidden: int = ANY) -> int:
     return int(allowed[q[allowed].argmax()])
 
 
-def choose(q: np.ndarray, epsilon: float, forbidden: int, rng: np.random.Generator) -> tuple[int, bool]:
-    """Return an action, and whether it is the greedy one.
-
-    With probability ``epsilon`` the action is drawn evenly from all that are allowed, else it is the best of
-    ``q`` (A,). The action ``forbidden`` (ANY: none) is never chosen. Raises ValueError if no action is left.
-    """
-    if rng.random() < epsilon:
-        return int(rng.choice(_allowed(len(q), forbidden))), False
-    return masked_argmax(q, forbidden), True
+def random_action(actions: int, forbidden: int, rng: np.random.Generator) -> int:
+    """Return one of ``actions``, drawn evenly, but not ``forbidden`` (ANY: none); ValueError if none is left."""
+    return int(rng.choice(_allowed(actions, forbidden)))
 
 
 def _allowed(actions: int, forbidden: int) -> np.ndarray:

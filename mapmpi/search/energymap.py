@@ -94,7 +94,7 @@ class EnergyMap:
         scaled = self._ridge.scaled(features)
         self._ridge.fit(scaled, values, weights)
         left = values - self._ridge.predict(scaled)
-        pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 3 * REACH, output_type="coo_matrix")
+        pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 2 * REACH, output_type="coo_matrix")
         near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
         total = np.bincount(pairs.row, near, len(region))
         self._left = np.bincount(pairs.row, near * left[pairs.col], len(region)) / (total + 0.5)
@@ -107,4 +107,6 @@ class EnergyMap:
         """
         mean = self._ridge.predict(self._features) + self._left
         spread = np.sqrt(self._ridge.deviation(self._features) ** 2 + self._ridge.noise**2 * self._unknown)
-        return self.scale * np.sinh(np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST))
+        return self.scale * np.sinh(
+            np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST)
+        )

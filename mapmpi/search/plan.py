@@ -30,7 +30,9 @@ class Plan:
         arrived = np.flatnonzero(region.forward >= region.distance)
         rows = np.concatenate([firsts, np.full(len(arrived), goal)])
         columns = np.concatenate([seconds, arrived])
-        graph = csr_array((np.concatenate([weights, np.full(len(arrived), 1e-3)]), (rows, columns)), (goal + 1,) * 2)
+        graph = csr_array(
+            (np.concatenate([weights, np.full(len(arrived), 1e-3)]), (rows, columns)), (goal + 1,) * 2
+        )
         found, self._next = dijkstra(graph, directed=False, indices=goal, return_predecessors=True)
         self.heights = lowest + width * np.log(np.maximum(found[:goal], 1e-3))
 

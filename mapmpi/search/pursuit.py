@@ -19,14 +19,12 @@ class Pursuit:
         self._along = np.concatenate([[0.0], np.cumsum(pieces)])
         self._reached, self._ahead = 0.0, AHEAD
 
-    def choose(self, place: np.ndarray, agent: np.ndarray, forbidden: int) -> int:
+    def choose(self, place: np.ndarray, agent: np.ndarray) -> int:
         """Return the action that brings ``agent`` (3,) nearest to the aim, the molecule being at ``place`` (3,) Å."""
         reached = max(self._reached, self._nearest(place))
         self._ahead = AHEAD if reached - self._reached > STALLED else self._ahead + HURRY
         self._reached = reached
         apart = np.linalg.norm(agent + self._vectors - self._at(reached + self._ahead), axis=1)
-        if forbidden >= 0:
-            apart[forbidden] = np.inf
         return int(apart.argmin())
 
     def _nearest(self, place: np.ndarray) -> float:

@@ -82,7 +82,9 @@ class Region:
             if tuple(move) <= (0, 0, 0):
                 continue
             near, far = (
-                tuple(slice(max(0, sign * -m), n - max(0, sign * m)) for m, n in zip(move, self.shape, strict=True))
+                tuple(
+                    slice(max(0, sign * -m), n - max(0, sign * m)) for m, n in zip(move, self.shape, strict=True)
+                )
                 for sign in (1, -1)
             )
             firsts.append(index[near].ravel())

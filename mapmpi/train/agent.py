@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from mapmpi import logs
-from mapmpi.climb import Heights
 from mapmpi.config import Config
 from mapmpi.env.environment import TERMINAL, Step
 from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
-from mapmpi.rl.exploration import choose
+from mapmpi.rl.exploration import masked_argmax, random_action
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
 from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.train.guide import Guide
 from mapmpi.train.lockstep import Lockstep
 
 _PAUSE_S = 0.005
@@ -59,7 +59,8 @@ class Agent:
         self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
         self._sequence, self._episode, self._failures = 0, episodes, 0
         self._began = began
-        self._heights: Heights | None = None  # of the whole path so far; None before an episode's first frame
+        planned = config.exploration.kind == "planned"
+        self._guide = Guide(environment, link, config.exploration.advice_interval) if planned else None
 
     def run(self) -> None:
         """Play until the learner says stop, and tell it when all is on disk.
@@ -112,18 +113,17 @@ class Agent:
         self._link.send(Tag.EXPERIENCE, record)
 
     def _play(self) -> None:
-        """Play one episode. It depends on the seed, the agent's and the episode's number, and the weights alone."""
+        """Play one episode. It depends on the seed, the agent's and the episode's number, and what it was sent."""
         self._episode += 1
         greedy_every = self.config.exploration.greedy_every
         epsilon = 0.0 if greedy_every and self._episode % greedy_every == 0 else self.epsilon
         row = np.zeros(1, dtype=EPISODE)[0]
         row["agent"], row["episode"], row["epsilon"] = self.number, self._episode, epsilon
-        self._heights = None
         random = np.random.default_rng([self.config.seed, self.number, self._episode])
         started, first_step = time.monotonic(), max(self._writer.last_step, 0)
 
         logs.at(f"agent {self.number}, episode {self._episode}, first frame")
-        step = self._environment.reset(int(random.integers(1 << 31)))
+        step = self._begin(row, epsilon, random)
         q = self._q(step.state)
         self._sequence += 1
         self._returns.start(self._sequence, q)
@@ -132,14 +132,17 @@ class Agent:
         ending: str = ""
         while not ending:
             logs.at(f"agent {self.number}, episode {self._episode}, action {row['actions'] + 1}")
-            action, _ = choose(q, epsilon, step.forbidden, random)
+            action = self._choose(step, q, epsilon, int(row["actions"]), random)
+            if not self._promising or self._link.stopped:  # there are better things to do
+                ending = self._broken_off()
+                break
             step = self._environment.step(action)
             self._exchange(int(row["actions"]) + 1)
-            ending = step.ending or ("stopped" if self._link.stopped else "")
+            self._keep(step, row, first_step)
+            ending = step.ending or ("" if self._promising and not self._link.stopped else self._broken_off())
             q = self._q(step.state)
             self._sequence += 1
             self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
-            self._keep(step, row, first_step)
             self._note_failure(step, row)
 
         self._commit(row, ending, started)
@@ -147,6 +150,28 @@ class Agent:
             raise EngineError(
                 f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
             )
+
+    def _begin(self, row: np.void, epsilon: float, random: np.random.Generator) -> Step:
+        """Begin an episode: with probability ε from a state of the archive, if the exploration is planned."""
+        seed, explore = int(random.integers(1 << 31)), bool(random.random() < epsilon)
+        station = None if self._guide is None else self._guide.begin(explore)
+        if self._guide is not None:
+            row["parent_agent"], row["parent_episode"], row["parent_frame"] = self._guide.origin
+        return self._environment.reset(seed, station)
+
+    @property
+    def _promising(self) -> bool:
+        return self._guide is None or self._guide.promising
+
+    def _broken_off(self) -> str:
+        return "stopped" if self._link.stopped else "left"
+
+    def _choose(self, step: Step, q: np.ndarray, epsilon: float, actions: int, random: np.random.Generator) -> int:
+        """Return the next action: with probability ε one that explores, else the best by the network."""
+        if random.random() >= epsilon:
+            return masked_argmax(q, step.forbidden)
+        planned = None if self._guide is None else self._guide.choose(step, actions)
+        return random_action(len(q), step.forbidden, random) if planned is None else planned
 
     def _commit(self, row: np.void, ending: str, started: float) -> None:
         """Write the episode and tell the learner, unless it was broken off and is to be played again."""
@@ -172,10 +197,10 @@ class Agent:
             row[term] += value
         row["total_reward"] += step.reward
         row["final_x"], row["progress"] = step.coordinate, step.progress
+        row["highest_energy"], row["climb"] = step.heights.rise, step.heights.climb
         if step.frame is not None:
-            energy = step.frame.potential_energy
-            self._heights = Heights.of(energy) if self._heights is None else self._heights.after(energy)
-            row["highest_energy"], row["climb"] = self._heights.rise, self._heights.climb
+            if self._guide is not None:
+                self._guide.tell(step, self._episode, int(row["actions"]))
             self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
 
     def _note_failure(self, step: Step, row: np.void) -> None:

@@ -19,6 +19,7 @@ from mapmpi.rl.returns import TRANSITION
 from mapmpi.store.checkpoint import Checkpoints, Part
 from mapmpi.store.records import EPISODE
 from mapmpi.train.books import Books
+from mapmpi.train.guidance import Guidance
 from mapmpi.train.roll import Roll
 
 _PAUSE_S = 0.001
@@ -41,11 +42,15 @@ class Training:
         checkpoints: Checkpoints,
         began: float,
         job_ends: float = float("inf"),
+        guidance: Guidance | None = None,
     ) -> None:
         self.config, self.learner, self.replay, self.link = config, learner, replay, link
         self.books, self.checkpoints, self.began, self.job_ends = books, checkpoints, began, job_ends
         self.parts: dict[str, Part] = {"learner": learner, "replay": replay, "books": books}
         """What a checkpoint holds."""
+        self.guidance = guidance
+        if guidance is not None:
+            self.parts["guidance"] = guidance
         self.numbers = {rank: number for number, rank in enumerate(link.leaders, start=1)}
         each = config.train.ranks_per_agent
         ranks = {number: range(rank, rank + each) for rank, number in self.numbers.items()}
@@ -182,6 +187,11 @@ class Training:
             self.books.actions += int(record["acted"])
         elif message.tag is Tag.WANT_WEIGHTS:
             self._answer(message.source, int(message.data.view("i8")[0]))
+        elif message.tag is Tag.VISIT and self.guidance is not None:
+            self.guidance.take(number, message.data)
+        elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
+            logs.at("learner, plan")
+            self.link.answer_advice(message.source, self.guidance.answer(message.data))
         elif message.tag is Tag.EPISODE:
             self._episode_ended = True
             self.books.add(message.data.view(EPISODE)[0])

@@ -8,9 +8,10 @@ import numpy as np
 from mpi4py import MPI
 
 from mapmpi.env.environment import Environment, Step
+from mapmpi.env.station import Station, station_dtype
 from mapmpi.errors import EngineError, EngineLost
 
-_CLOSE, _RESET, _STEP = 0, 1, 2
+_CLOSE, _RESET, _STEP, _CONTINUE, _STATION = range(5)
 _PAUSE_S = 2e-4
 
 
@@ -27,10 +28,17 @@ class Lockstep:
         if self._group.size > 1:
             self._group.Ibcast(np.array([command, argument], dtype="i8")).Wait()
 
-    def reset(self, seed: int) -> Step:
-        """Begin an episode on all ranks of the group."""
-        self._tell(_RESET, seed)
-        return self.environment.reset(seed)
+    def reset(self, seed: int, station: Station | None = None) -> Step:
+        """Begin an episode on all ranks of the group, from the start or from a station."""
+        self._tell(_RESET if station is None else _CONTINUE, seed)
+        if station is not None and self._group.size > 1:
+            self._group.Bcast(np.atleast_1d(station.record()).view(np.uint8))
+        return self.environment.reset(seed, station)
+
+    def station(self) -> Station:
+        """Return the present state, from which an episode can go on."""
+        self._tell(_STATION)
+        return self.environment.station()
 
     def step(self, action: int) -> Step:
         """Take an action on all ranks of the group."""
@@ -53,10 +61,22 @@ class Lockstep:
             if command == _CLOSE:
                 self.environment.close()
                 return
-            act = self.environment.reset if command == _RESET else self.environment.step
             try:
-                act(argument)
+                self._do(command, argument)
             except EngineLost:
                 raise
             except EngineError:
                 continue  # the leader raises it too, and decides
+
+    def _do(self, command: int, argument: int) -> None:
+        """Do one of the leader's calls (another rank of the group)."""
+        if command == _RESET:
+            self.environment.reset(argument)
+        elif command == _STEP:
+            self.environment.step(argument)
+        elif command == _STATION:
+            self.environment.station()
+        elif command == _CONTINUE:
+            record = np.empty(1, dtype=station_dtype(len(self.environment.engine.atoms)))
+            self._group.Bcast(record.view(np.uint8))
+            self.environment.reset(argument, Station.of(record[0]))

@@ -37,8 +37,10 @@ from mapmpi.parallel.layout import Layout, make_layout
 from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
+from mapmpi.store.ancestry import Ancestry
 from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.durable import Library
+from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train import resume
@@ -47,6 +49,10 @@ from mapmpi.train.lockstep import Lockstep
 
 if TYPE_CHECKING:
     from mapmpi.train.learner import Training
+
+
+WORTH_SAYING_EV = 0.05
+"""Energy that a structure has to lose on its way to rest for it to be told."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -117,11 +123,12 @@ def train(world: MPI.Comm, args: argparse.Namespace) -> int:
         )
     job_ends = time.monotonic() + on_root(world, lambda: _job_time(config))
     environment = on_all(world, lambda: _environment(config, atoms, layout))
+    rested = _rested(world, environment, atoms)
     desks: list[_Desk] = []
     directory, past = on_root(world, lambda: _open(args, config, desks))
     _mend(world, directory)
     job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
-    training = on_all(world, lambda: _training(world, job, desks[0]) if world.rank == 0 else None)
+    training = on_all(world, lambda: _training(world, job, rested, desks[0]) if world.rank == 0 else None)
     job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
     if training is not None:
         training.began = job.began
@@ -165,6 +172,22 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
         return Environment(config, lambda: make_engine(config, atoms, layout.group))
     except EngineError as error:
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
+
+
+def _rested(world: MPI.Comm, environment: Environment | None, atoms: Atoms) -> Atoms:
+    """Return the atoms at rest, as the agents have them at the start, and say so if that made a difference."""
+    positions, relief = world.bcast(
+        (environment.start_positions, environment.relief) if environment is not None and world.rank == 1 else None,
+        root=1,
+    )
+    if world.rank == 0 and relief > WORTH_SAYING_EV:
+        print(
+            f"The structure was not at rest in its force field: its energy fell by {relief:.2f} eV, and the training "
+            "begins there."
+        )
+    rested = atoms.copy()
+    rested.positions = positions
+    return rested
 
 
 def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple[RunDirectory, resume.Past]:
@@ -219,14 +242,18 @@ def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
     return code
 
 
-def _training(world: MPI.Comm, job: _Job, desk: _Desk) -> Training:
-    """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit."""
+def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Training:
+    """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit.
+
+    ``rested`` are the atoms at the start of every episode.
+    """
     import torch  # only here: a thousand agents need not load it
 
     from mapmpi.env.actions import action_vectors
     from mapmpi.rl.dqn import Learner
     from mapmpi.rl.replay import Replay
     from mapmpi.train.books import Books
+    from mapmpi.train.guidance import make_guidance
     from mapmpi.train.learner import Training
 
     config = job.config
@@ -239,9 +266,13 @@ def _training(world: MPI.Comm, job: _Job, desk: _Desk) -> Training:
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
     books, link = Books(job.directory), LearnerLink(world, job.layout.leaders)
-    training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends)
+    guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind == "planned" else None
+    training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
         desk.checkpoint.restore(training.parts)
+        if guidance is not None:  # an agent that was killed in an episode has left no trace of it
+            stored = Ancestry(np.array(list(resume.stored_episodes(job.directory)), dtype=EPISODE))
+            guidance.drop(lambda origin: not stored.holds(origin))
     books.catch_up(resume.stored_episodes(job.directory), count_actions=not job.past.episodes)
     return training
 

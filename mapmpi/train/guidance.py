@@ -1,0 +1,83 @@
+"""The learner's side of planned exploration: the planner behind the messages of the agents, and in checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from mapmpi.config import Config
+from mapmpi.env.actions import goal_frame
+from mapmpi.env.station import station_dtype
+from mapmpi.search.planner import Planner, Visit
+from mapmpi.search.region import Region
+from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
+
+
+def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
+    """Return the guidance of a training whose episodes begin with ``atoms``."""
+    tagged = np.array(config.structure.tagged_atoms) - 1
+    start = np.average(atoms.positions[tagged], axis=0, weights=atoms.get_masses()[tagged])
+    host = atoms[np.setdiff1d(np.arange(len(atoms)), np.array(config.structure.molecule) - 1)]
+    region = Region(host, start, goal_frame(config.goal.direction), config.goal.distance)
+    return Guidance(Planner(region, agents), len(atoms))
+
+
+class Guidance:
+    """What the learner does with a planner for agents of ``atoms`` atoms; a part of a checkpoint."""
+
+    def __init__(self, planner: Planner, atoms: int) -> None:
+        self.planner = planner
+        self._visit, self._station = visit_dtype(atoms), station_dtype(atoms)
+
+    def take(self, agent: int, data: np.ndarray) -> None:
+        """Take up a VISIT message (bytes) of an agent."""
+        record = data.view(self._visit)[0]
+        station = record["station"].copy()
+        first, _, high, _ = station["heights"]
+        origin = agent, int(record["episode"]), int(record["frame"])
+        rise, height = float(station["energy"] - first), float(high - first)
+        self.planner.add(Visit(record["place"].copy(), rise, height, origin, station))
+
+    def answer(self, data: np.ndarray) -> np.ndarray:
+        """Return the answer to a WANT_ADVICE message, both as bytes."""
+        question = data.view(QUESTION)[0]
+        kind, place, height = KINDS[question["kind"]], question["place"], float(question["height"])
+        if not self.planner.cells:  # nothing is known yet: begin at the start
+            return Answer().pack()
+        if kind == "begin":
+            visit, advice = self.planner.begin()
+            return Answer(advice.way, advice.limit, visit.origin, visit.station).pack()
+        found = self.planner.go_on(place, height) if kind == "go_on" else self.planner.advice(place, height)
+        return (Answer() if found is None else Answer(found.way, found.limit)).pack()
+
+    def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:
+        """Forget the states of the archive whose origin (agent, episode, frame) is lost."""
+        self.planner.cells = {key: visit for key, visit in self.planner.cells.items() if not lost(visit.origin)}
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return all that the planner knows; the plan itself is made anew."""
+        planner, visits = self.planner, list(self.planner.cells.values())
+        return {
+            "best": np.array(planner.best),
+            "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
+            "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
+            "heights": np.array([[visit.rise, visit.height] for visit in visits]).reshape(-1, 2),
+            "origins": np.array([[*visit.origin, visit.tries] for visit in visits], dtype="i8").reshape(-1, 4),
+            "stations": np.array([visit.station for visit in visits], dtype=self._station).view(np.uint8),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what another planner knew."""
+        planner = self.planner
+        planner.best = float(state["best"])
+        planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
+        stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
+        planner.cells = {}
+        rows = zip(state["places"], state["heights"], state["origins"], stations, strict=True)
+        for place, (rise, height), (agent, episode, frame, tries), station in rows:
+            origin = int(agent), int(episode), int(frame)
+            visit = Visit(place.copy(), float(rise), float(height), origin, station.copy(), int(tries))
+            planner.keep(visit)

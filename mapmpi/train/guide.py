@@ -1,0 +1,66 @@
+"""An agent's side of planned exploration: asks the planner, follows its ways, and tells it what was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapmpi.env.environment import Step
+from mapmpi.env.station import Station
+from mapmpi.parallel.messages import AgentLink, Tag
+from mapmpi.search.pursuit import Pursuit
+from mapmpi.train.advice import KINDS, QUESTION, Answer, Kind, visit_dtype
+from mapmpi.train.lockstep import Lockstep
+
+
+class Guide:
+    """Guides one agent, whose displacements are ``vectors`` (actions, 3) Å; it asks every ``interval`` actions.
+
+    ``origin`` is where the present episode goes on from (agent, episode, frame), zeros at the start. ``promising``
+    tells whether the episode still keeps what the plan promised; always, where it began at the start.
+    """
+
+    def __init__(self, environment: Lockstep, link: AgentLink, interval: int) -> None:
+        self._environment, self._link, self._interval = environment, link, interval
+        self._vectors = environment.environment.vectors
+        self._atoms = len(environment.environment.engine.atoms)
+        self._record = visit_dtype(self._atoms)
+        self._leave_at(0, Answer())
+
+    def _leave_at(self, actions: int, answer: Answer) -> None:
+        self._asked_at, self._answer = actions, answer
+        self._pursuit = None if answer.way is None else Pursuit(answer.way, self._vectors)
+
+    def begin(self, explore: bool) -> Station | None:
+        """Return the state that an exploring episode goes on from; None for one that begins at the start."""
+        self.origin, self.promising, self._explores = (0, 0, 0), True, explore
+        self._leave_at(0, self._ask("begin") if explore else Answer())
+        self.origin = self._answer.origin
+        return self._answer.begins_at
+
+    def choose(self, step: Step, actions: int) -> int | None:
+        """Return the plan's action after ``actions`` of the episode; None where there is no plan."""
+        if self._pursuit is None or actions - self._asked_at >= self._interval:
+            answer = self._ask("go_on" if self._explores and actions else "way", step)
+            self.promising = answer.way is not None
+            if answer.way is not None:
+                self._leave_at(actions, answer)
+        if self._pursuit is None:
+            return None
+        return self._pursuit.choose(step.place, step.agent)
+
+    def tell(self, step: Step, episode: int, frame: int) -> None:
+        """Tell the planner of the state that an episode is in, and note whether it still keeps its promise."""
+        record = np.zeros(1, dtype=self._record)
+        record["episode"], record["frame"], record["place"] = episode, frame, step.place
+        record["station"] = self._environment.station().record()
+        self._link.send(Tag.VISIT, record)
+        if self._explores and step.heights.rise >= self._answer.limit:
+            self.promising = False
+
+    def _ask(self, kind: Kind, step: Step | None = None) -> Answer:
+        question = np.zeros(1, dtype=QUESTION)
+        question["kind"] = KINDS.index(kind)
+        if step is not None:
+            question["place"], question["height"] = step.place, step.heights.rise
+        advice = self._link.ask_for_advice(question)
+        return Answer() if advice is None else Answer.unpack(advice, self._atoms)
