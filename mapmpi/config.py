@@ -15,7 +15,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -56,6 +58,32 @@ class Section(BaseModel):
         return value
 
 
+class Region(Section):
+    """The atoms on one side of a plane, or outside the space between two, by their coordinates in the structure."""
+
+    axis: Literal["x", "y", "z"] = Field(description="the coordinate that counts, the cell's origin at zero")
+    below: Coordinate | None = Field(None, description="Å: atoms whose coordinate is smaller belong to it")
+    above: Coordinate | None = Field(None, description="Å: atoms whose coordinate is larger belong to it")
+
+    @model_validator(mode="after")
+    def _some_plane(self) -> Region:
+        if self.below is None and self.above is None:
+            raise ValueError("a region needs below or above, a coordinate in Å")
+        if self.below is not None and self.above is not None and self.above < self.below:
+            raise ValueError("with both, above must not be smaller than below: the space between them stays free")
+        return self
+
+
+def _kind_of_choice(value: Any) -> str:
+    return "region" if isinstance(value, dict | Region) else "ids"
+
+
+AtomChoice = Annotated[
+    Annotated[list[Count], Tag("ids")] | Annotated[Region, Tag("region")], Discriminator(_kind_of_choice)
+]
+"""Atoms by their ids (from 1), or by a region."""
+
+
 class Structure(Section):
     """The atoms at the start of every episode."""
 
@@ -70,6 +98,11 @@ class Structure(Section):
     )
     molecule_atoms: list[Count] | None = Field(
         None, description="ids of all atoms of the moved molecule (default: the tagged atoms)"
+    )
+    fixed_atoms: AtomChoice | None = Field(
+        None,
+        description="ids of atoms that never move, or a region such as {axis: z, below: 5.0} in Å (default: those "
+        "that the structure's file fixes, as ASE reads it)",
     )
 
     @property

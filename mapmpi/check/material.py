@@ -12,11 +12,12 @@ from mapmpi.check.page import Page
 from mapmpi.config import Config, Stop, load
 from mapmpi.md.engine import largest_force
 from mapmpi.md.factory import make_engine
+from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import check_elements, reaxff_elements, reaxff_file, reaxff_title
 from mapmpi.md.library import Build, installed
 from mapmpi.structures.analysis import density
 from mapmpi.structures.files import read_structure
-from mapmpi.structures.inputs import check_atoms, check_goal
+from mapmpi.structures.inputs import check_atoms, check_goal, settle_fixed_atoms
 from mapmpi.units import duration_text
 
 AT_REST = 0.5
@@ -74,6 +75,13 @@ def read_atoms(page: Page, path: Path, config: Config) -> Atoms | None:
             f"{_ids(atoms, config.structure.tagged_atoms)}; the molecule: {_molecule(atoms, config)}",
         )
         fits = True
+    if fits:
+        fits = False
+        with page.attempt("fixed atoms"):
+            settle_fixed_atoms(path, config, atoms)
+            if ids := [int(index) + 1 for index in np.flatnonzero(is_fixed(atoms))]:
+                page.ok("fixed atoms", f"{len(ids)} of {len(atoms)} never move: {_ids(atoms, ids)}")
+            fits = True
     if fits:
         with page.attempt("goal"):
             check_goal(path, config, atoms)

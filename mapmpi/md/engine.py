@@ -85,11 +85,19 @@ def largest_force(forces: np.ndarray) -> float:
     return float(np.sqrt((forces**2).sum(axis=-1).max()))
 
 
-def thermal_velocities(masses: np.ndarray, temperature: float, seed: int) -> np.ndarray:
-    """Draw Maxwell–Boltzmann velocities (n, 3) in Å/fs for masses (n,) in amu, without net momentum."""
+def thermal_velocities(
+    masses: np.ndarray, temperature: float, seed: int, mobile: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw Maxwell–Boltzmann velocities (n, 3) in Å/fs for masses (n,) in amu, without net momentum.
+
+    With ``mobile`` (n,) bool the other atoms are at rest; if there are any, they hold the frame of reference, and the
+    net momentum is left as drawn.
+    """
     sigma = np.sqrt(BOLTZMANN_EV_PER_K * temperature / (masses * AMU_A2_PER_FS2_IN_EV))
     velocities = np.random.default_rng(seed).normal(size=(len(masses), 3)) * sigma[:, None]
-    if len(masses) > 1:
+    if mobile is not None and not mobile.all():
+        velocities[~mobile] = 0.0
+    elif len(masses) > 1:
         velocities -= (masses[:, None] * velocities).sum(axis=0) / masses.sum()
     return velocities
 

@@ -24,6 +24,7 @@ from mapmpi.md.engine import (
     noise_seed,
     thermal_velocities,
 )
+from mapmpi.md.fixed import hold, is_fixed
 from mapmpi.md.forcefield import define_forces, equilibrations, installed_file
 from mapmpi.md.library import one_line, start
 from mapmpi.md.tether import define_tether
@@ -46,6 +47,8 @@ _UNITS = {  # LAMMPS units: energy in eV, time in fs
 class LammpsEngine(Engine):
     """LAMMPS with the forces of ``forcefield`` for ``atoms``; ``tagged`` are ids (from 1) the tether pulls.
 
+    Atoms that a FixAtoms of ASE holds never move: they have no velocity, no force, and no part in the temperature.
+
     The cell must be in LAMMPS's form (first vector along x, second in the xy plane), as
     :func:`mapmpi.structures.files.read_structure` leaves it.
     """
@@ -64,6 +67,7 @@ class LammpsEngine(Engine):
         self.atoms, self.dynamics, self.comm = atoms, dynamics, comm
         self.elements = elements or sorted(set(atoms.symbols))
         self.masses = Atoms(atoms.symbols).get_masses()
+        self._mobile = ~is_fixed(atoms)
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
         self._seed, self._runs, self._moving = seed, 0, False
         self._equilibrations = equilibrations(forcefield)
@@ -111,6 +115,8 @@ class LammpsEngine(Engine):
             command(f'variable center_{axis} equal "xcm(all,{axis})"')
         command("min_style fire")
         command(f"min_modify abcfire yes norm max tmax {RELAX_GROWTH} delaystep {RELAX_DELAY}")
+        if not self._mobile.all():
+            hold(np.flatnonzero(~self._mobile) + 1, command)
         self._spring = spring_constant * KCAL_PER_MOL_IN_EV / self._energy_ev
 
     @contextlib.contextmanager
@@ -131,17 +137,19 @@ class LammpsEngine(Engine):
         damping = self.dynamics.damping / self._time_fs
         noise = noise_seed(self._seed, self._runs)
         self._runs += 1
-        self._command("fix motion all nve")
-        self._command(f"fix thermostat all langevin {start} {stop} {damping!r} {noise}")
-        # the tether pulls on the whole system: without this it would drift after the molecule
-        self._command("fix momentum all momentum 1 linear 1 1 1")
+        free = bool(self._mobile.all())
+        moving = "all" if free else "mobile"
+        self._command(f"fix motion {moving} nve")
+        self._command(f"fix thermostat {moving} langevin {start} {stop} {damping!r} {noise}")
+        if free:  # the tether pulls on the whole system: without this it would drift after the molecule
+            self._command("fix momentum all momentum 1 linear 1 1 1")
         self._moving = True
         self._forget_charges()
 
     def _set_still(self) -> None:
         """Take the equations of motion away, so that forces are the potential's alone."""
         if self._moving:
-            for fix in ("motion", "thermostat", "momentum"):
+            for fix in ("motion", "thermostat", "momentum")[: 3 if self._mobile.all() else 2]:
                 self._command(f"unfix {fix}")
         self._moving = False
         self._forget_charges()
@@ -235,8 +243,9 @@ class LammpsEngine(Engine):
             self._command(f"timestep {RELAX_TIMESTEP_FS / self._time_fs!r}")
             self._command(f"minimize 0.0 {RELAX_FORCE / self._energy_ev!r} {calls} {10 * calls}")
             self._command(f"timestep {self.dynamics.timestep / self._time_fs!r}")
-            drift = before - self._center_of_mass()  # the tether pulls on the whole system
-            self._command("displace_atoms all move {!r} {!r} {!r} units box".format(*drift.tolist()))
+            if self._mobile.all():  # the tether pulls on the whole system
+                drift = before - self._center_of_mass()
+                self._command("displace_atoms all move {!r} {!r} {!r} units box".format(*drift.tolist()))
             energy = self._energy()
         return Segment(np.array([energy]), 0.0)
 
@@ -279,7 +288,8 @@ class LammpsEngine(Engine):
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
         velocities, self._seed, self._runs = snapshot.own_velocities, snapshot.seed, snapshot.runs
         if seed is not None:
-            velocities = thermal_velocities(self.masses, self.dynamics.temperature, seed) * self._time_fs
+            drawn = thermal_velocities(self.masses, self.dynamics.temperature, seed, self._mobile)
+            velocities = drawn * self._time_fs
             self._seed, self._runs = seed, 0
         with self._simulation():
             self._scatter("v", 1, 3, velocities)

@@ -34,7 +34,7 @@ from mapmpi.pneb.refine import Refinement
 from mapmpi.store.journal import Journal
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import start_structure
-from mapmpi.structures.inputs import check_atoms, read_input
+from mapmpi.structures.inputs import check_atoms, read_input, settle_fixed_atoms
 from mapmpi.units import duration_text
 
 LIVE_INTERVAL_S = 1.0
@@ -146,6 +146,7 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
         return read_input(directory.config, args.set, args.allow_commands)
     atoms = start_structure(directory)
     check_atoms(directory.config, config, atoms)
+    settle_fixed_atoms(directory.config, config, atoms)
     return config, atoms
 
 
@@ -165,7 +166,7 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
     """Choose the paths and open the journal (rank 0)."""
     if args.trajectory is not None:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
-        directory = _folder_for(args, config)
+        directory = _folder_for(args, config, atoms)
     else:
         directory = RunDirectory.open(args.run_dir)
         paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top)
@@ -181,17 +182,19 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
     return _Job(directory, paths, choice, journal)
 
 
-def _folder_for(args: argparse.Namespace, config: Config) -> RunDirectory:
+def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
     """Return the run directory of a path from outside: made with ``--input``, or made so before."""
     if args.input is None:
         return RunDirectory.open(args.run_dir)
     if (args.run_dir / "config.yaml").exists():
         directory = RunDirectory.open(args.run_dir)
-        if load(directory.config, args.set, False, args.allow_commands) != config:
+        before = load(directory.config, args.set, False, args.allow_commands)
+        settle_fixed_atoms(directory.config, before, atoms.copy())
+        if before != config:
             raise UserError(f"--input: {args.run_dir} was made from another input; choose another folder.")
         return directory
     directory = RunDirectory.create(args.run_dir)
-    directory.write_config(load(args.input, allow_commands=args.allow_commands), {})
+    directory.write_config(read_input(args.input, [], args.allow_commands)[0], {})
     return directory
 
 

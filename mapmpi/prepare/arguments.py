@@ -13,12 +13,14 @@ from mapmpi.commands import refusal
 from mapmpi.config import ForceField
 from mapmpi.errors import UserError
 from mapmpi.structures.insert import START
+from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 from mapmpi.yamltext import quoted, read_yaml
 
 EXAMPLES = """examples:
   python -m mapmpi.prepare silica --formula-units 64 --density 2.20 --rate 50 --insert H2O --output glass.data
   python -m mapmpi.prepare insert crystal.cif --molecule O2 --axis z --output start.data
   python -m mapmpi.prepare report glass.data
+  python -m mapmpi.prepare labyrinth maze --seed 1
   mpirun -n 16 python -m mapmpi.prepare silica --formula-units 530 --length 30.48 --insert H2O --output paper.data
 """
 
@@ -75,6 +77,25 @@ def _structure(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that makes a labyrinth."""
+    labyrinth = commands.add_parser(
+        "labyrinth", help="frozen random obstacles whose lowest pass is known exactly, to measure searches by",
+        description="Frozen random Lennard-Jones obstacles and a tracer. Writes OUTPUT.data, the input OUTPUT.yaml, "
+        "and OUTPUT.truth.json with the lowest possible highest energy of a way to the goal, and that way.",
+    )  # fmt: skip
+    labyrinth.add_argument("output", type=Path, metavar="OUTPUT", help="name of the files, without an ending")
+    labyrinth.add_argument("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
+    labyrinth.add_argument("--obstacles", type=COUNT, default=OBSTACLES, help=f"how many (default {OBSTACLES})")
+    labyrinth.add_argument(
+        "--length", type=POSITIVE, default=LENGTH, help=f"edge of the cubic cell in Å (default {LENGTH:g})"
+    )
+    labyrinth.add_argument(
+        "--distance", type=POSITIVE, default=DISTANCE, help=f"to the goal, in Å along +x (default {DISTANCE:g})"
+    )
+    labyrinth.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -107,6 +128,8 @@ def parser() -> argparse.ArgumentParser:
     insert.add_argument("--molecule", default="H2O", help="H2O (default), another name that ASE knows, or a file")
     insert.add_argument("--no-relax", action="store_true", help="leave all atoms where they are")
     _placing(insert)
+
+    _labyrinth(commands)
 
     report = commands.add_parser("report", help="coordination, defects, density, distances and angles of silica")
     _structure(report)

@@ -1,4 +1,4 @@
-"""The commands of prepare: make a silica glass, put a molecule into a structure, report on a glass."""
+"""The commands of prepare: make a silica glass, insert a molecule, make a labyrinth, report on a glass."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mapmpi.config import ForceField
 from mapmpi.errors import FAILED, EngineError, EngineLost
 from mapmpi.logs import log
 from mapmpi.parallel.agreement import on_root, parse, run
+from mapmpi.prepare import labyrinth
 from mapmpi.prepare.arguments import parser, read_forcefield
 from mapmpi.prepare.output import Console, check_output, write, yaml_lines
 from mapmpi.structures.analysis import analyse
@@ -107,7 +108,12 @@ def report(arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> N
     console.say(json.dumps(figures.as_dict(), indent=2) if arguments.json else figures.table())
 
 
-COMMANDS: dict[str, Any] = {"silica": make_silica, "insert": insert_molecule, "report": report}
+COMMANDS: dict[str, Any] = {
+    "silica": make_silica,
+    "insert": insert_molecule,
+    "labyrinth": labyrinth.make,
+    "report": report,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

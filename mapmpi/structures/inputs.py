@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms
 
-from mapmpi.config import Config, load, unit
+from mapmpi.config import Config, Region, load, unit
 from mapmpi.errors import UserError
+from mapmpi.md.fixed import fix, is_fixed
 from mapmpi.structures.files import check_elements, read_structure
 
 
@@ -17,6 +19,7 @@ def read_input(path: Path, settings: list[str], allow_commands: bool = False) ->
     config = load(path, settings, allow_commands=allow_commands)
     atoms = read_structure(config.structure.file, config.structure.elements)
     check_atoms(path, config, atoms)
+    settle_fixed_atoms(path, config, atoms)
     check_goal(path, config, atoms)
     return config, atoms
 
@@ -44,6 +47,55 @@ def check_atoms(path: Path, config: Config, atoms: Atoms) -> None:
         raise UserError(
             f"{path}: structure.molecule_atoms: tagged atom {stray[0]} is not among them; add it to the molecule."
         )
+
+
+def settle_fixed_atoms(path: Path, config: Config, atoms: Atoms) -> None:
+    """Put the ids of the atoms that never move into the configuration, and a FixAtoms of them on the atoms.
+
+    What a run directory keeps are these ids, so that later jobs hold the same atoms. Raises UserError, with the
+    input's path, for ids that are not there, and for a molecule that could not move.
+    """
+    chosen, key = config.structure.fixed_atoms, f"{path}: structure.fixed_atoms"
+    if chosen is None:
+        ids = _ids_fixed_by_file(key, config.structure.file.name, atoms)
+    elif isinstance(chosen, Region):
+        ids = _ids_in(chosen, atoms)
+        if not ids:
+            raise UserError(f"{key}: no atom lies in this region; move its plane, or leave the key out.")
+    else:
+        ids = sorted(set(chosen))
+    if ids and ids[-1] > len(atoms):
+        raise UserError(
+            f"{key}: no atom {ids[-1]} in {config.structure.file.name}, which has {len(atoms)}; give ids from 1 to "
+            f"{len(atoms)}."
+        )
+    held = sorted(set(ids) & {*config.structure.tagged_atoms, *config.structure.molecule})
+    if held:
+        raise UserError(
+            f"{key}: atom {held[0]} is one of the molecule that is to be moved; leave it out of the fixed atoms"
+            + ("." if chosen is not None else ", which this file names, by giving the others' ids.")
+        )
+    config.structure.fixed_atoms = ids
+    fix(atoms, ids)
+
+
+def _ids_fixed_by_file(key: str, name: str, atoms: Atoms) -> list[int]:
+    """Return the ids of the atoms that a structure's file fixes. Raises UserError where it asks for anything else."""
+    other = [constraint for constraint in atoms.constraints if not isinstance(constraint, FixAtoms)]
+    if other:
+        raise UserError(
+            f"{key}: {name} holds some atoms in some directions only ({type(other[0]).__name__}), and an atom is "
+            "either fixed or moves; give the ids of those to be fixed ([] for none)."
+        )
+    return [int(index) + 1 for index in np.flatnonzero(is_fixed(atoms))]
+
+
+def _ids_in(region: Region, atoms: Atoms) -> list[int]:
+    """Return the ids of the atoms in a region."""
+    along = atoms.positions[:, "xyz".index(region.axis)]
+    low = -np.inf if region.below is None else region.below
+    high = np.inf if region.above is None else region.above
+    return [int(index) + 1 for index in np.flatnonzero((along < low) | (along > high))]
 
 
 def check_goal(path: Path, config: Config, atoms: Atoms) -> None:

@@ -17,7 +17,7 @@ from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryReader, repair, start_structure
-from mapmpi.structures.inputs import check_atoms, read_input
+from mapmpi.structures.inputs import check_atoms, read_input, settle_fixed_atoms
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     if directory.trajectory_files():
         atoms = start_structure(directory)
         check_atoms(directory.config, config, atoms)
+        settle_fixed_atoms(directory.config, config, atoms)
     else:
         config, atoms = read_input(directory.config, args.set, args.allow_commands)
     if args.input is not None:
