@@ -324,10 +324,11 @@ class Replay(Section):
 class Exploration(Section):
     """What an agent does where it does not do as the network says, and how often: with a probability ε of its own."""
 
-    kind: Literal["planned", "random"] = Field(
+    kind: Literal["planned", "archive", "random"] = Field(
         "planned",
         description="planned: by a plan over a map of the energy that is learned on the way, from states that were "
-        "visited; random (the paper's): any action",
+        "visited; archive: any action from such a state, the one on the lowest path first; random (the paper's): any "
+        "action",
     )
     epsilon_max: float = Field(1.0, ge=0, le=1)
     schedule: Literal["apex", "linear", "searchers"] = Field(
@@ -336,8 +337,11 @@ class Exploration(Section):
         "apex: ε_i = ε_max^(1 + α·i/(N-1)); linear: ε_i = ε_max·(N-i)/N",
     )
     alpha: Positive = Field(7.0, description="α of the apex schedule")
-    greedy_every: int = Field(
-        10, ge=0, le=10**9, description="every so many episodes an agent plays with ε = 0, from the start; 0 never"
+    greedy_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of its actions that an agent spends on episodes with ε = 0, from the start",
     )
     advice_interval: Count = Field(10, description="planned: actions after which an agent asks for a newer way")
 

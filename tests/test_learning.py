@@ -57,7 +57,7 @@ def test_the_greedy_policy_finds_the_gap(tmp_path: Path) -> None:
 def test_books_and_trajectory_agree(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     config = analytic_config(
-        tmp_path, train={"stop": {"actions": 160}}, learning={"start": 20}, exploration={"greedy_every": 2}
+        tmp_path, train={"stop": {"actions": 160}}, learning={"start": 20}, exploration={"greedy_share": 0.5}
     )
     training, _ = train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 0.4)
     rows = read_metrics(tmp_path / "run" / "metrics.csv")

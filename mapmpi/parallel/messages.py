@@ -138,6 +138,8 @@ class AgentLink:
 
         Raises LearnerSilent.
         """
+        if self.stopped:
+            return None
         self._advised = False
         self.send(Tag.WANT_ADVICE, question)
         while not self._advised and not self.stopped:

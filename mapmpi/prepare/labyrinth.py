@@ -73,8 +73,6 @@ dynamics:
   timestep: 2.0  # nothing is lighter than the tracer
   # one atom alone carries the tether's whole energy, which says nothing of the simulation's health
   max_temperature: 1.0e+5
-actions:
-  directions: axes6  # the way out may first lead back
 goal:
   direction: [1.0, 0.0, 0.0]
   distance: {labyrinth.distance:g}

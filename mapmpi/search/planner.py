@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mapmpi.climb import Heights
 from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.plan import Plan
 from mapmpi.search.region import Region
@@ -31,10 +32,10 @@ class Visit:
 
     place: np.ndarray
     """(3,) Å."""
-    rise: float
-    """Energy above that of the start in eV."""
-    height: float
-    """Height of the whole path up to here in eV."""
+    energy: float
+    """Present energy in eV."""
+    heights: Heights
+    """Of the whole path up to here."""
     origin: tuple[int, int, int]
     """Agent, episode and frame."""
     station: Any
@@ -42,25 +43,31 @@ class Visit:
     tries: int = 0
     """How often one went on from it."""
 
+    @property
+    def rise(self) -> float:
+        """Energy above that of the start in eV."""
+        return self.energy - self.heights.first
+
 
 @dataclass(frozen=True)
 class Advice:
-    """A way to follow, (k, 3) Å, and the height in eV above which it has not kept its promise."""
+    """A way to follow, (k, 3) Å, and the climb in eV above which it has not kept its promise.
 
-    way: np.ndarray
+    Where there is no map there is no way: None.
+    """
+
+    way: np.ndarray | None
     limit: float
 
 
 class Planner:
-    """Exploration of a region by a number of agents.
+    """Exploration of a region by a number of agents, for the path whose climb is least."""
 
-    The height of a path is its highest energy above the start's, in eV.
-    """
-
-    def __init__(self, region: Region, agents: int = 1) -> None:
-        self.region = region
+    def __init__(self, region: Region, agents: int = 1, mapped: bool = True) -> None:
+        """Begin to explore. If it is not ``mapped``, there is the archive alone, the lowest path first."""
+        self.region, self.mapped = region, mapped
         self.best = np.inf
-        """Height of the best path to the goal."""
+        """Climb of the best path to the goal in eV."""
         self.cells: dict[tuple[int, ...], Visit] = {}
         """The archive: the state on the lowest path in each cube of CELL Å."""
         self.visited: list[tuple[np.ndarray, float]] = []
@@ -71,7 +78,7 @@ class Planner:
 
     @property
     def scale(self) -> float:
-        """The scale of the barriers in eV: the height of the best path, or of what was met so far."""
+        """The scale of the barriers in eV: the climb of the best path, or what was met so far."""
         if np.isfinite(self.best):
             return max(self.best, 1e-3)
         met = [rise for _, rise in self.visited if rise > 0.0]
@@ -84,14 +91,15 @@ class Planner:
         if len(self.visited) > MOST_VISITS:
             half = MOST_VISITS // 2
             self.visited = self.visited[:half:2] + self.visited[half:]
-        if visit.height >= self.best:
+        climb = visit.heights.climb
+        if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
-            self.best = visit.height
-            self.cells = {key: known for key, known in self.cells.items() if known.height < self.best}
+            self.best = climb
+            self.cells = {key: known for key, known in self.cells.items() if known.heights.climb < self.best}
             return
         rival = self.cells.get(self._cell(visit.place))
-        if rival is None or visit.height < rival.height:
+        if rival is None or climb < rival.heights.climb:
             visit.tries = 0 if rival is None else rival.tries // 2
             self.keep(visit)
 
@@ -118,26 +126,37 @@ class Planner:
         visits, scores = self._scores()
         chosen = visits[int(scores.argmin())]
         chosen.tries += 1
-        return chosen, self.advice(chosen.place, chosen.height)
+        return chosen, self.advice(chosen.place, chosen.heights)
 
-    def go_on(self, place: np.ndarray, height: float) -> Advice | None:
+    def go_on(self, place: np.ndarray, heights: Heights) -> Advice | None:
         """Return how an episode is to go on from a place (3,) Å; None if another one promises more.
 
-        ``height`` is that of its path so far.
+        ``heights`` are those of its path so far.
         """
-        own = max(height, float(self.plan.height(place)[0]))
-        if own > self._scores()[1].min() + MARGIN * self.scale:
+        if (
+            not self.mapped
+            or self._promised(place[None], [heights])[0] > self._scores()[1].min() + MARGIN * self.scale
+        ):
             return None
-        return self.advice(place, height)
+        return self.advice(place, heights)
 
-    def advice(self, place: np.ndarray, height: float) -> Advice:
-        """Return the way on from a place (3,) Å for a path of a height so far."""
-        promised = max(height, float(self.plan.height(place)[0]))
-        return Advice(self.plan.way(place), min(self.best, promised + MARGIN * self.scale))
+    def advice(self, place: np.ndarray, heights: Heights) -> Advice:
+        """Return the way on from a place (3,) Å for a path with these heights so far."""
+        if not self.mapped:
+            return Advice(None, self.best)
+        limit = float(self._promised(place[None], [heights])[0]) + MARGIN * self.scale
+        return Advice(self.plan.way(place), min(self.best, limit))
+
+    def _promised(self, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
+        """Return the climbs (m,) eV that paths will have at the goal, from places (m, 3) Å on."""
+        climbs = np.array([known.climb for known in heights])
+        if not self.mapped:
+            return climbs
+        lows = np.array([known.low - known.first for known in heights])
+        return np.maximum(climbs, self.plan.height(places) - lows)
 
     def _scores(self) -> tuple[list[Visit], np.ndarray]:
-        """Return the states of the archive, and the height that each promises (m,) in eV."""
+        """Return the states of the archive, and the climb that each promises (m,) eV, with what its tries cost."""
         visits = list(self.cells.values())
-        promised = self.plan.height(np.array([visit.place for visit in visits]))
-        tries = np.array([visit.tries for visit in visits])
-        return visits, np.maximum([visit.height for visit in visits], promised) + DISCOUNT * self.scale * tries
+        promised = self._promised(np.array([visit.place for visit in visits]), [visit.heights for visit in visits])
+        return visits, promised + DISCOUNT * self.scale * np.array([visit.tries for visit in visits])

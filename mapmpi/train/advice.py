@@ -14,8 +14,8 @@ Kind = Literal["begin", "go_on", "way"]
 
 KINDS: tuple[Kind, ...] = ("begin", "go_on", "way")
 
-QUESTION = np.dtype([("kind", "i4"), ("place", "f8", (3,)), ("height", "f8")])
-"""A question: place (3,) Å of the molecule, height of its path so far in eV."""
+QUESTION = np.dtype([("kind", "i4"), ("place", "f8", (3,)), ("heights", "f8", (4,))])
+"""A question: place (3,) Å of the molecule, the heights of its path so far in eV."""
 
 
 def visit_dtype(atoms: int) -> np.dtype:
@@ -31,10 +31,11 @@ _HEAD = np.dtype([("go", "i4"), ("origin", "i4", (3,)), ("limit", "f8"), ("point
 class Answer:
     """The planner's answer.
 
-    ``way`` (k, 3) Å and its ``limit`` in eV are None where an agent had better begin elsewhere; the station and its
-    origin (agent, episode, frame) answer ``begin``.
+    ``go`` is false where an agent had better begin elsewhere. ``way`` (k, 3) Å is None where there is none, and its
+    ``limit`` is in eV. The station and its origin (agent, episode, frame) answer ``begin``.
     """
 
+    go: bool = True
     way: np.ndarray | None = None
     limit: float = np.inf
     origin: tuple[int, int, int] = (0, 0, 0)
@@ -48,7 +49,7 @@ class Answer:
         parts = [way.view(np.uint8).ravel()]
         if self.station is not None:
             parts.append(np.atleast_1d(self.station).view(np.uint8))
-        head["go"], head["origin"], head["limit"] = self.way is not None, self.origin, self.limit
+        head["go"], head["origin"], head["limit"] = self.go, self.origin, self.limit
         head["points"], head["stations"] = len(way), len(parts) - 1
         return np.concatenate([head.view(np.uint8), *parts])
 
@@ -57,12 +58,12 @@ class Answer:
         """Return the answer that bytes hold, of a training with so many atoms."""
         head = data[: _HEAD.itemsize].view(_HEAD)[0]
         if not head["go"]:
-            return cls()
+            return cls(go=False)
         behind = _HEAD.itemsize + 24 * int(head["points"])
-        way = data[_HEAD.itemsize : behind].copy().view(float).reshape(-1, 3)
+        way = data[_HEAD.itemsize : behind].copy().view(float).reshape(-1, 3) if head["points"] else None
         station = data[behind:].copy().view(station_dtype(atoms))[0] if head["stations"] else None
         agent, episode, frame = (int(value) for value in head["origin"])
-        return cls(way, float(head["limit"]), (agent, episode, frame), station)
+        return cls(True, way, float(head["limit"]), (agent, episode, frame), station)
 
     @property
     def begins_at(self) -> Station | None:

@@ -38,7 +38,8 @@ class Agent:
 
     It never waits for the learner except for the first weights: experience goes out unasked, weights are asked
     for every ``train.weights_interval`` actions and taken when they come. In a deterministic training it waits for
-    them, so that they are the same each time. ``episodes`` have been played before.
+    them, so that they are the same each time. ``episodes`` have been played before, for which it has ``spent`` so many
+    actions, so many of them in greedy episodes.
     """
 
     def __init__(
@@ -52,15 +53,16 @@ class Agent:
         writer: TrajectoryWriter,
         began: float,
         episodes: int = 0,
+        spent: tuple[int, int] = (0, 0),
     ) -> None:
         self.number, self.epsilon, self.config = number, epsilon, config
         self._environment, self._q, self._link, self._writer = environment, q_function, link, writer
         self._returns = NStep(config.learning.steps, config.learning.discount)
         self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
         self._sequence, self._episode, self._failures = 0, episodes, 0
-        self._began = began
-        planned = config.exploration.kind == "planned"
-        self._guide = Guide(environment, link, config.exploration.advice_interval) if planned else None
+        self._began, self._spent = began, np.array(spent)
+        guided = config.exploration.kind != "random"
+        self._guide = Guide(environment, link, config.exploration.advice_interval) if guided else None
 
     def run(self) -> None:
         """Play until the learner says stop, and tell it when all is on disk.
@@ -115,8 +117,7 @@ class Agent:
     def _play(self) -> None:
         """Play one episode. It depends on the seed, the agent's and the episode's number, and what it was sent."""
         self._episode += 1
-        greedy_every = self.config.exploration.greedy_every
-        epsilon = 0.0 if greedy_every and self._episode % greedy_every == 0 else self.epsilon
+        epsilon = 0.0 if self._greedy_is_due() else self.epsilon
         row = np.zeros(1, dtype=EPISODE)[0]
         row["agent"], row["episode"], row["epsilon"] = self.number, self._episode, epsilon
         random = np.random.default_rng([self.config.seed, self.number, self._episode])
@@ -145,11 +146,17 @@ class Agent:
             self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
             self._note_failure(step, row)
 
+        self._spent += row["actions"], row["actions"] * (epsilon == 0.0)
         self._commit(row, ending, started)
         if self._failures >= MOST_FAILURES:
             raise EngineError(
                 f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
             )
+
+    def _greedy_is_due(self) -> bool:
+        """Tell whether there is room for an episode by the network alone, as long as episodes may be."""
+        actions, greedy = self._spent
+        return bool(greedy + self.config.episode.max_actions <= self.config.exploration.greedy_share * actions)
 
     def _begin(self, row: np.void, epsilon: float, random: np.random.Generator) -> Step:
         """Begin an episode: with probability ε from a state of the archive, if the exploration is planned."""

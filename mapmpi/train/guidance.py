@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from mapmpi.climb import Heights
 from mapmpi.config import Config
 from mapmpi.env.actions import goal_frame
 from mapmpi.env.station import station_dtype
@@ -22,7 +23,7 @@ def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
     start = np.average(atoms.positions[tagged], axis=0, weights=atoms.get_masses()[tagged])
     host = atoms[np.setdiff1d(np.arange(len(atoms)), np.array(config.structure.molecule) - 1)]
     region = Region(host, start, goal_frame(config.goal.direction), config.goal.distance)
-    return Guidance(Planner(region, agents), len(atoms))
+    return Guidance(Planner(region, agents, config.exploration.kind == "planned"), len(atoms))
 
 
 class Guidance:
@@ -36,22 +37,20 @@ class Guidance:
         """Take up a VISIT message (bytes) of an agent."""
         record = data.view(self._visit)[0]
         station = record["station"].copy()
-        first, _, high, _ = station["heights"]
         origin = agent, int(record["episode"]), int(record["frame"])
-        rise, height = float(station["energy"] - first), float(high - first)
-        self.planner.add(Visit(record["place"].copy(), rise, height, origin, station))
+        self.planner.add(_visit(record["place"].copy(), origin, station))
 
     def answer(self, data: np.ndarray) -> np.ndarray:
         """Return the answer to a WANT_ADVICE message, both as bytes."""
         question = data.view(QUESTION)[0]
-        kind, place, height = KINDS[question["kind"]], question["place"], float(question["height"])
+        kind, place, heights = KINDS[question["kind"]], question["place"], Heights(*question["heights"])
         if not self.planner.cells:  # nothing is known yet: begin at the start
             return Answer().pack()
         if kind == "begin":
             visit, advice = self.planner.begin()
-            return Answer(advice.way, advice.limit, visit.origin, visit.station).pack()
-        found = self.planner.go_on(place, height) if kind == "go_on" else self.planner.advice(place, height)
-        return (Answer() if found is None else Answer(found.way, found.limit)).pack()
+            return Answer(True, advice.way, advice.limit, visit.origin, visit.station).pack()
+        found = self.planner.go_on(place, heights) if kind == "go_on" else self.planner.advice(place, heights)
+        return (Answer(go=False) if found is None else Answer(True, found.way, found.limit)).pack()
 
     def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:
         """Forget the states of the archive whose origin (agent, episode, frame) is lost."""
@@ -64,7 +63,6 @@ class Guidance:
             "best": np.array(planner.best),
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
             "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
-            "heights": np.array([[visit.rise, visit.height] for visit in visits]).reshape(-1, 2),
             "origins": np.array([[*visit.origin, visit.tries] for visit in visits], dtype="i8").reshape(-1, 4),
             "stations": np.array([visit.station for visit in visits], dtype=self._station).view(np.uint8),
         }
@@ -76,8 +74,14 @@ class Guidance:
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.cells = {}
-        rows = zip(state["places"], state["heights"], state["origins"], stations, strict=True)
-        for place, (rise, height), (agent, episode, frame, tries), station in rows:
-            origin = int(agent), int(episode), int(frame)
-            visit = Visit(place.copy(), float(rise), float(height), origin, station.copy(), int(tries))
+        for place, (agent, episode, frame, tries), station in zip(
+            state["places"], state["origins"], stations, strict=True
+        ):
+            visit = _visit(place.copy(), (int(agent), int(episode), int(frame)), station.copy())
+            visit.tries = int(tries)
             planner.keep(visit)
+
+
+def _visit(place: np.ndarray, origin: tuple[int, int, int], station: np.void) -> Visit:
+    heights = Heights(*(float(value) for value in station["heights"]))
+    return Visit(place, float(station["energy"]), heights, origin, station)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 
 from mapmpi.env.environment import Step
@@ -39,11 +41,10 @@ class Guide:
 
     def choose(self, step: Step, actions: int) -> int | None:
         """Return the plan's action after ``actions`` of the episode; None where there is no plan."""
-        if self._pursuit is None or actions - self._asked_at >= self._interval:
+        if actions - self._asked_at >= self._interval or (actions == 0 and self._pursuit is None):
             answer = self._ask("go_on" if self._explores and actions else "way", step)
-            self.promising = answer.way is not None
-            if answer.way is not None:
-                self._leave_at(actions, answer)
+            self.promising = answer.go
+            self._leave_at(actions, answer)
         if self._pursuit is None:
             return None
         return self._pursuit.choose(step.place, step.agent)
@@ -54,13 +55,13 @@ class Guide:
         record["episode"], record["frame"], record["place"] = episode, frame, step.place
         record["station"] = self._environment.station().record()
         self._link.send(Tag.VISIT, record)
-        if self._explores and step.heights.rise >= self._answer.limit:
+        if self._explores and step.heights.climb >= self._answer.limit:
             self.promising = False
 
     def _ask(self, kind: Kind, step: Step | None = None) -> Answer:
         question = np.zeros(1, dtype=QUESTION)
         question["kind"] = KINDS.index(kind)
         if step is not None:
-            question["place"], question["height"] = step.place, step.heights.rise
+            question["place"], question["heights"] = step.place, astuple(step.heights)
         advice = self._link.ask_for_advice(question)
         return Answer() if advice is None else Answer.unpack(advice, self._atoms)

@@ -23,6 +23,8 @@ from mapmpi.train.guidance import Guidance
 from mapmpi.train.roll import Roll
 
 _PAUSE_S = 0.001
+MESSAGES_S = 0.1
+"""How long messages are taken in before the learner looks after other things, however fast they come."""
 
 
 class Training:
@@ -104,7 +106,7 @@ class Training:
     def turn(self) -> None:
         """Take in messages and make gradient steps that are due; pause if there was nothing to do.
 
-        Usually all messages and one step, so that nobody waits long for an answer. A deterministic training takes one
+        Usually all messages (as far as that goes in MESSAGES_S) and one step, so that nobody waits long for an answer. A deterministic training takes one
         message and makes all steps that it makes due: what is learned does not depend on when messages come.
         """
         if self.config.deterministic:
@@ -112,8 +114,8 @@ class Training:
             while self.learn():
                 busy = True
         else:
-            busy = False
-            while self._take_message():
+            busy, until = False, time.monotonic() + MESSAGES_S
+            while time.monotonic() < until and self._take_message():
                 busy = True
             busy |= self.learn()
         if not busy:

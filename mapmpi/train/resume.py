@@ -97,6 +97,13 @@ def stored_episodes(directory: RunDirectory) -> Iterator[np.void]:
         yield from together[np.argsort(together["ended"], kind="stable")]
 
 
+def spent(trajectory: Path, episodes: int) -> tuple[int, int]:
+    """Return the actions of an agent in its first ``episodes``, and how many were greedy. Raises UserError."""
+    with TrajectoryReader(trajectory) as reader:
+        known = reader.episodes[reader.episodes["episode"] <= episodes]
+    return int(known["actions"].sum()), int(known["actions"][known["epsilon"] == 0.0].sum())
+
+
 def past(facts: dict[str, Any] | None, config: Config) -> Past:
     """Return what a checkpoint's facts mean for all ranks; ``facts`` is None where there is no checkpoint."""
     if facts is None:

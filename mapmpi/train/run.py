@@ -266,7 +266,7 @@ def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Trainin
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
     books, link = Books(job.directory), LearnerLink(world, job.layout.leaders)
-    guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind == "planned" else None
+    guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
     training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
         desk.checkpoint.restore(training.parts)
@@ -296,7 +296,10 @@ def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
             epsilon = float(epsilons(config.exploration, layout.agents)[layout.agent - 1])
             writer = _writer(job, epsilon)
             episodes = job.past.episodes.get(layout.agent, writer.last_episode)
-            Agent(layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes).run()
+            spent = resume.spent(writer.path, episodes)
+            Agent(
+                layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes, spent
+            ).run()
         except EngineError as error:
             if not isinstance(error, EngineLost):
                 lockstep.close()
