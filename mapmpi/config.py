@@ -331,11 +331,7 @@ class Exploration(Section):
         "action",
     )
     epsilon_max: float = Field(1.0, ge=0, le=1)
-    schedule: Literal["apex", "linear", "searchers"] = Field(
-        "searchers",
-        description="searchers: three agents of four have ε_max, the others from there evenly down to 0; "
-        "apex: ε_i = ε_max^(1 + α·i/(N-1)); linear: ε_i = ε_max·(N-i)/N",
-    )
+    schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
     alpha: Positive = Field(7.0, description="α of the apex schedule")
     greedy_share: float = Field(
         0.1,

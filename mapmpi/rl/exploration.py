@@ -14,15 +14,9 @@ def epsilons(exploration: config.Exploration, agents: int) -> np.ndarray:
     """Return the exploration rate of each agent, shape (agents,), the largest first.
 
     apex: ε_i = ε_max^(1 + α·i/(N-1)), i = 0 … N-1 (Horgan et al. 2018, Distributed prioritized experience replay).
-    linear: evenly spaced, ε_i = ε_max·(N-i)/N, so that none is zero. searchers: a quarter of the agents, rounded
-    down, come evenly down from ε_max to zero, the others have ε_max. One agent alone has ε_max.
+    linear: evenly spaced, ε_i = ε_max·(N-i)/N, so that none is zero. One agent alone has ε_max.
     """
     rank = np.arange(agents)
-    if exploration.schedule == "searchers":
-        others = agents // 4
-        return exploration.epsilon_max * np.concatenate(
-            [np.ones(agents - others), np.arange(others - 1, -1, -1) / max(others, 1)]
-        )
     if exploration.schedule == "linear":
         return exploration.epsilon_max * (agents - rank) / agents
     return exploration.epsilon_max ** (1.0 + exploration.alpha * rank / max(agents - 1, 1))

@@ -106,8 +106,9 @@ class Training:
     def turn(self) -> None:
         """Take in messages and make gradient steps that are due; pause if there was nothing to do.
 
-        Usually all messages (as far as that goes in MESSAGES_S) and one step, so that nobody waits long for an answer. A deterministic training takes one
-        message and makes all steps that it makes due: what is learned does not depend on when messages come.
+        Usually all messages (those of MESSAGES_S, if more come) and one step, so that nobody waits long for an answer.
+        A deterministic training takes one message and makes all steps that it makes due: what is learned does not
+        depend on when messages come.
         """
         if self.config.deterministic:
             busy = self._take_message()
