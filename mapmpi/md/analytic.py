@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms
 
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
@@ -64,6 +65,7 @@ class AnalyticEngine(Engine):
             np.vstack([start, landscape.centers]),
             cell=landscape.lengths,
             pbc=True,
+            constraint=FixAtoms(range(1, count + 1)),
         )
         self.elements = sorted({tracer, host})
         self.landscape, self.dynamics, self.comm = landscape, dynamics, comm
