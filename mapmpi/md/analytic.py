@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms
 from scipy.optimize import minimize
 
 from mapmpi.config import Dynamics
@@ -65,6 +66,7 @@ class AnalyticEngine(Engine):
             np.vstack([start, landscape.centers]),
             cell=landscape.lengths,
             pbc=True,
+            constraint=FixAtoms(range(1, count + 1)),
         )
         self.elements = sorted({tracer, host})
         self.landscape, self.dynamics, self.comm = landscape, dynamics, comm

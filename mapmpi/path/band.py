@@ -14,25 +14,27 @@ from ase.neighborlist import neighbor_list
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
+from mapmpi.md.fixed import is_fixed
+
 IDPP_REACH = 5.0
 """Å: pairs nearer than this in one of the ends shape the interpolation."""
 
 
-def difference(first: np.ndarray, second: np.ndarray, pbc: np.ndarray) -> np.ndarray:
+def difference(first: np.ndarray, second: np.ndarray, pbc: np.ndarray, held: bool = False) -> np.ndarray:
     """Return the displacements (n, 3) Å from ``first`` to ``second``, without a translation of all atoms.
 
-    No force opposes such a translation where all directions are periodic. Atoms are in one continuous labelling,
-    unwrapped: a molecule may be farther from its start than half the cell.
+    No force opposes such a translation where all directions are periodic, and no atom is fixed (``held``). Atoms are
+    in one continuous labelling, unwrapped: a molecule may be farther from its start than half the cell.
     """
     apart = second - first
-    return apart - apart.mean(axis=0) if all(pbc) else apart
+    return apart - apart.mean(axis=0) if all(pbc) and not held else apart
 
 
 def without_drift(images: Sequence[np.ndarray] | np.ndarray, atoms: Atoms) -> np.ndarray:
     """Return a band (m, n, 3) Å of images that follow each other without a translation of all atoms."""
-    band = [np.asarray(images[0], dtype=float)]
+    band, held = [np.asarray(images[0], dtype=float)], bool(is_fixed(atoms).any())
     for image in images[1:]:
-        band.append(band[-1] + difference(band[-1], image, atoms.pbc))
+        band.append(band[-1] + difference(band[-1], image, atoms.pbc, held))
     return np.array(band)
 
 
@@ -66,9 +68,9 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
 
     Every image is brought as near as possible to distances between atoms that change linearly from end to end,
     short distances weighing most: S = Σ (d_ij - d_ij(target))²/d_ij(target)⁴ (Smidstrup et al., J. Chem. Phys.
-    140, 214106 (2014)); the images are spaced equally at last.
+    140, 214106 (2014)); fixed atoms stay, and the images are spaced equally at last.
     """
-    band = resample([start, end], images, atoms)
+    band, mobile = resample([start, end], images, atoms), ~is_fixed(atoms)[:, None]
     pairs = _near_pairs(band[[0, -1]], atoms)
     apart = pairs @ band[0]
     shift = (
@@ -81,7 +83,7 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
         distances = np.linalg.norm(vectors, axis=1) + 1e-12
         off, weight = distances - target, target**-4
         pull = (2 * weight * off / distances)[:, None] * vectors
-        return float((weight * off**2).sum()), (pairs.T @ pull).ravel()
+        return float((weight * off**2).sum()), (mobile * (pairs.T @ pull)).ravel()
 
     for number in range(1, images - 1):
         share = number / (images - 1)

@@ -67,7 +67,8 @@ class Matcher:
     ``tolerance_A`` bounds the displacement of every atom and ``energy_tolerance_ev`` the difference in energy.
     numbers (n,) atomic numbers; cell (3, 3) Å; pbc (3,). The ``tagged`` atoms must have come back themselves,
     not to a periodic image and not by exchange with others outside: a molecule that has crossed the whole
-    cell has arrived somewhere, though the structure is the one it started from.
+    cell has arrived somewhere, though the structure is the one it started from. Where atoms are fixed (``held``), a
+    translation makes another structure.
     """
 
     numbers: np.ndarray
@@ -76,6 +77,7 @@ class Matcher:
     tolerance_A: float
     energy_tolerance_ev: float
     tagged: Sequence[int] = ()
+    held: bool = False
 
     def _nearest(self, apart: np.ndarray) -> np.ndarray:
         """Return vectors (…, 3) Å wrapped into the cell around zero: the minimum image of what is short.
@@ -89,8 +91,11 @@ class Matcher:
         """Return the translation (3,) Å from ``first`` to ``second`` that most atoms share.
 
         It is the median: one far jump among many atoms does not pass for a translation of all. The circular
-        mean before it puts the atoms into one periodic image, whatever images they come in.
+        mean before it puts the atoms into one periodic image, whatever images they come in. Zero where atoms are
+        fixed.
         """
+        if self.held:
+            return np.zeros(3)
         cell = complete_cell(self.cell)
         apart = second - first
         circular = np.angle(np.exp(2j * np.pi * apart @ np.linalg.inv(cell)).sum(axis=0)) / (2 * np.pi)
@@ -127,7 +132,7 @@ class Matcher:
         nearest places (least sum of squares).
         """
         count = len(first)
-        moved = second - (second - first).mean(axis=0)
+        moved = second if self.held else second - (second - first).mean(axis=0)
         order, offset = np.arange(count), np.zeros((count, 3))
         away = np.linalg.norm(moved - first, axis=1) > self.tolerance_A
         away[list(self.tagged)] = False
@@ -143,7 +148,7 @@ class Matcher:
         """Tell whether the center of the tagged atoms has come back, periodic images counted as apart."""
         if not len(self.tagged):
             return True
-        center = apart[list(self.tagged)].mean(axis=0) - np.median(apart, axis=0)
+        center = apart[list(self.tagged)].mean(axis=0) - (0.0 if self.held else np.median(apart, axis=0))
         return bool(np.linalg.norm(center) <= self.tolerance_A)
 
     def _assignment(self, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:

@@ -121,7 +121,8 @@ def lowest_modes(
 
     H v = λ P v is solved in a space that grows by P⁻¹ times the residual of the first mode that is not yet right
     (E. R. Davidson, J. Comput. Phys. 17, 87 (1975)), with finite differences of forces: one-sided from
-    ``gradient`` there, central without it. A translation of everything is left out where it meets no force. Ends
+    ``gradient`` there, central without it. Only what moves by the metric takes part; where that is everything, a
+    translation is left out if it meets no force. Ends
     when the ``count`` lowest curvatures have changed by no more than ``accuracy`` of their values since SETTLED
     directions ago, or after ``max_calls``; of a single mode also when its residual is as small. (A small residual does
     not show that a mode is the lowest, and the anharmonic part of the differences may keep it large.)
@@ -129,10 +130,11 @@ def lowest_modes(
     history: list[np.ndarray] = []
     drift = np.zeros((0, guess.size))
     directions, actions = np.zeros((0, guess.size)), np.zeros((0, guess.size))
-    new, calls, random = guess.ravel(), 0, np.random.default_rng(1)
+    mobile, random = np.repeat(metric.mobile, 3), np.random.default_rng(1)
+    new, calls = guess.ravel() * mobile, 0
     while True:
         while (outside := _outside(new, drift, directions, metric)) is None:  # the space is closed: look elsewhere
-            new = random.normal(size=guess.size)
+            new = random.normal(size=guess.size) * mobile
         new = outside
         probe = clipped(1e6 * new.reshape(positions.shape), PROBE)
         if gradient is None:
@@ -142,7 +144,7 @@ def lowest_modes(
             (ahead,) = yield [positions + probe]
             change, calls = -ahead.forces - gradient, calls + 1
         action = change.ravel() * np.linalg.norm(new) / np.linalg.norm(probe)
-        if not len(directions) and np.linalg.norm(change.sum(axis=0)) < 1e-3 * abs(change).sum():
+        if not len(directions) and mobile.all() and np.linalg.norm(change.sum(axis=0)) < 1e-3 * abs(change).sum():
             drift = np.tile(np.eye(3), len(positions)) / np.sqrt(len(positions))
             new = new - drift.T @ (drift @ new)  # of the guess, too, the translation met no force
             new, action = new / metric.length(new), action / metric.length(new)
@@ -155,7 +157,7 @@ def lowest_modes(
         lengths = np.sqrt((rests * metric.times(rests)).sum(axis=1))[:count]
         scale = accuracy * np.maximum(abs(history[-1]), FAINT)
         settled = bool((changes <= scale).all()) or (count == 1 and bool(lengths[0] <= scale[0]))
-        complete = len(values) + len(drift) == guess.size
+        complete = len(values) + len(drift) == mobile.sum()
         if calls >= max_calls or complete or settled:
             break
         new = rests[int(np.argmax(lengths / scale[: len(lengths)]))]

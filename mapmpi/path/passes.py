@@ -92,7 +92,8 @@ class Passes:
         if gap not in self._lengths:
             first, last = (self.minima[number].positions for number in gap)
             apart = self.matcher.nearest_labels(first, last).apply(last) - first
-            self._lengths[gap] = float(((apart - apart.mean(axis=0)) ** 2).sum())
+            drift = 0.0 if self.matcher.held else apart.mean(axis=0)
+            self._lengths[gap] = float(((apart - drift) ** 2).sum())
         return self._lengths[gap]
 
     def crossing(self, gap: Gap) -> Crossing | None:

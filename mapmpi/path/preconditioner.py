@@ -15,8 +15,10 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
-from scipy.sparse import coo_matrix, csc_matrix, identity
+from scipy.sparse import coo_matrix, csc_matrix, diags, identity
 from scipy.sparse.linalg import SuperLU, splu
+
+from mapmpi.md.fixed import is_fixed
 
 DECAY = 3.0
 """Stiffness of a pair at distance d: exp(-DECAY·(d/d₀ - 1)), d₀ the sum of the covalent radii."""
@@ -33,19 +35,28 @@ UNIT = 30.0
 class Metric:
     """P (3n, 3n) in eV/Å²; displacements have lengths √(sᵀPs), forces √(fᵀP⁻¹f).
 
+    ``mobile`` (n,) bool tells which atoms move. Nothing couples to the others: without a force they stay exactly.
     Pickled it is what it was made from, not the matrix.
     """
 
     def __init__(
-        self, matrix: Callable[[], csc_matrix], recipe: tuple[Callable[..., Metric], tuple[object, ...]]
+        self,
+        matrix: Callable[[], csc_matrix],
+        recipe: tuple[Callable[..., Metric], tuple[object, ...]],
+        mobile: np.ndarray,
     ) -> None:
         self._recipe = recipe
+        self.mobile = mobile
         self._make = matrix
 
     @cached_property
     def _matrix(self) -> csc_matrix:
         """P, made when it is first needed: a metric that is only sent to another rank needs none here."""
-        return (UNIT * self._make()).tocsc()
+        matrix = self._make()
+        if not self.mobile.all():
+            free = np.repeat(self.mobile, 3).astype(float)
+            matrix = diags(free) @ matrix @ diags(free) + diags(1.0 - free)
+        return (UNIT * matrix).tocsc()
 
     @cached_property
     def _factors(self) -> SuperLU:
@@ -54,21 +65,21 @@ class Metric:
     @classmethod
     def uniform(cls, atoms: int) -> Metric:
         """Return the metric that takes all directions as equally stiff."""
-        return cls(lambda: identity(3 * atoms), (cls.uniform, (atoms,)))
+        return cls(lambda: identity(3 * atoms), (cls.uniform, (atoms,)), np.ones(atoms, dtype=bool))
 
     @classmethod
     def of_solid(cls, atoms: Atoms, images: Sequence[np.ndarray]) -> Metric:
-        """Return the stiffness of ``atoms`` (elements, cell, periodicity) at positions (n, 3) Å.
+        """Return the stiffness of ``atoms`` (elements, cell, periodicity, which are fixed) at positions (n, 3) Å.
 
         With several configurations, as of a band, it is their mean.
         """
-        kind = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc)
+        kind = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc, constraint=atoms.constraints)
 
         def matrix() -> csc_matrix:
             bonds = sum(_bonds(kind, positions) for positions in images) / len(images)
             return bonds + ANCHOR * identity(3 * len(kind))
 
-        return cls(matrix, (cls.of_solid, (kind, images)))
+        return cls(matrix, (cls.of_solid, (kind, images)), ~is_fixed(kind))
 
     def __reduce__(self) -> tuple[Callable[..., Metric], tuple[object, ...]]:
         return self._recipe

@@ -31,7 +31,7 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
     Unlike :meth:`Matcher.match`, which also takes structures as one in which equal atoms have changed places:
     such an exchange has a barrier.
     """
-    apart = largest_force(difference(first.positions, second.positions, matcher.pbc))
+    apart = largest_force(difference(first.positions, second.positions, matcher.pbc, matcher.held))
     return apart <= matcher.tolerance_A and abs(first.energy - second.energy) <= matcher.energy_tolerance_ev
 
 

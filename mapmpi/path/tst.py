@@ -144,13 +144,17 @@ def arrhenius_fit(
     return float(np.exp(intercept)), float(-slope)
 
 
-def moving_atoms(start: np.ndarray, saddle: np.ndarray, end: np.ndarray, threshold_A: float) -> np.ndarray:
+def moving_atoms(
+    start: np.ndarray, saddle: np.ndarray, end: np.ndarray, threshold_A: float, fixed: np.ndarray | None = None
+) -> np.ndarray:
     """Return the indices of the atoms that are farther than ``threshold_A`` from their place at the saddle.
 
     The three are (n, 3) Å, of one band: same labels, unwrapped, no net translation. At least the atom that
-    moves most is returned.
+    moves most is returned, and none that is ``fixed`` (n,) bool.
     """
     apart = np.maximum(np.linalg.norm(start - saddle, axis=1), np.linalg.norm(end - saddle, axis=1))
+    if fixed is not None:
+        apart = np.where(fixed, -1.0, apart)
     return np.flatnonzero(apart >= min(threshold_A, apart.max()))
 
 

@@ -12,6 +12,7 @@ from ase import Atoms
 
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
+from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
 from mapmpi.parallel.groups import Work
 from mapmpi.parallel.tasks import Pool
@@ -67,13 +68,15 @@ class Calculator:
         self.journal, self.parts = journal, parts
         tagged = [number - 1 for number in config.structure.tagged_atoms]
         limits = self.settings.same_distance, self.settings.same_energy
-        self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged)
+        fixed = is_fixed(atoms)
+        self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged, bool(fixed.any()))
         self._system = (
             FORMAT,
             fingerprint(config.forcefield),
             atoms.numbers,
             atoms.cell.array,
             atoms.pbc,
+            fixed,
         )
         self._barrier_settings = BarrierSettings(
             saddle_force=self.settings.saddle_force,

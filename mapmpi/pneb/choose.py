@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from ase.geometry import find_mic
 
 from mapmpi.errors import UserError
 from mapmpi.logs import log
+from mapmpi.md.fixed import is_fixed
 from mapmpi.plausible import FARTHEST
 from mapmpi.store.ancestry import Orphan, Place, standing
 from mapmpi.store.rundir import RunDirectory
@@ -20,6 +21,8 @@ from mapmpi.structures.files import read_frames, why
 
 _NAMED_LOST = 5
 """So many episodes without a whole path are named."""
+FIXED_TOLERANCE = 0.05
+"""Å: files round coordinates, and by no more than that."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,26 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
         before = positions[-1] if positions else here
         positions.append(before + find_mic(here - before, atoms.cell, atoms.pbc)[0])
     return StoredPath(file.stem, str(file.name), np.array(positions), None)
+
+
+def with_fixed_atoms(path: StoredPath, atoms: Atoms) -> StoredPath:
+    """Return a path with the fixed atoms exactly where the structure has them: files round.
+
+    Raises UserError where one is farther from there than FIXED_TOLERANCE.
+    """
+    fixed = np.flatnonzero(is_fixed(atoms))
+    if not len(fixed):
+        return path
+    positions = path.positions.copy()
+    apart = find_mic((positions[:, fixed] - atoms.positions[fixed]).reshape(-1, 3), atoms.cell, atoms.pbc)[1]
+    frame, worst = np.unravel_index(int(np.argmax(apart)), (len(positions), len(fixed)))
+    if apart.max() > FIXED_TOLERANCE:
+        raise UserError(
+            f"{path.source}: atom {fixed[worst] + 1} is fixed (structure.fixed_atoms) and stands {apart.max():.2f} Å "
+            f"from its place in frame {frame + 1}; give a path in which it rests, or other fixed atoms."
+        )
+    positions[:, fixed] = atoms.positions[fixed]
+    return replace(path, positions=positions)
 
 
 def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: list[str] | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
+from mapmpi.md.fixed import is_fixed
 from mapmpi.path.assembly import Way, assemble, passes_beside
 from mapmpi.path.basins import Basin, Chain, Loop, group_basins
 from mapmpi.path.connection import Connection
@@ -171,7 +172,7 @@ class Refinement:
             return hop
         atoms, calculator = self.calculator.atoms, self.calculator
         places = start.positions, hop.saddle.positions, end.positions
-        movable = moving_atoms(*places, self.settings.moving_distance)
+        movable = moving_atoms(*places, self.settings.moving_distance, is_fixed(atoms))
         try:
             hessians = await asyncio.gather(*(calculator.hessian(place, movable) for place in places))
             masses, free = atoms.get_masses()[movable], len(movable) == len(atoms)

@@ -26,7 +26,7 @@ from mapmpi.parallel.tasks import Interrupted, Pool, follow
 from mapmpi.path.calculation import Forces
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.calculator import RESULTS, Calculator
-from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path
+from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
 from mapmpi.pneb.output import Output
 from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
@@ -173,6 +173,7 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
         if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
             # their energies are those of another force field: computed anew
             paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
+    paths = [with_fixed_atoms(path, atoms) for path in paths]
     try:
         for folder in (directory.pathways, directory.figures):
             folder.mkdir(exist_ok=True)

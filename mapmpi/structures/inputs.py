@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian
 
 from mapmpi.config import Config, Region, load, unit
 from mapmpi.errors import UserError
@@ -81,13 +81,18 @@ def settle_fixed_atoms(path: Path, config: Config, atoms: Atoms) -> None:
 
 def _ids_fixed_by_file(key: str, name: str, atoms: Atoms) -> list[int]:
     """Return the ids of the atoms that a structure's file fixes. Raises UserError where it asks for anything else."""
-    other = [constraint for constraint in atoms.constraints if not isinstance(constraint, FixAtoms)]
+    held, other = is_fixed(atoms), []
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixCartesian) and (constraint.mask.all() or not constraint.mask.any()):
+            held[constraint.index] |= constraint.mask.all()  # a file with a column for each direction
+        elif not isinstance(constraint, FixAtoms):
+            other.append(constraint)
     if other:
         raise UserError(
             f"{key}: {name} holds some atoms in some directions only ({type(other[0]).__name__}), and an atom is "
             "either fixed or moves; give the ids of those to be fixed ([] for none)."
         )
-    return [int(index) + 1 for index in np.flatnonzero(is_fixed(atoms))]
+    return [int(index) + 1 for index in np.flatnonzero(held)]
 
 
 def _ids_in(region: Region, atoms: Atoms) -> list[int]:
