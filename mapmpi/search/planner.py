@@ -20,6 +20,7 @@ OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 MARGIN = 0.2
 """Height, in units of the scale of the barriers, by which an episode may fall short of what was promised."""
+QUANTILE, FIRST_MARGIN, DEPTH = 0.5, 1.0, 0.03
 DISCOUNT = 0.1
 """The same that a state loses with every time that one went on from it."""
 MOST_VISITS = 8000
@@ -82,7 +83,11 @@ class Planner:
         if np.isfinite(self.best):
             return max(self.best, 1e-3)
         met = [rise for _, rise in self.visited if rise > 0.0]
-        return float(np.median(met)) if met else 1.0
+        return float(np.quantile(met, QUANTILE)) if met else 1.0
+
+    @property
+    def _margin(self) -> float:
+        return self.scale * (MARGIN if np.isfinite(self.best) else FIRST_MARGIN)
 
     def add(self, visit: Visit) -> None:
         """Take up a visit."""
@@ -135,7 +140,7 @@ class Planner:
         """
         if (
             not self.mapped
-            or self._promised(place[None], [heights])[0] > self._scores()[1].min() + MARGIN * self.scale
+            or self._promised(place[None], [heights])[0] > self._scores()[1].min() + self._margin
         ):
             return None
         return self.advice(place, heights)
@@ -144,7 +149,7 @@ class Planner:
         """Return the way on from a place (3,) Å for a path with these heights so far."""
         if not self.mapped:
             return Advice(None, self.best)
-        limit = float(self._promised(place[None], [heights])[0]) + MARGIN * self.scale
+        limit = float(self._promised(place[None], [heights])[0]) + self._margin
         return Advice(self.plan.way(place), min(self.best, limit))
 
     def _promised(self, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
@@ -153,6 +158,9 @@ class Planner:
         if not self.mapped:
             return climbs
         lows = np.array([known.low - known.first for known in heights])
+        if DEPTH and not np.isfinite(self.best):
+            left = np.maximum(self.region.distance - (places - self.region.start) @ self.region.axes[0], 0.0)
+            return np.maximum(climbs, self.plan.height(places) - lows) + DEPTH * self.scale * left
         return np.maximum(climbs, self.plan.height(places) - lows)
 
     def _scores(self) -> tuple[list[Visit], np.ndarray]:
