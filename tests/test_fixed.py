@@ -9,7 +9,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.constraints import FixAtoms, FixCartesian
 
 from mapmpi.config import Config, Dynamics, ForceField, load
@@ -26,6 +26,7 @@ from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import quench
 from mapmpi.path.tst import frequencies_hz, hessian_calculation, moving_atoms, vineyard_hz
 from mapmpi.pneb.choose import StoredPath, with_fixed_atoms
+from mapmpi.prepare.run import main
 from mapmpi.structures.inputs import read_input
 from mapmpi.structures.obstacles import EPSILON, SIGMA, commands
 
@@ -264,6 +265,29 @@ def test_the_barrier_of_a_vacancy_beside_fixed_planes() -> None:
     assert len(asked) > 50
     assert all((place[fixed] == solid.positions[fixed]).all() for place in [*asked, *band, *found.band])
     assert (found.saddle.mode[fixed] == 0).all()
+
+
+@pytest.mark.lammps
+def test_prepare_inserts_above_a_slab_and_keeps_its_fixed_atoms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bottom = fcc111("Cu", (3, 3, 3), a=3.615, vacuum=6.0)
+    bottom.pbc, bottom.info = True, {}
+    bottom.positions[:9, 2] -= 0.3  # these would come back
+    bottom.set_constraint(FixAtoms(range(9)))
+    ase.io.write(tmp_path / "slab.extxyz", bottom)
+    (tmp_path / "forces.yaml").write_text(
+        "forcefield:\n  units: metal\n"
+        '  commands: [pair_style eam/alloy, "pair_coeff * * Cu_mishin1.eam.alloy {elements}"]\n'
+    )
+    words = ["insert", tmp_path / "slab.extxyz", "--molecule", "Cu", "--axis", "z", "--start", "0.6", "0.75"]
+    words += ["--forcefield", tmp_path / "forces.yaml", "--output", tmp_path / "start.data"]
+    assert main([str(word) for word in words]) == 0
+    assert "fixed_atoms: [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" in capsys.readouterr().out
+    relaxed = ase.io.read(tmp_path / "start.extxyz")
+    assert (np.flatnonzero(is_fixed(relaxed)) == np.arange(9)).all()
+    assert relaxed.positions[:9, 2] == pytest.approx(bottom.positions[:9, 2], abs=1e-7)
+    assert np.abs(relaxed.positions[9:27] - bottom.positions[9:27]).max() > 0.01
 
 
 def test_a_metric_couples_nothing_to_fixed_atoms_also_on_another_rank() -> None:

@@ -150,10 +150,17 @@ def test_equal_seeds_give_equal_labyrinths_and_others_do_not() -> None:
         ({"length": 41.0}, ["--length 41"]),
         ({"distance": 20.5}, ["--distance 20.5", "20 Å"]),
         ({"count": 2000}, ["--obstacles 2000", "room", "ask for fewer"]),
-        ({"count": 0}, ["--obstacles 0", "choose more or fewer"]),
+        (
+            {"count": 1, "length": 13.0, "distance": 5.0},
+            ["--obstacles 1", "no way of 0.05 to 1 eV", "choose more"],
+        ),
     ],
 )
-def test_sizes_that_make_no_labyrinth(sizes: dict[str, float], parts: list[str]) -> None:
+def test_sizes_that_make_no_labyrinth(
+    sizes: dict[str, float], parts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mapmpi.structures.labyrinth.DRAWS", 1)
+    monkeypatch.setattr("mapmpi.structures.labyrinth.STARTS", 2)
     with pytest.raises(UserError) as refused:
         make_labyrinth(1, **sizes)
     assert all(part in str(refused.value) for part in parts), refused.value

@@ -27,7 +27,7 @@ HEIGHTS = (0.05, 1.0)
 """eV: the pass lies between these above the start."""
 STRAIGHT = 1.0
 """eV: on the straight way from start to plane the energy rises by more."""
-STARTS, DRAWS = 10, 20
+STARTS, DRAWS = 5, 10
 """Starts that are tried, the deepest first, and obstacles that are drawn before giving up."""
 NODE_SPACING = 0.2
 """Å between the nodes of the grid on which starts are looked for."""
