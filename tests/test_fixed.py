@@ -12,6 +12,8 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.constraints import FixAtoms, FixCartesian
 
+from mapmpi.check.material import read_atoms
+from mapmpi.check.page import Page
 from mapmpi.config import Config, Dynamics, ForceField, load
 from mapmpi.errors import UserError
 from mapmpi.md.engine import Snapshot, thermal_velocities
@@ -122,6 +124,15 @@ def test_a_molecule_that_the_file_fixes(tmp_path: Path) -> None:
     atoms.set_constraint(FixAtoms([0, 7]))
     with pytest.raises(UserError, match=r"atom 8 is one of the molecule .* by giving the others' ids"):
         read_input(input_of(tmp_path, atoms), [])
+
+
+def test_the_check_tells_how_many_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = input_of(tmp_path, slab(), "  fixed_atoms: {axis: z, below: 3.5}\n")
+    assert read_atoms(Page(), path, load(path)) is not None
+    assert "4 of 8 never move: Si 1 Si 2 Si 3 Si 4" in capsys.readouterr().out
+    wrong = load(path, ["structure.fixed_atoms=[9]"])
+    assert read_atoms(Page(), path, wrong) is None
+    assert "no atom 9" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_setting_replaces_a_region(tmp_path: Path) -> None:
