@@ -23,9 +23,10 @@ NODE_SPACINGS = (0.2, 0.14, 0.1, 0.07, 0.05)
 """Å between the nodes of the grids."""
 SETTLED = 1e-3
 """eV by which the height changes from one grid to the next at most."""
-MARGIN = 1.0
-"""eV/Å²: a pass whose height on a grid is above the best by more than this times the square of the grid's spacing is
-not climbed. Grids of 0.2 and 0.1 Å misjudged the passes of default labyrinths by up to 0.02 and 0.002 eV."""
+MARGIN, DOUBT = 1.0, 2.0
+"""eV/Å², and how many times: a pass is not climbed whose height on a grid is above the best by more than MARGIN times
+the square of the grid's spacing, and by more than DOUBT times what the grid misjudges its own best pass by. Grids of
+0.2 and 0.1 Å misjudge the passes of most default labyrinths by up to 0.02 and 0.002 eV, narrow ones by more."""
 BEHIND = (10.0, 20.0, 40.0)
 """Å that a way may reach back behind its start; more until that changes nothing."""
 CLOSED = 0.4
@@ -82,9 +83,10 @@ def minimax(obstacles: Obstacles, start: np.ndarray, distance: float) -> Minimax
 
 def _compare(obstacles: Obstacles, grid: Grid, first: GridWay, best: Top) -> Top:
     """Return the lowest of the best way so far and all others that a grid shows less than a margin above it."""
+    margin = max(MARGIN * grid.spacing**2, DOUBT * (first.energy - best.energy))
     grid.close(best.place)
     for _ in range(MOST_PASSES):
-        other = grid.lowest(best.energy + MARGIN * grid.spacing**2, first.behind)
+        other = grid.lowest(best.energy + margin, first.behind)
         if other is None:
             break
         climbed = newton(obstacles, other.top, negative=1)
