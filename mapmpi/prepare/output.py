@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mapmpi.errors import UserError
+from mapmpi.md.fixed import is_fixed
 from mapmpi.structures.files import write_lammps_data
 
 
@@ -84,4 +86,6 @@ def yaml_lines(atoms: Atoms, output: Path, ids: list[int]) -> str:
         lines += [f"  tagged_atoms: [{heaviest}]", f"  molecule_atoms: {ids}"]
     else:
         lines += ["  tagged_atoms: []  # ids (from 1) of the atoms to be moved"]
+    if (fixed := is_fixed(atoms)).any():  # a data file does not say it
+        lines += [f"  fixed_atoms: {[int(index) + 1 for index in np.flatnonzero(fixed)]}"]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from mapmpi.errors import UserError
+from mapmpi.md.fixed import fix, is_fixed
 from mapmpi.plausible import doubt
 from mapmpi.structures.files import read_frames, why
 
@@ -121,8 +122,8 @@ def insert(
 ) -> Insertion:
     """Put a molecule into the largest void of the start slab, turned to have the most room.
 
-    Its center of mass comes to the void's center; its atoms follow those of ``atoms``. Raises UserError when
-    another atom would be nearer than LEAST_CLEARANCE.
+    Its center of mass comes to the void's center; its atoms follow those of ``atoms``, whose fixed ones stay fixed.
+    Raises UserError when another atom would be nearer than LEAST_CLEARANCE.
     """
     void = largest_void(atoms, axis, start)
     arms = molecule.positions - molecule.get_center_of_mass()
@@ -139,6 +140,7 @@ def insert(
         )
     whole = Atoms(atoms.get_chemical_symbols(), atoms.get_positions(), cell=atoms.cell, pbc=atoms.pbc)
     whole += Atoms(molecule.get_chemical_symbols(), places[best])
+    fix(whole, [int(index) + 1 for index in np.flatnonzero(is_fixed(atoms))])
     whole.wrap()
     ids = list(range(len(atoms) + 1, len(whole) + 1))
     return Insertion(whole, ids, void, clearance)

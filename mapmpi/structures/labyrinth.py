@@ -27,7 +27,7 @@ HEIGHTS = (0.05, 1.0)
 """eV: the pass lies between these above the start."""
 STRAIGHT = 1.0
 """eV: on the straight way from start to plane the energy rises by more."""
-STARTS, DRAWS = 10, 20
+STARTS, DRAWS = 5, 10
 """Starts that are tried, the deepest first, and obstacles that are drawn before giving up."""
 NODE_SPACING = 0.2
 """Å between the nodes of the grid on which starts are looked for."""
@@ -77,8 +77,9 @@ def make_labyrinth(
 ) -> Labyrinth:
     """Return the labyrinth of a seed: ``count`` obstacles in a cube of ``length`` Å, the plane at ``distance`` Å.
 
-    The start is the deepest minimum from which the straight way is closed and the best way's height is in HEIGHTS; if
-    there is none, obstacles are drawn anew from the same random numbers. Raises UserError for sizes that make none.
+    The start is the deepest minimum (by a grid) from which the straight way is closed and the best way's height is in
+    HEIGHTS; if there is none, obstacles are drawn anew from the same random numbers. Raises UserError for sizes that
+    make none.
     """
     if not SHORTEST <= length <= LONGEST:
         raise UserError(f"--length {length:g}: expected {SHORTEST:g} to {LONGEST:g} Å; choose a length between.")
@@ -104,7 +105,7 @@ def make_labyrinth(
 
 
 def _starts(obstacles: Obstacles) -> list[np.ndarray]:
-    """Return the deepest minima (3,) Å of the tracer's energy, the lowest first."""
+    """Return the deepest minima (3,) Å of the tracer's energy, the lowest first as a grid shows them."""
     nodes = round(obstacles.length / NODE_SPACING)
     grid = obstacles.grid(nodes)
     lowest = np.ones(grid.shape, dtype=bool)

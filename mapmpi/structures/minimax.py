@@ -9,22 +9,24 @@ on finer and finer grids until the height no longer changes. Lengths in Å, ener
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra, minimum_spanning_tree
 
 from mapmpi.structures.obstacles import Obstacles
-from mapmpi.structures.ways import Top, highest, relaxed, until
+from mapmpi.structures.ways import Top, highest, newton, relaxed, until
 
 NODE_SPACINGS = (0.2, 0.14, 0.1, 0.07, 0.05)
 """Å between the nodes of the grids."""
 SETTLED = 1e-3
 """eV by which the height changes from one grid to the next at most."""
-MARGIN = 1.0
-"""eV/Å²: a pass whose height on a grid is above the best by more than this times the square of the grid's spacing is
-not climbed. Grids of 0.2 and 0.1 Å misjudged the passes of default labyrinths by up to 0.02 and 0.002 eV."""
+MARGIN, DOUBT = 1.0, 2.0
+"""eV/Å², and how many times: a pass is not climbed whose height on a grid is above the best by more than MARGIN times
+the square of the grid's spacing, and by more than DOUBT times what the grid misjudges its own best pass by. Grids of
+0.2 and 0.1 Å misjudge the passes of most default labyrinths by up to 0.02 and 0.002 eV, narrow ones by more."""
 BEHIND = (10.0, 20.0, 40.0)
 """Å that a way may reach back behind its start; more until that changes nothing."""
 CLOSED = 0.4
@@ -66,7 +68,7 @@ def minimax(obstacles: Obstacles, start: np.ndarray, distance: float) -> Minimax
         first = grid.lowest(shown[-1] + CAPS, behind) if shown else grid.first()
         if first is None:
             return None
-        before, best = best, relaxed(obstacles, first.points)
+        before, best = best, relaxed(obstacles, first.points())
         if before is not None:
             best = _compare(obstacles, grid, first, min(best, before, key=lambda top: top.energy))
         used.append(grid.spacing)
@@ -81,27 +83,32 @@ def minimax(obstacles: Obstacles, start: np.ndarray, distance: float) -> Minimax
 
 def _compare(obstacles: Obstacles, grid: Grid, first: GridWay, best: Top) -> Top:
     """Return the lowest of the best way so far and all others that a grid shows less than a margin above it."""
+    margin = max(MARGIN * grid.spacing**2, DOUBT * (first.energy - best.energy))
     grid.close(best.place)
     for _ in range(MOST_PASSES):
-        other = grid.lowest(best.energy + MARGIN * grid.spacing**2, first.behind)
+        other = grid.lowest(best.energy + margin, first.behind)
         if other is None:
             break
-        rough = highest(obstacles, other.points)
-        if rough.energy < best.energy - 1e-6:
-            best = min(best, relaxed(obstacles, other.points), key=lambda top: top.energy)
-        grid.close(rough.place)
+        climbed = newton(obstacles, other.top, negative=1)
+        if np.linalg.norm(climbed - other.top) < CLOSED:
+            grid.close(climbed)
+        if obstacles.energy(climbed)[0] < best.energy - 1e-6 or other.energy < best.energy:
+            best = min(best, relaxed(obstacles, other.points()), key=lambda top: top.energy)
         grid.close(other.top)
     return best
 
 
 @dataclass(frozen=True)
 class GridWay:
-    """A way over nodes: points (k, 3) Å, unwrapped; the highest of them and its energy in eV; see BEHIND."""
+    """A way over nodes: its highest node (3,) Å, that one's energy in eV, how far it may reach back (see BEHIND).
 
-    points: np.ndarray
+    ``points()`` are those of a short one of the ways with this top, (k, 3) Å, unwrapped.
+    """
+
     top: np.ndarray
     energy: float
     behind: float
+    points: Callable[[], np.ndarray]
 
 
 class Grid:
@@ -142,7 +149,7 @@ class Grid:
     def lowest(self, cap: float, behind: float) -> GridWay | None:
         """Return the way whose highest node is the lowest; None where it is not below ``cap`` eV.
 
-        It reaches back no more than ``behind`` Å. Of such ways it is a short one that keeps to low energies.
+        It reaches back no more than ``behind`` Å.
         """
         count = len(self.energies)
         first = int(np.floor((self.start[0] - behind) / self.spacing))
@@ -150,33 +157,24 @@ class Grid:
         open_nodes = slab < cap
         numbers = np.full(slab.shape, -1)
         numbers[open_nodes] = np.arange(open_nodes.sum())
-        energies = slab[open_nodes].astype(float)
-        begin = np.round(self.start / self.spacing).astype(int)
-        begin = begin - [first, 0, 0]
+        begin = np.round(self.start / self.spacing).astype(int) - [first, 0, 0]
         begin[1:] %= count
         source, ends = numbers[tuple(begin)], numbers[-1][numbers[-1] >= 0]
         if source < 0 or not len(ends):
             return None
-        pairs = _neighbours(numbers)
-        end = len(energies)  # one more node, which stands for the plane
-        pairs = np.hstack([pairs, [ends, np.full(len(ends), end)]])
-        upper = np.maximum(energies[pairs[0]], np.append(energies, -np.inf)[pairs[1]])
-        if not self._connects(pairs, source, end):
+        graph = _Graph(_neighbours(numbers), slab[open_nodes].astype(float), int(source), ends)
+        chain = graph.lowest_chain()
+        if chain is None:
             return None
-        top = _bottleneck(pairs, upper, source, end)
-        below = upper <= top
-        costs = 1.0 + ((upper[below] - energies.min()) / 0.05) ** 2
-        chain = _shortest(pairs[:, below], costs, source, end)
-        points = self._unwrapped(np.argwhere(open_nodes)[chain] + [first, 0, 0])
-        points[-1, 0] = self.plane
-        summit = int(np.argmax(energies[chain]))
-        return GridWay(np.vstack([self.start, points]), points[summit], top, behind)
+        places, summit = np.argwhere(open_nodes) + [first, 0, 0], int(np.argmax(graph.energies[chain]))
+        energy = float(graph.energies[chain[summit]])
 
-    @staticmethod
-    def _connects(pairs: np.ndarray, source: int, end: int) -> bool:
-        graph = coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(pairs)), shape=(end + 1, end + 1))
-        labels = connected_components(graph, directed=False)[1]
-        return bool(labels[source] == labels[end])
+        def points() -> np.ndarray:
+            way = self._unwrapped(places[graph.short_chain(energy)])
+            way[-1, 0] = self.plane
+            return np.vstack([self.start, way])
+
+        return GridWay(places[chain[summit]] * self.spacing, energy, behind, points)
 
     def _unwrapped(self, nodes: np.ndarray) -> np.ndarray:
         """Return the places (k, 3) Å of successive nodes (k, 3), going on through periodic images from the start."""
@@ -197,25 +195,37 @@ def _neighbours(numbers: np.ndarray) -> np.ndarray:
     return np.hstack(found)
 
 
-def _bottleneck(pairs: np.ndarray, weights: np.ndarray, source: int, end: int) -> float:
-    """Return the least highest weight of a chain of pairs between two nodes: that of the minimum spanning tree."""
-    base = weights.min() - 1.0  # a sparse matrix takes a weight of zero for none
-    graph = coo_array((weights - base, tuple(pairs)), shape=(end + 1, end + 1)).tocsr()
-    tree = minimum_spanning_tree(graph)
-    tree = tree + tree.T
-    before = breadth_first_order(tree, end, directed=False)[1]
-    node, top = source, 0.0
-    while node != end:
-        top = max(top, tree[node, before[node]])
-        node = before[node]
-    return float(top + base)
+class _Graph:
+    """Nodes with energies (k,) eV, the pairs (2, p) of them that are linked, and one more node behind all ``ends``."""
 
+    def __init__(self, pairs: np.ndarray, energies: np.ndarray, source: int, ends: np.ndarray) -> None:
+        self.energies, self.source, self.end = energies, source, len(energies)
+        self.pairs = np.hstack([pairs, [ends, np.full(len(ends), self.end)]])
+        self.higher = np.maximum(energies[self.pairs[0]], np.append(energies, -np.inf)[self.pairs[1]])
 
-def _shortest(pairs: np.ndarray, costs: np.ndarray, source: int, end: int) -> np.ndarray:
-    """Return the chain of nodes from ``source`` to the last before ``end`` whose costs add up to the least."""
-    graph = coo_array((costs, tuple(pairs)), shape=(end + 1, end + 1)).tocsr()
-    before = dijkstra(graph, directed=False, indices=end, return_predecessors=True)[1]
-    chain = [source]
-    while before[chain[-1]] != end:
-        chain.append(before[chain[-1]])
-    return np.array(chain)
+    def _matrix(self, pairs: np.ndarray, weights: np.ndarray) -> csr_array:
+        return coo_array((weights, tuple(pairs)), shape=(self.end + 1, self.end + 1)).tocsr()
+
+    def _chain(self, before: np.ndarray) -> np.ndarray:
+        """Return the nodes from the source to the last before the end, by what comes next on the way there."""
+        chain = [self.source]
+        while before[chain[-1]] != self.end:
+            chain.append(before[chain[-1]])
+        return np.array(chain)
+
+    def lowest_chain(self) -> np.ndarray | None:
+        """Return the chain whose highest node is the lowest: that of the minimum spanning tree. None for no chain."""
+        # a sparse matrix takes a weight of zero for none
+        graph = self._matrix(self.pairs, self.higher - self.higher.min() + 1.0)
+        labels = connected_components(graph, directed=False)[1]
+        if labels[self.source] != labels[self.end]:
+            return None
+        tree = minimum_spanning_tree(graph)
+        return self._chain(breadth_first_order(tree, self.end, directed=False)[1])
+
+    def short_chain(self, top: float) -> np.ndarray:
+        """Return a short chain over nodes of no more than ``top`` eV that keeps to low energies."""
+        below = self.higher <= top
+        costs = 1.0 + ((self.higher[below] - self.energies.min()) / 0.05) ** 2
+        graph = self._matrix(self.pairs[:, below], costs)
+        return self._chain(dijkstra(graph, directed=False, indices=self.end, return_predecessors=True)[1])

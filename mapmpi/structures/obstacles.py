@@ -19,6 +19,8 @@ SIGMA, EPSILON, CUTOFF = 2.4, 0.05, 6.0
 """Lennard-Jones parameters of tracer and obstacle: Å, eV, Å. The energy is shifted to vanish at the cutoff."""
 SEPARATION = 1.9
 """Å between obstacles, at least."""
+TRIES = 2000
+"""Places that are tried for an obstacle."""
 TRACER, OBSTACLE = "O", "Si"
 CORE = 0.5
 """Å: nearer to an obstacle the energy no longer grows; it is a million times the highest of any way."""
@@ -49,21 +51,21 @@ class Obstacles:
     @classmethod
     def draw(cls, random: np.random.Generator, count: int, length: float) -> Obstacles:
         """Return random obstacles, none nearer to another than SEPARATION. Raises UserError if they do not fit."""
-        places: list[np.ndarray] = []
-        for _ in range(1000 * count):
-            if len(places) == count:
-                break
-            place = np.round(random.uniform(0.0, length, 3), 8)  # what a data file holds
-            apart = np.array(places).reshape(-1, 3) - place
-            apart -= length * np.round(apart / length)
-            if not len(places) or (apart**2).sum(axis=1).min() >= SEPARATION**2:
-                places.append(place)
-        else:
-            raise UserError(
-                f"--obstacles {count}: no more than {len(places)} found room {SEPARATION} Å apart in a cube of "
-                f"{length:g} Å; ask for fewer."
-            )
-        return cls(np.array(places), length)
+        places = np.empty((count, 3))
+        for number in range(count):
+            for _ in range(TRIES):
+                place = np.round(random.uniform(0.0, length, 3), 8)  # what a data file holds
+                apart = places[:number] - place
+                apart -= length * np.round(apart / length)
+                if (apart**2).sum(axis=1).min(initial=np.inf) >= SEPARATION**2:
+                    break
+            else:
+                raise UserError(
+                    f"--obstacles {count}: no more than {number} found room {SEPARATION} Å apart in a cube of "
+                    f"{length:g} Å; ask for fewer."
+                )
+            places[number] = place
+        return cls(places, length)
 
     def energy(self, points: np.ndarray) -> np.ndarray:
         """Return the tracer's energy (k,) eV at points (k, 3) Å, anywhere."""
