@@ -138,10 +138,7 @@ class Planner:
 
         ``heights`` are those of its path so far.
         """
-        if (
-            not self.mapped
-            or self._promised(place[None], [heights])[0] > self._scores()[1].min() + self._margin
-        ):
+        if not self.mapped or self._promised(place[None], [heights])[0] > self._scores()[1].min() + self._margin:
             return None
         return self.advice(place, heights)
 
