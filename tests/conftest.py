@@ -49,7 +49,8 @@ def analytic_config(tmp_path: Path, **sections: object) -> Config:
     tree: dict[str, object] = {
         "structure": {"file": structure, "tagged_atoms": [1]},
         "goal": {"distance": 6.0},
-        "dynamics": {"max_temperature": 1e5},  # of one atom, which jumps off hills
+        "dynamics": {"relaxation": "md", "max_temperature": 1e5},  # of one atom, which jumps off hills
+        "actions": {"directions": "forward5"},
         "state": {"points": 12, "spacing": 0.8},
         "episode": {"max_actions": 60},
         "network": {"channels": [8, 16], "hidden": 64},

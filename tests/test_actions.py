@@ -10,13 +10,13 @@ from mapmpi.env.actions import NO_ACTION, action_vectors, goal_frame, reversals
 
 
 def test_the_papers_five_vectors_in_its_order() -> None:
-    vectors = action_vectors(Actions(displacement=0.5), Goal(distance=1))
+    vectors = action_vectors(Actions(directions="forward5", displacement=0.5), Goal(distance=1))
     expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -1, 0], [0, 0, -1]]
     np.testing.assert_allclose(vectors, 0.5 * np.array(expected), atol=1e-12)
 
 
 def test_the_set_follows_the_goal_direction() -> None:
-    vectors = action_vectors(Actions(displacement=1.0), Goal(distance=1, direction=(0, 0, -2)))
+    vectors = action_vectors(Actions(directions="forward5", displacement=1.0), Goal(distance=1, direction=(0, 0, -2)))
     np.testing.assert_allclose(vectors[0], [0, 0, -1], atol=1e-12)
     assert not np.isclose(vectors @ [0, 0, -1], -1).any()  # never backward
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
@@ -43,7 +43,8 @@ def test_own_vectors_are_taken_at_the_set_length() -> None:
 
 
 def test_reversals() -> None:
-    assert reversals(action_vectors(Actions(), Goal(distance=1))).tolist() == [NO_ACTION, 3, 4, 1, 2]
+    forward = action_vectors(Actions(directions="forward5"), Goal(distance=1))
+    assert reversals(forward).tolist() == [NO_ACTION, 3, 4, 1, 2]
     everywhere = action_vectors(Actions(directions="all26"), Goal(distance=1))
     undone = reversals(everywhere)
     np.testing.assert_allclose(everywhere[undone], -everywhere, atol=1e-12)

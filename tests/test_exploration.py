@@ -34,20 +34,19 @@ def test_masked_argmax_skips_the_forbidden():
 
 def test_greedy_at_zero_epsilon():
     rng = np.random.default_rng(1)
-    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, ANY, rng) for _ in range(50)} == {(1, True)}
-    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, 1, rng) for _ in range(50)} == {(2, True)}
+    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, ANY, rng, lambda: 2) for _ in range(50)} == {1}
+    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, 1, rng) for _ in range(50)} == {2}
 
 
 def test_random_actions_are_even_over_the_allowed_ones():
     rng = np.random.default_rng(2)
     drawn = [choose(np.array([0.0, 9.0, 1.0, 2.0]), 1.0, 1, rng) for _ in range(3000)]
-    assert not any(greedy for _, greedy in drawn)
-    counts = np.bincount([action for action, _ in drawn], minlength=4)
+    counts = np.bincount(drawn, minlength=4)
     assert counts[1] == 0
     np.testing.assert_allclose(counts[[0, 2, 3]], 1000, atol=100)  # 4 standard deviations
 
 
-def test_epsilon_is_the_rate_of_random_choices():
+def test_epsilon_is_the_rate_of_planned_choices():
     rng = np.random.default_rng(3)
-    greedy = sum(choose(np.zeros(5), 0.3, ANY, rng)[1] for _ in range(4000))
-    assert greedy == pytest.approx(2800, abs=120)
+    planned = sum(choose(np.zeros(5), 0.3, ANY, rng, lambda: 4) == 4 for _ in range(4000))
+    assert planned == pytest.approx(1200, abs=120)

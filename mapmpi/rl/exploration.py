@@ -1,6 +1,8 @@
-"""Exploration: ε-greedy, with a different ε for every agent."""
+"""Exploration: ε-greedy, with an ε of its own for every agent."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,9 +32,23 @@ def masked_argmax(q: np.ndarray, forbidden: int = ANY) -> int:
     return int(allowed[q[allowed].argmax()])
 
 
-def random_action(actions: int, forbidden: int, rng: np.random.Generator) -> int:
-    """Return one of ``actions``, drawn evenly, but not ``forbidden`` (ANY: none); ValueError if none is left."""
-    return int(rng.choice(_allowed(actions, forbidden)))
+def choose(
+    q: np.ndarray,
+    epsilon: float,
+    forbidden: int,
+    rng: np.random.Generator,
+    planned: Callable[[], int | None] = lambda: None,
+) -> int:
+    """Return an action.
+
+    With probability ``epsilon`` it is the ``planned`` one, or where there is no plan one drawn evenly from all that
+    are allowed, else the best of ``q`` (A,). Neither of these is ``forbidden`` (ANY: none). Raises ValueError if no
+    action is left.
+    """
+    if rng.random() >= epsilon:
+        return masked_argmax(q, forbidden)
+    action = planned()
+    return int(rng.choice(_allowed(len(q), forbidden))) if action is None else action
 
 
 def _allowed(actions: int, forbidden: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from mapmpi.env.environment import TERMINAL, Step
 from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
-from mapmpi.rl.exploration import masked_argmax, random_action
+from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
@@ -175,10 +175,10 @@ class Agent:
 
     def _choose(self, step: Step, q: np.ndarray, epsilon: float, actions: int, random: np.random.Generator) -> int:
         """Return the next action: with probability ε one that explores, else the best by the network."""
-        if random.random() >= epsilon:
-            return masked_argmax(q, step.forbidden)
-        planned = None if self._guide is None else self._guide.choose(step, actions)
-        return random_action(len(q), step.forbidden, random) if planned is None else planned
+        guide = self._guide
+        if guide is None:
+            return choose(q, epsilon, step.forbidden, random)
+        return choose(q, epsilon, step.forbidden, random, lambda: guide.choose(step, actions))
 
     def _commit(self, row: np.void, ending: str, started: float) -> None:
         """Write the episode and tell the learner, unless it was broken off and is to be played again."""
