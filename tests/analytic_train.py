@@ -35,10 +35,17 @@ class Dying(AnalyticEngine):
     runs = 0
 
     def run(self, steps: int) -> Segment:
+        self.age()
+        return super().run(steps)
+
+    def relax(self, calls: int) -> Segment:
+        self.age()
+        return super().relax(calls)
+
+    def age(self) -> None:
         self.runs += 1
         if self.runs == 12:
             raise EngineLost("one rank died")
-        return super().run(steps)
 
 
 def dying_engine(config: Config, atoms: Atoms, comm: Any) -> AnalyticEngine:

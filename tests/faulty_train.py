@@ -26,7 +26,7 @@ runs = 0
 
 
 def damaged(run: Any) -> Any:
-    """Return an engine's run that goes wrong as it was asked for; the counts go on over all engines of this rank."""
+    """Return a run or relaxation that goes wrong as was asked for; counts go on over all engines of this rank."""
 
     def wrapped(steps: int) -> Segment:
         global runs
@@ -50,6 +50,7 @@ def make_engine(config: Config, atoms: Atoms, comm: Any) -> Engine:
     real = mapmpi.md.factory.make_engine(config, atoms, comm) if engine_kind == "silica" else None
     engine: Engine = real or analytic_engine(config, wall_with_a_gap(), comm)
     engine.run = damaged(engine.run)  # type: ignore[method-assign]
+    engine.relax = damaged(engine.relax)  # type: ignore[method-assign]
     return engine
 
 

@@ -21,6 +21,7 @@ from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train.agent import Agent
 from mapmpi.train.books import Books
+from mapmpi.train.guidance import make_guidance
 from mapmpi.train.learner import Training
 from mapmpi.train.lockstep import Lockstep
 
@@ -34,6 +35,7 @@ class DirectLink:
         self.training: Training | None = None
         self.version, self.stopped, self.writes_last, self.asked = -1, False, True, False
         self._mail: np.ndarray | None = None
+        self._advice: np.ndarray | None = None
 
     def send(self, tag: Tag, record: np.ndarray) -> None:
         assert self.training is not None
@@ -48,6 +50,13 @@ class DirectLink:
     def answer_weights(self, destination: int, packed: np.ndarray) -> None:
         assert destination == 1
         self._mail = packed
+
+    def ask_for_advice(self, question: np.ndarray) -> np.ndarray | None:
+        self.send(Tag.WANT_ADVICE, question)
+        return self._advice
+
+    def answer_advice(self, destination: int, advice: np.ndarray) -> None:
+        self._advice = advice
 
     def start(self) -> None:
         pass
@@ -74,7 +83,8 @@ def train(
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
     link = DirectLink()
     books, checkpoints = Books(directory), Checkpoints(directory.checkpoints)
-    training = Training(config, learner, replay, link, books, checkpoints, began)  # type: ignore[arg-type]
+    guidance = make_guidance(config, environment.engine.atoms, 1) if config.exploration.kind != "random" else None
+    training = Training(config, learner, replay, link, books, checkpoints, began, np.inf, guidance)  # type: ignore[arg-type]
     link.training = training
     writer = TrajectoryWriter(directory.trajectory(1), environment.engine.atoms, 1, config.dynamics.timestep, {})
     lockstep = Lockstep(environment, MPI.COMM_SELF)

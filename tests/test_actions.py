@@ -16,7 +16,9 @@ def test_the_papers_five_vectors_in_its_order() -> None:
 
 
 def test_the_set_follows_the_goal_direction() -> None:
-    vectors = action_vectors(Actions(directions="forward5", displacement=1.0), Goal(distance=1, direction=(0, 0, -2)))
+    vectors = action_vectors(
+        Actions(directions="forward5", displacement=1.0), Goal(distance=1, direction=(0, 0, -2))
+    )
     np.testing.assert_allclose(vectors[0], [0, 0, -1], atol=1e-12)
     assert not np.isclose(vectors @ [0, 0, -1], -1).any()  # never backward
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1)

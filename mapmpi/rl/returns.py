@@ -86,19 +86,35 @@ class NStep:
             item.steps += 1
         self._state = None if ended else (next_sequence, next_q)
         finished = [self._open.popleft() for _ in range(self._completed(ended))]
-        if ended == "terminal":
-            records = [(x.sequence, NO_STATE, x.action, ANY, x.ret, 0.0, abs(x.ret - x.q)) for x in finished]
-        else:
-            best = float(next_q[masked_argmax(next_q, next_forbidden)])
-            records = [
-                (x.sequence, next_sequence, x.action, next_forbidden, x.ret, x.discount,
-                 abs(x.ret + x.discount * best - x.q))
-                for x in finished
-            ]  # fmt: skip
-        return np.array(records, TRANSITION)
+        return _records(finished, next_sequence, next_q, next_forbidden, ended)
+
+    def cut(self, next_sequence: int, next_q: np.ndarray, next_forbidden: int = ANY) -> np.ndarray:
+        """End an episode where it is; return the transitions that are still open, as of an episode cut off.
+
+        They continue from the present state, whose number and values these are.
+        """
+        finished, self._state = list(self._open), None
+        self._open.clear()
+        return _records(finished, next_sequence, next_q, next_forbidden, "truncated")
 
     def _completed(self, ended: Ended) -> int:
         """Return how many of the open returns are complete: all at an end, else the one that is n steps old."""
         if ended:
             return len(self._open)
         return int(self._open[0].steps == self.n)
+
+
+def _records(
+    finished: list[_Open], next_sequence: int, next_q: np.ndarray, next_forbidden: int, ended: Ended
+) -> np.ndarray:
+    """Return the transitions of finished returns, which continue from the next state unless that was the end."""
+    if ended == "terminal":
+        records = [(x.sequence, NO_STATE, x.action, ANY, x.ret, 0.0, abs(x.ret - x.q)) for x in finished]
+    else:
+        best = float(next_q[masked_argmax(next_q, next_forbidden)])
+        records = [
+            (x.sequence, next_sequence, x.action, next_forbidden, x.ret, x.discount,
+             abs(x.ret + x.discount * best - x.q))
+            for x in finished
+        ]  # fmt: skip
+    return np.array(records, TRANSITION)

@@ -136,6 +136,9 @@ class Agent:
             action = self._choose(step, q, epsilon, int(row["actions"]), random)
             if not self._promising or self._link.stopped:  # there are better things to do
                 ending = self._broken_off()
+                self._sequence += 1
+                cut = self._returns.cut(self._sequence, q, step.forbidden)
+                self._tell(step, cut, acted=False)
                 break
             step = self._environment.step(action)
             self._exchange(int(row["actions"]) + 1)

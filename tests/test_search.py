@@ -1,0 +1,231 @@
+"""Planned exploration: features, map, plan and pursuit against known answers; planner, messages, a whole search."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from conftest import analytic_config, analytic_engine, wall_with_a_gap
+from in_process import train
+
+from mapmpi.climb import Heights
+from mapmpi.env.environment import Environment
+from mapmpi.env.station import Station
+from mapmpi.search.energymap import EnergyMap, Ridge
+from mapmpi.search.plan import Plan
+from mapmpi.search.planner import Planner, Visit
+from mapmpi.search.pursuit import Pursuit
+from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.wholepath import WholePaths
+from mapmpi.train.advice import Answer
+from mapmpi.train.guidance import Guidance, make_guidance
+
+AXES = np.eye(3)
+
+
+def skew_host() -> Atoms:
+    random = np.random.default_rng(5)
+    cell = np.array([[9.0, 0.0, 0.0], [2.0, 8.0, 0.0], [1.0, -1.5, 10.0]])
+    return Atoms("Si10O10", random.random((20, 3)) @ cell, cell=cell, pbc=True)
+
+
+def test_features_are_sums_over_all_periodic_images() -> None:
+    host, place = skew_host(), np.array([11.0, -3.0, 4.0])
+    region = Region(host, np.zeros(3), AXES, 5.0)
+    shifts = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij"), -1).reshape(-1, 3) @ host.cell.array
+    apart = np.linalg.norm((host.positions[:, None] + shifts[None] - place), axis=2)
+    columns, closest = [], []
+    for number in (8, 14):
+        near = apart[host.numbers == number]
+        closest.append(near.min())
+        near = near[near < CUTOFF]
+        smooth = 0.5 * (1.0 + np.cos(np.pi * near / CUTOFF))
+        totals = [(np.exp(-0.5 * ((near - center) / WIDTH) ** 2) * smooth).sum() for center in CENTERS]
+        columns += [value for total in totals for value in (total, total**2)]
+    np.testing.assert_allclose(region.describe(place)[0], columns, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(region.distances(place)[0], closest, rtol=1e-9)
+
+
+def test_the_region_follows_the_goal_and_finds_its_places() -> None:
+    axes = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    region = Region(skew_host(), np.array([1.0, 2.0, 3.0]), axes, 6.0)
+    np.testing.assert_allclose(region.forward, (region.places - region.start) @ axes[0], atol=1e-9)
+    assert region.forward.min() <= -3.0
+    assert region.forward.max() >= 7.0
+    chosen = np.arange(0, len(region), 97)
+    np.testing.assert_array_equal(region.nearest(region.places[chosen] + 0.1), chosen)
+    first, second, lengths = region.edges
+    np.testing.assert_allclose(np.linalg.norm(region.places[first] - region.places[second], axis=1), lengths)
+    assert len({tuple(sorted(pair)) for pair in zip(first[:5000], second[:5000], strict=True)}) == 5000
+
+
+def test_the_ridge_finds_coefficients_and_noise() -> None:
+    random = np.random.default_rng(1)
+    sample = random.normal(size=(3000, 6))
+    truth = np.array([1.0, -2.0, 0.0, 0.5, 0.0, 0.3])
+    ridge = Ridge(sample)
+    features = ridge.scaled(sample)
+    known, values = features[:400], sample[:400] @ truth + 3.0 + 0.2 * random.normal(size=400)
+    ridge.fit(known, values, np.ones(400))
+    assert ridge.noise == pytest.approx(0.2, rel=0.15)
+    left = ridge.predict(features[400:]) - (sample[400:] @ truth + 3.0)
+    assert np.sqrt((left**2).mean()) < 0.05
+    draws = np.array([ridge.draw(random) for _ in range(2000)]) @ features[500] + ridge.predict(features[500]) * 0
+    np.testing.assert_allclose(draws.std(), ridge.deviation(features[500:501])[0], rtol=0.1)
+
+
+def test_the_map_learns_a_landscape_from_a_tenth_of_its_places() -> None:
+    landscape = wall_with_a_gap()
+    host = Atoms(["Si"] * len(landscape.centers), landscape.centers, cell=landscape.lengths, pbc=True)
+    region = Region(host, np.array([2.0, 6.0, 6.0]), AXES, 6.0)
+    random = np.random.default_rng(3)
+    places = region.places[random.permutation(len(region))[: len(region) // 10]] + random.normal(size=3) * 0.1
+    energies = np.array([landscape.energy_and_force(place)[0] for place in places])
+    learned = EnergyMap(region)
+    learned.fit(places, energies, 1.0)
+    chosen = random.permutation(len(region))[:500]
+    exact = np.array([landscape.energy_and_force(place)[0] for place in region.places[chosen]])
+    left = learned.lower_bound(0.0)[chosen] - exact
+    assert np.sqrt(np.median(left**2)) < 0.05 * exact.std()
+    assert (learned.lower_bound(2.0) <= learned.lower_bound(0.0) + 1e-9).all()
+
+
+def test_the_plan_goes_through_the_gap() -> None:
+    landscape, start = wall_with_a_gap(), np.array([2.0, 6.0, 6.0])
+    host = Atoms(["Si"] * len(landscape.centers), landscape.centers, cell=landscape.lengths, pbc=True)
+    region = Region(host, start, AXES, 6.0)
+    energies = np.array([landscape.energy_and_force(place)[0] for place in region.places])
+    plan = Plan(region, energies, 1.0)
+    way = plan.way(start)
+    np.testing.assert_allclose(way[0], start)
+    assert (way[-1] - start)[0] >= 6.0 - region.spacing
+    at_wall = way[np.abs(way[:, 0] - 5.0).argmin()]
+    assert np.linalg.norm(at_wall[1:] - [8.5, 6.0]) < 0.8
+    highest = max(landscape.energy_and_force(place)[0] for place in way)
+    assert plan.height(start)[0] == pytest.approx(highest, abs=0.2)
+    assert highest < 0.5 * landscape.energy_and_force(np.array([5.0, 6.0, 6.0]))[0]
+
+
+def test_pursuit_stays_near_a_bent_way() -> None:
+    way = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [3.0, 3.0, 0.0], [3.0, 3.0, 3.0]])
+    vectors = 0.4 * np.vstack([np.eye(3), -np.eye(3)])
+    pursuit, place = Pursuit(way, vectors), np.zeros(3)
+    seen = [place]
+    for _ in range(40):
+        place = place + vectors[pursuit.choose(place, place)]
+        seen.append(place)
+    assert np.linalg.norm(np.array(seen) - way[-1], axis=1).min() < 0.5
+    samples = np.concatenate([a + (b - a) * np.linspace(0, 1, 50)[:, None] for a, b in pairwise(way)])
+    off = [np.linalg.norm(samples - point, axis=1).min() for point in seen if point[2] < 2.9]
+    assert max(off) < 0.6
+
+
+def visit(place: list[float], *energies: float) -> Visit:
+    return Visit(np.array(place), energies[-1], Heights.of(np.array(energies)), (1, 1, len(energies)), None)
+
+
+def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for one in (visit([0, 0, 0], 0.0), visit([1, 0, 0], 0.0, 2.0), visit([1.2, 0.1, 0], 0.0, 1.0, 0.2)):
+        planner.add(one)
+    planner.add(visit([0.9, 0, 0], 0.0, 3.0, 0.1))
+    assert {key: one.heights.climb for key, one in planner.cells.items()} == {(0, 0, 0): 0.0, (1, 0, 0): 1.0}
+    planner.add(visit([5.1, 0, 0], 0.0, 0.9))
+    assert planner.best == 0.9
+    assert list(planner.cells) == [(0, 0, 0)]  # the other cannot lead to a better path
+    chosen, advice = planner.begin()
+    assert chosen.tries == 1
+    assert advice.limit <= 0.9
+    assert advice.way is not None
+
+
+def test_the_archive_alone_takes_the_lowest_first() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0), mapped=False)
+    planner.add(visit([0, 0, 0], 0.0, 0.5))
+    planner.add(visit([3, 0, 0], 0.0, 0.2))
+    chosen, advice = planner.begin()
+    assert chosen.heights.climb == 0.2
+    assert advice.way is None
+    assert planner.go_on(chosen.place, chosen.heights) is None
+
+
+def test_a_station_goes_on_to_the_bit(tmp_path: Path) -> None:
+    config = analytic_config(tmp_path, dynamics={"relaxation": "minimize"}, actions={"directions": "all26"})
+    one, other = (Environment(config, lambda: analytic_engine(config, wall_with_a_gap())) for _ in range(2))
+    one.reset(1)
+    for action in (3, 7, 1):
+        last = one.step(action)
+    record = one.station().record()
+    again = other.reset(2, Station.of(record))
+    assert again.frame is not None
+    assert last.frame is not None
+    assert again.frame.potential_energy == last.frame.potential_energy
+    assert (again.heights, again.progress) == (last.heights, last.progress)
+    for action in (5, 0, 11):
+        first, second = one.step(action), other.step(action)
+        np.testing.assert_array_equal(first.place, second.place)
+        np.testing.assert_array_equal(first.state, second.state)
+        assert (first.rise, first.heights) == (second.rise, second.heights)
+
+
+def test_answers_travel_whole(tmp_path: Path) -> None:
+    config = analytic_config(tmp_path)
+    environment = Environment(config, lambda: analytic_engine(config, wall_with_a_gap()))
+    environment.reset(1)
+    station, atoms = environment.station().record(), len(environment.engine.atoms)
+    way = np.arange(12.0).reshape(4, 3)
+    answer = Answer.unpack(Answer(True, way, 1.5, (3, 2, 1), station).pack(), atoms)
+    np.testing.assert_array_equal(answer.way, way)
+    assert (answer.go, answer.limit, answer.origin) == (True, 1.5, (3, 2, 1))
+    assert answer.station == station
+    bare = Answer.unpack(Answer().pack(), atoms)
+    assert (bare.go, bare.way, bare.station) == (True, None, None)
+    assert not Answer.unpack(Answer(go=False).pack(), atoms).go
+
+
+@pytest.mark.parametrize("relaxation", ["minimize", "md"])
+def test_a_planned_training_finds_the_gap_and_its_paths_are_whole(tmp_path: Path, relaxation: str) -> None:
+    torch.set_num_threads(1)
+    config = analytic_config(
+        tmp_path,
+        dynamics={"relaxation": relaxation},
+        actions={"directions": "all26"},
+        train={"stop": {"actions": 300}},
+        learning={"start": 10_000},
+    )
+    landscape = wall_with_a_gap()
+    training, _ = train(config, lambda: analytic_engine(config, landscape), tmp_path / "run", 1.0)
+    paths = WholePaths(RunDirectory(tmp_path / "run").trajectory_files())
+    assert paths.orphans() == []
+    goals = paths.episodes[paths.episodes["outcome"] == b"goal"]
+    best = goals[goals["climb"].argmin()]
+    path = paths.path(int(best["agent"]), int(best["episode"]))
+    assert (paths.episodes["parent_agent"] > 0).any()
+    assert Heights.of(path.potential_energy).climb == pytest.approx(best["climb"], abs=1e-9)
+    jumps = np.linalg.norm(np.diff(path.tagged_position, axis=0), axis=1)
+    assert jumps.max() < 2.0
+    straight = landscape.energy_and_force(np.array([5.0, 6.0, 6.0]))[0]
+    assert best["climb"] < 0.4 * straight
+    at_wall = path.tagged_position[np.abs(path.tagged_position[:, 0] - 5.0).argmin()]
+    assert np.linalg.norm(at_wall[1:] - [8.5, 6.0]) < 1.5
+
+    guidance = training.guidance
+    assert guidance is not None
+    known = make_guidance(config, Environment(config, lambda: analytic_engine(config, landscape)).engine.atoms, 1)
+    known.load_state_dict(guidance.state_dict())
+    assert same_advice(known, guidance)
+    known.drop(lambda origin: True)
+    assert known.planner.cells == {}
+
+
+def same_advice(one: Guidance, other: Guidance) -> bool:
+    one.planner._plan = other.planner._plan = None  # both are to plan anew
+    (first, advice), (second, same) = one.planner.begin(), other.planner.begin()
+    assert advice.way is not None
+    np.testing.assert_array_equal(advice.way, same.way)
+    return (first.origin, advice.limit) == (second.origin, same.limit)
