@@ -74,7 +74,7 @@ def test_books_and_trajectory_agree(tmp_path: Path) -> None:
             assert row["total_reward"] == pytest.approx(episode.reward_terms.sum(), abs=1e-6)
             assert row["final_x"] == pytest.approx(episode.agent_position[-1, 0], abs=1e-6)
             before = rows[:number]
-            greedy = before["actions"][before["epsilon"] == 0.0].sum()
+            greedy = before["actions"][before["policy"] == b"greedy"].sum()
             assert row["epsilon"] == (0.0 if greedy + 30 <= 0.5 * before["actions"].sum() else 0.4)
             rise = episode.potential_energy - episode.potential_energy[0]
             assert row["highest_energy"] == pytest.approx(rise.max(), abs=1e-6)

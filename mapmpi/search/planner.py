@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from mapmpi.climb import Heights
 from mapmpi.search.energymap import EnergyMap
@@ -18,11 +19,16 @@ REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
 """A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
-MARGIN = 0.2
-"""Height, in units of the scale of the barriers, by which an episode may fall short of what was promised."""
-QUANTILE, FIRST_MARGIN, DEPTH = 0.5, 1.0, 0.03
+FIRST_MARGIN, MARGIN = 1.0, 0.2
+"""Climb, in units of the scale of the barriers, by which an episode may fall short of what was promised: before there
+is a way to the goal, and afterwards."""
 DISCOUNT = 0.1
-"""The same that a state loses with every time that one went on from it."""
+"""The same that a state loses with every time that one went on from it …"""
+DEPTH = 0.03
+"""… and, before there is a way, with every Å that it is away from the goal plane: some way is worth more than none."""
+REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
+"""Å between places that are the same one visited again, pairs of them that tell, and the spread of their energies, in
+units of the climb that the plan expects, above which the energy is no function of the place."""
 MOST_VISITS = 8000
 """Visits that the map is learned from; of the older half every second is left out when there are more."""
 
@@ -66,7 +72,9 @@ class Planner:
 
     def __init__(self, region: Region, agents: int = 1, mapped: bool = True) -> None:
         """Begin to explore. If it is not ``mapped``, there is the archive alone, the lowest path first."""
-        self.region, self.mapped = region, mapped
+        self.region = region
+        self.mapped = mapped
+        """Whether there is a map; given up where the energy turns out to be no function of the place."""
         self.best = np.inf
         """Climb of the best path to the goal in eV."""
         self.cells: dict[tuple[int, ...], Visit] = {}
@@ -83,11 +91,25 @@ class Planner:
         if np.isfinite(self.best):
             return max(self.best, 1e-3)
         met = [rise for _, rise in self.visited if rise > 0.0]
-        return float(np.quantile(met, QUANTILE)) if met else 1.0
+        return float(np.median(met)) if met else 1.0
 
     @property
     def _margin(self) -> float:
         return self.scale * (MARGIN if np.isfinite(self.best) else FIRST_MARGIN)
+
+    def spread(self) -> float:
+        """Return by how many eV energies differ between visits to the same place (standard deviation).
+
+        NaN where too few places were visited again, none high above the barriers.
+        """
+        low = [(place, rise) for place, rise in self.visited if rise < 2.0 * self.scale]
+        if len(low) < FEWEST_PAIRS:
+            return np.nan
+        places, rises = map(np.array, zip(*low, strict=True))
+        pairs = cKDTree(places).query_pairs(REPEATED, output_type="ndarray")
+        if len(pairs) < FEWEST_PAIRS:
+            return np.nan
+        return float(np.sqrt(((rises[pairs[:, 0]] - rises[pairs[:, 1]]) ** 2).mean() / 2.0))
 
     def add(self, visit: Visit) -> None:
         """Take up a visit."""
@@ -124,6 +146,8 @@ class Planner:
             self._map.fit(np.array(places), np.array(rises), self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
             self._new = 0
+            expected = min(self.best, float(self._plan.height(self.region.start)[0]))
+            self.mapped = not self.spread() > SPREAD * expected
         return self._plan
 
     def begin(self) -> tuple[Visit, Advice]:
@@ -155,10 +179,11 @@ class Planner:
         if not self.mapped:
             return climbs
         lows = np.array([known.low - known.first for known in heights])
-        if DEPTH and not np.isfinite(self.best):
-            left = np.maximum(self.region.distance - (places - self.region.start) @ self.region.axes[0], 0.0)
-            return np.maximum(climbs, self.plan.height(places) - lows) + DEPTH * self.scale * left
-        return np.maximum(climbs, self.plan.height(places) - lows)
+        promised = np.maximum(climbs, self.plan.height(places) - lows)
+        if np.isfinite(self.best):
+            return promised
+        left = self.region.distance - (places - self.region.start) @ self.region.axes[0]
+        return promised + DEPTH * self.scale * np.maximum(left, 0.0)
 
     def _scores(self) -> tuple[list[Visit], np.ndarray]:
         """Return the states of the archive, and the climb that each promises (m,) eV, with what its tries cost."""

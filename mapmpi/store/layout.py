@@ -168,8 +168,9 @@ def read_frame_table(file: h5py.File) -> np.ndarray:
     parents = np.stack([episodes[name] for name in ("parent_agent", "parent_episode", "parent_frame")])
     if (parents < 0).any() or ((parents[0] == 0) & parents[1:].any(axis=0)).any():
         raise Unsound("the parent of an episode can be none")
-    if not all(outcome.isascii() and outcome.decode().isprintable() for outcome in episodes["outcome"].tolist()):
-        raise Unsound("the outcome of an episode is not a word")
+    for field in ("outcome", "policy"):
+        if not all(word.isascii() and word.decode().isprintable() for word in episodes[field].tolist()):
+            raise Unsound(f"the {field} of an episode is not a word")
     frames, atoms = int(counts.sum()), len(member(file, "mapmpi/start/species"))
     inside = {"positions": (atoms, 3), "agent_position": (3,), "tagged_position": (3,)}
     inside["reward_terms"] = (len(REWARD_TERMS),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from mapmpi.rl.inference import QFunction
 from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
 from mapmpi.store.trajectory import TrajectoryWriter
-from mapmpi.train.guide import Guide
+from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
 
 _PAUSE_S = 0.005
@@ -117,9 +118,11 @@ class Agent:
     def _play(self) -> None:
         """Play one episode. It depends on the seed, the agent's and the episode's number, and what it was sent."""
         self._episode += 1
-        epsilon = 0.0 if self._greedy_is_due() else self.epsilon
+        policy = self._policy()
+        epsilon = self.epsilon if policy == "explore" else 0.0
         row = np.zeros(1, dtype=EPISODE)[0]
-        row["agent"], row["episode"], row["epsilon"] = self.number, self._episode, epsilon
+        row["agent"], row["episode"], row["policy"], row["epsilon"] = self.number, self._episode, policy, epsilon
+        straight = Straight(self._environment.environment) if policy == "straight" else None
         random = np.random.default_rng([self.config.seed, self.number, self._episode])
         started, first_step = time.monotonic(), max(self._writer.last_step, 0)
 
@@ -133,7 +136,10 @@ class Agent:
         ending: str = ""
         while not ending:
             logs.at(f"agent {self.number}, episode {self._episode}, action {row['actions'] + 1}")
-            action = self._choose(step, q, epsilon, int(row["actions"]), random)
+            if straight is None:
+                action = self._choose(step, q, epsilon, int(row["actions"]), random)
+            else:
+                action = straight.action
             if not self._promising or self._link.stopped:  # there are better things to do
                 ending = self._broken_off()
                 self._sequence += 1
@@ -143,23 +149,31 @@ class Agent:
             step = self._environment.step(action)
             self._exchange(int(row["actions"]) + 1)
             self._keep(step, row, first_step)
-            ending = step.ending or ("" if self._promising and not self._link.stopped else self._broken_off())
+            left = not self._promising or (straight is not None and straight.stalls(step))
+            ending = step.ending or (self._broken_off() if left or self._link.stopped else "")
             q = self._q(step.state)
             self._sequence += 1
             self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
             self._note_failure(step, row)
 
-        self._spent += row["actions"], row["actions"] * (epsilon == 0.0)
+        self._spent += row["actions"], row["actions"] * (policy == "greedy")
         self._commit(row, ending, started)
         if self._failures >= MOST_FAILURES:
             raise EngineError(
                 f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
             )
 
-    def _greedy_is_due(self) -> bool:
-        """Tell whether there is room for an episode by the network alone, as long as episodes may be."""
+    def _policy(self) -> Literal["straight", "greedy", "explore"]:
+        """Return how the next episode is played.
+
+        By the network alone if there is room for an episode as long as episodes may be. In a planned exploration the
+        first of all goes straight to the goal: what is found is compared with it.
+        """
+        if self._guide is not None and (self.number, self._episode) == (1, 1):
+            return "straight"
         actions, greedy = self._spent
-        return bool(greedy + self.config.episode.max_actions <= self.config.exploration.greedy_share * actions)
+        room = self.config.exploration.greedy_share * actions - greedy
+        return "greedy" if room >= self.config.episode.max_actions else "explore"
 
     def _begin(self, row: np.void, epsilon: float, random: np.random.Generator) -> Step:
         """Begin an episode: with probability ε from a state of the archive, if the exploration is planned."""

@@ -12,6 +12,7 @@ from mapmpi.climb import Heights
 from mapmpi.config import Config
 from mapmpi.env.actions import goal_frame
 from mapmpi.env.station import station_dtype
+from mapmpi.logs import log
 from mapmpi.search.planner import Planner, Visit
 from mapmpi.search.region import Region
 from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
@@ -47,7 +48,14 @@ class Guidance:
         if not self.planner.cells:  # nothing is known yet: begin at the start
             return Answer().pack()
         if kind == "begin":
+            mapped = self.planner.mapped
             visit, advice = self.planner.begin()
+            if mapped and not self.planner.mapped:
+                log.warning(
+                    "visits to the same place differ by %.2f eV: the energy is no function of the place here, and the "
+                    "plan is given up for the archive alone; relax longer (dynamics.steps_per_action).",
+                    self.planner.spread(),
+                )
             return Answer(True, advice.way, advice.limit, visit.origin, visit.station).pack()
         found = self.planner.go_on(place, heights) if kind == "go_on" else self.planner.advice(place, heights)
         return (Answer(go=False) if found is None else Answer(True, found.way, found.limit)).pack()

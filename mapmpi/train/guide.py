@@ -1,4 +1,4 @@
-"""An agent's side of planned exploration: asks the planner, follows its ways, and tells it what was seen."""
+"""An agent's side of planned exploration: asks the planner, follows its ways, tells it what was seen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ from dataclasses import astuple
 
 import numpy as np
 
-from mapmpi.env.environment import Step
+from mapmpi.env.environment import Environment, Step
 from mapmpi.env.station import Station
 from mapmpi.parallel.messages import AgentLink, Tag
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.train.advice import KINDS, QUESTION, Answer, Kind, visit_dtype
 from mapmpi.train.lockstep import Lockstep
+
+STALLED_ACTIONS, STALLED_A = 10, 1.0
+"""A straight drag stalls that has come no farther than so many Å in so many actions."""
+
+
+class Straight:
+    """The straight drag: always the ``action`` that leads nearest to the goal's direction."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.action = int((environment.vectors @ environment.direction).argmax())
+        self._progress = [0.0]
+
+    def stalls(self, step: Step) -> bool:
+        """Note a step's progress, and tell whether it has got stuck."""
+        self._progress.append(step.progress)
+        before = self._progress[-1 - STALLED_ACTIONS] if len(self._progress) > STALLED_ACTIONS else -np.inf
+        return step.progress - before < STALLED_A
 
 
 class Guide:

@@ -101,7 +101,7 @@ def spent(trajectory: Path, episodes: int) -> tuple[int, int]:
     """Return the actions of an agent in its first ``episodes``, and how many were greedy. Raises UserError."""
     with TrajectoryReader(trajectory) as reader:
         known = reader.episodes[reader.episodes["episode"] <= episodes]
-    return int(known["actions"].sum()), int(known["actions"][known["epsilon"] == 0.0].sum())
+    return int(known["actions"].sum()), int(known["actions"][known["policy"] == b"greedy"].sum())
 
 
 def past(facts: dict[str, Any] | None, config: Config) -> Past:
