@@ -382,6 +382,9 @@ class Pneb(Section):
     """Phase 2: from stored pathways to barriers and a time (python -m mapmpi.pneb)."""
 
     top: Count = Field(1, description="how many of the best episodes are refined")
+    straight: bool = Field(
+        False, description="refine the straight drag of the training, too, and compare the best pathway with it"
+    )
     segmentation: Literal["basins", "profile"] = Field(
         "basins",
         description="basins: every frame is quenched and the path cut between basins; profile (the paper's): cut at "

@@ -63,6 +63,14 @@ def reaxff_file(forcefield: ForceField) -> Path:
     return forcefield.reaxff_file or installed_file("ffield.reax")
 
 
+def describe(forcefield: ForceField) -> str:
+    """Return in a line which forces these are. Raises UserError when a ReaxFF file cannot be read."""
+    if forcefield.commands is not None:
+        return f"Forces: {'; '.join(forcefield.commands)} (units {forcefield.units})."
+    file = reaxff_file(forcefield)
+    return f"Forces: ReaxFF, {file}, titled “{reaxff_title(file)}”."
+
+
 def check_elements(file: Path, elements: list[str]) -> None:
     """Refuse elements that a ReaxFF parameter file does not describe; UserError."""
     known = reaxff_elements(file)

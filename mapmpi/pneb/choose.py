@@ -29,7 +29,7 @@ FIXED_TOLERANCE = 0.05
 class StoredPath:
     """A path to be refined: frames (f, n, 3) Å, unwrapped, and their energies (f,) eV where they are known.
 
-    ``reached`` tells that it came to its goal.
+    ``reached`` tells that it came to its goal, ``straight`` that it is the straight drag, for comparison.
     """
 
     name: str
@@ -37,10 +37,15 @@ class StoredPath:
     positions: np.ndarray
     energies: np.ndarray | None
     reached: bool = True
+    straight: bool = False
 
 
-def choose_episodes(run: RunDirectory, named: Sequence[str], top: int) -> tuple[list[StoredPath], str]:
+def choose_episodes(
+    run: RunDirectory, named: Sequence[str], top: int, straight: bool = False
+) -> tuple[list[StoredPath], str]:
     """Return the named episodes (``AGENT:EPISODE``), or else the ``top`` best, and a sentence on the choice.
+
+    With ``straight`` the straight drag is among them in any case, if there is one that reached the goal.
 
     All are whole paths from the start. The best are those that reached the goal, ranked as a training ranks them
     (:func:`mapmpi.store.ancestry.standing`); if none did, the one that came farthest. Raises UserError for an episode
@@ -65,7 +70,7 @@ def choose_episodes(run: RunDirectory, named: Sequence[str], top: int) -> tuple[
         )
     if not found[0]:
         raise UserError(f"{run.trajectories} holds no episode with a whole path from the start; train longer.")
-    return found
+    return choice.with_straight(rows, found) if straight else found
 
 
 class _Choice:
@@ -101,6 +106,17 @@ class _Choice:
         if passed_over:
             said += f" Passed over: {passed_over} that rise most over the same frames as a better one."
         return chosen, said
+
+    def with_straight(
+        self, rows: list[np.void], found: tuple[list[StoredPath], str]
+    ) -> tuple[list[StoredPath], str]:
+        """Return what was found with the straight drag, if it reached the goal."""
+        drag = next((row for row in rows if (row["policy"], row["outcome"]) == (b"straight", b"goal")), None)
+        path = None if drag is None else self._read(int(drag["agent"]), int(drag["episode"]))
+        if path is None:
+            return found
+        others = [one for one in found[0] if one.name != path.name]
+        return [*others, replace(path, straight=True)], f"{found[1]} Beside it the straight drag, for comparison."
 
     def _standings(self, rows: list[np.void]) -> Iterator[tuple[float, int, int, int]]:
         for row in rows:

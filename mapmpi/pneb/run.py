@@ -19,6 +19,7 @@ from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
+from mapmpi.md.forcefield import describe
 from mapmpi.panel import Panel
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
@@ -27,6 +28,7 @@ from mapmpi.path.calculation import Forces
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
+from mapmpi.pneb.comparison import against_straight
 from mapmpi.pneb.output import Output
 from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
@@ -169,7 +171,7 @@ def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
         directory = _folder_for(args, config, atoms)
     else:
         directory = RunDirectory.open(args.run_dir)
-        paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top)
+        paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top, config.pneb.straight)
         if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
             # their energies are those of another force field: computed anew
             paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
@@ -203,6 +205,7 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, worker.evaluate, worker.renew)
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))
+    print(describe(config.forcefield))
     print(job.choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
@@ -238,6 +241,8 @@ def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker
     if not output.pathways:
         return FAILED
     output.tell(panel.console)
+    if (compared := against_straight(job.paths, output.pathways, config.pneb)) is not None:
+        print(compared)
     elapsed = time.monotonic() - tally.began
     print(
         f"Done in {duration_text(elapsed)}: {tally.segments} segments, {pool.force_calls} force calls, groups busy "

@@ -21,6 +21,7 @@ from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.factory import make_engine
+from mapmpi.md.forcefield import describe
 from mapmpi.memory import check_replay
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import (
@@ -226,7 +227,10 @@ def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
 
     heed_stop_signals(lambda: setattr(training, "interrupted", True))
     config, layout, directory = job.config, job.layout, job.directory
-    directory.write_config(config, {"ranks": world.size, "agents": layout.agents})
+    directory.write_config(
+        config, {"ranks": world.size, "agents": layout.agents, "forces": describe(config.forcefield)}
+    )
+    print(describe(config.forcefield))
     print(
         f"{layout.agents} agents of {config.train.ranks_per_agent} ranks, {len(job.atoms)} atoms -> {directory.path}"
     )

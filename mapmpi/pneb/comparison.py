@@ -1,0 +1,44 @@
+"""How much better the best pathway is than the straight drag, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mapmpi.climb import Heights
+from mapmpi.config import Pneb
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.choose import StoredPath
+from mapmpi.pneb.table import highest_barrier_ev, kinetics, ranked
+from mapmpi.units import duration_text
+
+
+def against_straight(paths: Sequence[StoredPath], pathways: Sequence[Pathway], settings: Pneb) -> str | None:
+    """Return the comparison of the best refined path of ``paths`` with the straight drag among them.
+
+    By the measure of the training (the climb of the whole path) and by the refined times. None where one of the two
+    is missing or has no time.
+    """
+    temperature = settings.temperatures[0]
+    stored = {path.name: path for path in paths if path.energies is not None}
+    order = ranked([pathway for pathway in pathways if pathway.name in stored], settings.prefactor, [temperature])
+    drag = next((pathway for pathway in order if stored[pathway.name].straight), None)
+    if drag is None or order[0] is drag:
+        return None if drag is None else "The straight drag is the best pathway that was refined."
+    one, other = (kinetics(pathway, settings.prefactor, temperature) for pathway in (order[0], drag))
+    climbs = [_climb(stored[pathway.name]) for pathway in (order[0], drag)]
+    faster = other.passage_time_s / one.passage_time_s
+    if not np.isfinite(faster):
+        return None
+    return (
+        f"Against the straight drag: a climb of {climbs[0]:.2f} instead of {climbs[1]:.2f} eV in the training; "
+        f"refined, a highest barrier of {highest_barrier_ev(order[0]):.2f} instead of {highest_barrier_ev(drag):.2f} eV and a "
+        f"passage in {duration_text(one.passage_time_s)} instead of {duration_text(other.passage_time_s)} at "
+        f"{temperature:g} K, {faster:.3g} times as fast."
+    )
+
+
+def _climb(path: StoredPath) -> float:
+    assert path.energies is not None
+    return Heights.of(path.energies).climb
