@@ -31,11 +31,12 @@ def against_straight(paths: Sequence[StoredPath], pathways: Sequence[Pathway], s
     faster = other.passage_time_s / one.passage_time_s
     if not np.isfinite(faster):
         return None
+    barriers = [highest_barrier_ev(pathway) for pathway in (order[0], drag)]
     return (
         f"Against the straight drag: a climb of {climbs[0]:.2f} instead of {climbs[1]:.2f} eV in the training; "
-        f"refined, a highest barrier of {highest_barrier_ev(order[0]):.2f} instead of {highest_barrier_ev(drag):.2f} eV and a "
-        f"passage in {duration_text(one.passage_time_s)} instead of {duration_text(other.passage_time_s)} at "
-        f"{temperature:g} K, {faster:.3g} times as fast."
+        f"refined, a highest barrier of {barriers[0]:.2f} instead of {barriers[1]:.2f} eV and a passage in "
+        f"{duration_text(one.passage_time_s)} instead of {duration_text(other.passage_time_s)} at {temperature:g} K, "
+        f"{faster:.3g} times as fast."
     )
 
 
