@@ -29,6 +29,8 @@ DEPTH = 0.03
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
 """Å between places that are the same one visited again, pairs of them that tell, and the spread of their energies, in
 units of the climb that the plan expects, above which the energy is no function of the place."""
+LEAST_SCALE = 1e-3
+"""eV: the scale of the barriers where there are none."""
 MOST_VISITS = 8000
 """Visits that the map is learned from; of the older half every second is left out when there are more."""
 
@@ -81,17 +83,11 @@ class Planner:
         """The archive: the state on the lowest path in each cube of CELL Å."""
         self.visited: list[tuple[np.ndarray, float]] = []
         """Place (3,) Å and rise in eV of what the map is learned from."""
+        self.scale = 1.0
+        """The scale of the barriers in eV: the climb of the best path, or what was met so far."""
         self._map = EnergyMap(region)
         self._plan: Plan | None = None
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
-
-    @property
-    def scale(self) -> float:
-        """The scale of the barriers in eV: the climb of the best path, or what was met so far."""
-        if np.isfinite(self.best):
-            return max(self.best, 1e-3)
-        met = [rise for _, rise in self.visited if rise > 0.0]
-        return float(np.median(met)) if met else 1.0
 
     @property
     def _margin(self) -> float:
@@ -122,7 +118,7 @@ class Planner:
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
-            self.best = climb
+            self.best, self.scale = climb, max(climb, LEAST_SCALE)
             self.cells = {key: known for key, known in self.cells.items() if known.heights.climb < self.best}
             return
         rival = self.cells.get(self._cell(visit.place))
@@ -142,13 +138,19 @@ class Planner:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
         if self._plan is None or self._new >= min(self._replan, FIRST_PLANS + GROWTH * known):
-            places, rises = zip(*self.visited, strict=True)
-            self._map.fit(np.array(places), np.array(rises), self.scale)
+            places, rises = map(np.array, zip(*self.visited, strict=True))
+            if not np.isfinite(self.best) and (rises > 0.0).any():
+                self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)
+            self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
             self._new = 0
             expected = min(self.best, float(self._plan.height(self.region.start)[0]))
             self.mapped = not self.spread() > SPREAD * expected
         return self._plan
+
+    def plan_anew(self) -> None:
+        """Have the plan made anew when it is next asked for."""
+        self._plan = None
 
     def begin(self) -> tuple[Visit, Advice]:
         """Return the visit from which an episode is to go on, and the way to follow. At least one is known."""

@@ -65,10 +65,13 @@ class Guidance:
         self.planner.cells = {key: visit for key, visit in self.planner.cells.items() if not lost(visit.origin)}
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return all that the planner knows; the plan itself is made anew."""
+        """Return all that the planner knows; who goes on, here or from the checkpoint, plans anew."""
         planner, visits = self.planner, list(self.planner.cells.values())
+        planner.plan_anew()
         return {
             "best": np.array(planner.best),
+            "scale": np.array(planner.scale),
+            "mapped": np.array(planner.mapped),
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
             "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
             "origins": np.array([[*visit.origin, visit.tries] for visit in visits], dtype="i8").reshape(-1, 4),
@@ -78,7 +81,8 @@ class Guidance:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what another planner knew."""
         planner = self.planner
-        planner.best = float(state["best"])
+        planner.best, planner.scale = float(state["best"]), float(state["scale"])
+        planner.mapped = bool(state["mapped"])
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.cells = {}
