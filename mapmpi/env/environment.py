@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +13,11 @@ import numpy as np
 from mapmpi.climb import Heights
 from mapmpi.config import Config, unit
 from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
+from mapmpi.env.guards import check_change, guarded, mean_energy
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
 from mapmpi.env.state import DensityGrid, Surroundings
 from mapmpi.env.station import Station
 from mapmpi.errors import EngineError, EngineLost, UserError
-from mapmpi.logs import log
 from mapmpi.md.engine import SAMPLE_STEPS, Engine, Segment
 from mapmpi.store.records import REWARD_TERMS
 from mapmpi.store.trajectory import Frame
@@ -138,7 +138,7 @@ class Environment:
         engine.set_tether(agent)
         steps = max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps)
         segment = self._follow(steps)
-        energy = self._mean_energy(segment)
+        energy = mean_energy(segment, self._samples)
         window = deque(segment.energies.tolist(), maxlen=self._reference)
         place, state = engine.tagged_position(), self._look(agent)
         self._now = _Episode(agent, window, energy, Heights.of(energy), place, state, steps)
@@ -226,8 +226,8 @@ class Environment:
         now.agent = self._clamped(now.agent + self.vectors[action])
         engine.set_tether(now.agent)
         segment = self._follow(config.dynamics.steps_per_action)
-        energy = self._mean_energy(segment)
-        self._check_energy(energy - now.energy)
+        energy = mean_energy(segment, self._samples)
+        check_change(energy - now.energy, config.dynamics.max_energy_step)
         now.place = engine.tagged_position()
         tether_length = float(np.linalg.norm(now.agent - now.place))
         outcome = Outcome(
@@ -248,31 +248,8 @@ class Environment:
         forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
         return self._step(terms, self._ending(tether_length), frame, forbidden)
 
-    @contextmanager
-    def _simulation(self) -> Iterator[None]:
-        """Whatever an engine raises is an error of the simulation, and lost is a group in which one rank raises it."""
-        try:
-            yield
-        except EngineError:
-            raise
-        except Exception as error:
-            log.info("the engine raised what it should not", exc_info=True)
-            alone = self.engine.comm is None or self.engine.comm.size == 1
-            raise (EngineError if alone else EngineLost)(f"{type(error).__name__}: {error}") from error
-
-    def _mean_energy(self, segment: Segment) -> float:
-        """Return the mean of the last energies in eV. Raises EngineError where it is not a number."""
-        energy = float(segment.energies[-self._samples :].mean())
-        if not np.isfinite(energy):
-            raise EngineError(f"the potential energy is {energy}", "not_a_number")
-        return energy
-
-    def _check_energy(self, change: float) -> None:
-        """Refuse a change of the energy in eV that no barrier explains: it is an error of the simulation."""
-        if abs(change) > self.config.dynamics.max_energy_step:
-            raise EngineError(
-                f"the energy changed by {change:+.1f} eV in one action (dynamics.max_energy_step)", "energy_step"
-            )
+    def _simulation(self) -> AbstractContextManager[None]:
+        return guarded(self.engine.comm)
 
     def _clamped(self, agent: np.ndarray) -> np.ndarray:
         """Hold an agent that ran ahead at the tether's limit."""
