@@ -138,7 +138,10 @@ def test_alone_and_with_large_forces(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["goal.distance=100"], ["goal", "outside the cell"]),
         (["structure.elements=[H,O,Xe]"], ["elements", "no ReaxFF parameters for Xe"]),
         (["forcefield.commands=[pair_style nonsense]"], ["forces", "LAMMPS refused 'pair_style nonsense'"]),
-        (["dynamics.timestep=50"], ["actions", "failed on 1 of 1 groups, agent 1", "lower dynamics.timestep"]),
+        (
+            ["dynamics.timestep=50", "dynamics.relaxation=md"],
+            ["actions", "failed on 1 of 1 groups, agent 1", "lower dynamics.timestep"],
+        ),
         (["replay.capacity=10000000000"], ["memory", "too little", "replay.capacity"]),
     ],
 )

@@ -50,6 +50,8 @@ def write_input(folder: Path) -> None:
         "  units: metal\n"
         "goal: {direction: [-1, -1, 0], distance: 2.2}\n"
         "actions: {directions: [[-1, -1, 0]], forbid_reversal: false}\n"
+        "dynamics: {relaxation: md}\n"
+        "exploration: {kind: random}\n"
         "state: {points: 4}\n"
         "network: {channels: [4], hidden: 8}\n"
         "episode: {max_actions: 20}\n"

@@ -94,7 +94,8 @@ def describe_actions(
     if medians:
         spread = f", from {min(medians):.2f} to {max(medians):.2f} s over the groups" if len(medians) > 1 else ""
         count = f"{len(medians)} group{'s' * (len(medians) > 1)} of {ranks} rank{'s' * (ranks > 1)}"
-        finding = f"{np.median(medians):.2f} s each ({config.dynamics.steps_per_action} MD steps){spread}; {count}"
+        kind = "force calls" if config.dynamics.relaxation == "minimize" else "MD steps"
+        finding = f"{np.median(medians):.2f} s each ({config.dynamics.steps_per_action} {kind}){spread}; {count}"
         if untried:
             least = config.train.ranks_per_agent + 1
             page.note("actions", f"{finding}; groups of {least - 1} were not tried: for that start {least} ranks.")
