@@ -56,6 +56,7 @@ def play(run: RunDirectory, agent: int, episodes: list[tuple[bytes, float, np.nd
             )
         row = np.zeros((), EPISODE)
         row["agent"], row["episode"], row["outcome"], row["progress"] = agent, number, outcome, progress
+        row["policy"] = b"straight" if (agent, number) == (1, 1) else b"explore"
         writer.write_episode(row[()])
 
 
@@ -313,3 +314,23 @@ def test_a_file_that_is_no_path_is_refused(tmp_path: Path, content: str | None) 
     with pytest.raises(UserError, match=r"cannot read it \(.+\); give an extxyz file or a dump") as refusal:
         read_path(tmp_path / "path.extxyz", silica(), None)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_straight_drag_comes_beside_the_best(run: RunDirectory) -> None:
+    play(run, 1, [(b"goal", 9.0, 3.0 * HOP), (b"goal", 9.0, 2.0 * HOP)])
+    play(run, 2, [(b"goal", 9.0, HOP)])
+    paths, said = choose_episodes(run, [], 2, straight=True)
+    assert [(path.name, path.straight) for path in paths] == [
+        ("agent-00002-episode-00001", False),
+        ("agent-00001-episode-00002", False),
+        ("agent-00001-episode-00001", True),
+    ]
+    assert "the straight drag, for comparison" in said
+    assert not any(path.straight for path in choose_episodes(run, [], 3)[0])
+
+
+def test_a_straight_drag_that_did_not_arrive_is_left_out(run: RunDirectory) -> None:
+    play(run, 1, [(b"left", 2.0, 3.0 * HOP), (b"goal", 9.0, 2.0 * HOP)])
+    paths, said = choose_episodes(run, [], 1, straight=True)
+    assert [path.name for path in paths] == ["agent-00001-episode-00002"]
+    assert "straight" not in said

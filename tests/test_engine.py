@@ -71,6 +71,41 @@ def test_reaxff_forces_are_the_energys_slope(water_box: Atoms) -> None:
 
 
 @pytest.mark.parametrize("make", ENGINES)
+def test_relaxing_under_the_tether_ends_where_spring_and_material_balance(make: Callable[[], Engine]) -> None:
+    engine = make()
+    engine.quench(0.005)
+    agent, mass = engine.tagged_position() + [0.3, 0.1, 0.0], engine.atoms.get_masses()
+    center = mass @ engine.positions() / mass.sum()
+    for _ in range(4):  # the center of mass is put back each time, and the tether with it
+        engine.set_tether(agent)
+        energy = float(engine.relax(400).energies[-1])
+    place, positions = engine.tagged_position(), engine.positions()
+    if len(positions) != len(wall_with_a_gap().centers) + 1:
+        np.testing.assert_allclose(mass @ positions / mass.sum(), center, atol=1e-6)
+    again, forces = engine.evaluate(positions)
+    assert energy == pytest.approx(again, abs=1e-6)  # the material's alone
+    pull = SPRING * KCAL_PER_MOL_IN_EV * (agent - place)
+    np.testing.assert_allclose(forces[0] + pull, 0.0, atol=0.1)
+    assert largest_force(forces[1:]) < 0.1
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_relaxing_is_repeated_to_the_bit_from_a_snapshot(make: Callable[[], Engine]) -> None:
+    one, other = make(), make()
+    agent = one.tagged_position() + [0.4, 0.0, 0.0]
+    for engine in (one, other):
+        engine.set_tether(agent)
+    one.relax(20)
+    snapshot = one.snapshot()
+    other.restore(snapshot)
+    for engine in (one, other):
+        engine.set_tether(agent + 0.2)
+    assert one.relax(20).energies[0] == other.relax(20).energies[0]
+    np.testing.assert_array_equal(one.positions(), other.positions())
+    assert not one.snapshot().velocities.any()
+
+
+@pytest.mark.parametrize("make", ENGINES)
 def test_the_tether_pulls_with_k_times_its_length(make: Callable[[], Engine]) -> None:
     """In the well of a stiff, cold tether the atom rests where spring and material balance."""
     engine = make()

@@ -243,6 +243,18 @@ def test_truncated_end_continues_from_the_final_state():
     assert records.tolist() == [(0, 2, 0, 0, 5.0, 0.25, 6.0), (1, 2, 1, 0, 2.0, 0.5, 3.0)]
 
 
+def test_what_is_open_when_an_episode_is_cut_continues_from_where_it_is():
+    returns = NStep(3, 0.5)
+    returns.start(0, np.array([1.0, 0.0]))
+    returns.step(0, 4.0, 1, np.array([0.0, 3.0]))
+    returns.step(1, 2.0, 2, np.array([100.0, 8.0]))
+    # the same two as above, though the episode had gone on: state 3 is state 2 again
+    records = returns.cut(3, np.array([100.0, 8.0]), next_forbidden=0)
+    assert records.tolist() == [(0, 3, 0, 0, 5.0, 0.25, 6.0), (1, 3, 1, 0, 2.0, 0.5, 3.0)]
+    with pytest.raises(RuntimeError, match="start"):
+        returns.step(0, 1.0, 4, np.zeros(2))
+
+
 def test_each_state_of_an_episode_gets_one_transition():
     returns = NStep(4, 0.9)
     for start in (0, 100):

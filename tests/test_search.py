@@ -154,6 +154,18 @@ def test_the_archive_alone_takes_the_lowest_first() -> None:
     assert planner.go_on(chosen.place, chosen.heights) is None
 
 
+def test_the_map_is_given_up_where_energy_is_no_function_of_the_place() -> None:
+    random = np.random.default_rng(2)
+    for noise, kept in ((0.01, True), (2.0, False)):
+        planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+        for _ in range(60):
+            place = random.integers(0, 3, 3) * 0.9
+            planner.add(visit(list(place), 0.0, place.sum() * 0.2 + noise * random.random()))
+        planner.begin()
+        assert planner.mapped is kept, planner.spread()
+        assert planner.spread() == pytest.approx(noise / np.sqrt(12.0), rel=0.35)
+
+
 def test_a_station_goes_on_to_the_bit(tmp_path: Path) -> None:
     config = analytic_config(tmp_path, dynamics={"relaxation": "minimize"}, actions={"directions": "all26"})
     one, other = (Environment(config, lambda: analytic_engine(config, wall_with_a_gap())) for _ in range(2))

@@ -238,7 +238,6 @@ class LammpsEngine(Engine):
         """
         with self._simulation():
             self._set_still()
-            self._command("velocity all set 0.0 0.0 0.0")
             before = self._center_of_mass()
             self._command(f"timestep {RELAX_TIMESTEP_FS / self._time_fs!r}")
             self._command(f"minimize 0.0 {RELAX_FORCE / self._energy_ev!r} {calls} {10 * calls}")
@@ -246,6 +245,7 @@ class LammpsEngine(Engine):
             if self._mobile.all():  # the tether pulls on the whole system
                 drift = before - self._center_of_mass()
                 self._command("displace_atoms all move {!r} {!r} {!r} units box".format(*drift.tolist()))
+            self._command("velocity all set 0.0 0.0 0.0")
             energy = self._energy()
         return Segment(np.array([energy]), 0.0)
 

@@ -84,7 +84,7 @@ class Planner:
         self.visited: list[tuple[np.ndarray, float]] = []
         """Place (3,) Å and rise in eV of what the map is learned from."""
         self.scale = 1.0
-        """The scale of the barriers in eV: the climb of the best path, or what was met so far."""
+        """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
         self._map = EnergyMap(region)
         self._plan: Plan | None = None
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
@@ -118,7 +118,7 @@ class Planner:
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
-            self.best, self.scale = climb, max(climb, LEAST_SCALE)
+            self.best, self.scale = climb, max(min(climb, self.scale), LEAST_SCALE)
             self.cells = {key: known for key, known in self.cells.items() if known.heights.climb < self.best}
             return
         rival = self.cells.get(self._cell(visit.place))
@@ -144,7 +144,9 @@ class Planner:
             self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
             self._new = 0
-            expected = min(self.best, float(self._plan.height(self.region.start)[0]))
+            expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
+            if np.isfinite(self.best):  # the first way may be far from the best
+                self.scale = expected
             self.mapped = not self.spread() > SPREAD * expected
         return self._plan
 
