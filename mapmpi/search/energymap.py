@@ -62,13 +62,6 @@ class Ridge:
         known = ((features @ self._axes.T) ** 2) @ self._shrunk
         return np.sqrt(np.maximum(prior - known, 0.0))
 
-    def draw(self, random: np.random.Generator) -> np.ndarray:
-        """Return coefficients (f + 1,) drawn from what the data leave possible."""
-        free = random.normal(size=self.count) / np.sqrt(self._precision)
-        along = self._axes @ free
-        narrowing = 1.0 - np.sqrt(np.maximum(1.0 - self._shrunk * self._precision, 0.0))
-        return self.coefficients + free - (narrowing * along) @ self._axes
-
 
 class EnergyMap:
     """Energies in eV over the places of a region, from visited places.
