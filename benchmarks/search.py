@@ -127,7 +127,8 @@ def report(table: dict[str, dict[int, list[float]]], seeds: list[int], out: Path
         print(f"      {name:12}     " + "  ".join(f"{ratio:7.2f}" for ratio in row))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps({"marks": MARKS, "ratios": table, "command": " ".join(["python", *sys.argv])}, indent=1) + "\n")
+        content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS, "ratios": table}
+        out.write_text(json.dumps(content, indent=1) + "\n")
     wanted = {
         "ratio_500": ("planned", 500),
         "ratio_2000": ("planned", 2000),
