@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,9 +86,12 @@ class Planner:
         """Place (3,) Å and rise in eV of what the map is learned from."""
         self.scale = 1.0
         """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
-        self._map = EnergyMap(region)
         self._plan: Plan | None = None
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
+
+    @cached_property
+    def _map(self) -> EnergyMap:
+        return EnergyMap(self.region)
 
     @property
     def _margin(self) -> float:

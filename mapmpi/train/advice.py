@@ -40,7 +40,7 @@ class Answer:
     limit: float = np.inf
     origin: tuple[int, int, int] = (0, 0, 0)
     station: np.ndarray | None = None
-    """As a record of its own type, or as bytes."""
+    """A record of ``station_dtype``."""
 
     def pack(self) -> np.ndarray:
         """Return it as bytes."""

@@ -169,7 +169,7 @@ class Agent:
         By the network alone if there is room for an episode as long as episodes may be. In a planned exploration the
         first of all goes straight to the goal: what is found is compared with it.
         """
-        if self._guide is not None and (self.number, self._episode) == (1, 1):
+        if self.config.exploration.kind == "planned" and (self.number, self._episode) == (1, 1):
             return "straight"
         actions, greedy = self._spent
         room = self.config.exploration.greedy_share * actions - greedy
