@@ -1,34 +1,39 @@
 """How low the roads are that a training finds, in labyrinths whose lowest pass is known exactly.
 
-    python benchmarks/search.py --labyrinths 101-108 [--methods planned,planned_16 …] [--out benchmarks/results/search]
+    python benchmarks/search.py --labyrinths 101-108 [--methods planned,planned_16 …] [--runs DIR] [--out FILE.json]
 
 Each method trains on each labyrinth with the default settings (mapmpi.train on the real LAMMPS). What counts of a
 training is the path that it ranks first after so many actions; its height is the highest exact energy on the straight
 pieces between the tracer's places, so no step over a ridge goes unseen. The ratio is that height over the exact
-minimax, both above the start. A training that has no path has the ratio infinity. The last line is JSON.
+minimax, both above the start. A training that has no path has the ratio infinity. At the end of a training the network
+alone plays one episode from the start (ε = 0), and its path is measured so, too: greedy. What --out names is kept and
+added to, so that methods may be run one by one. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import numpy as np
+from runs import prepare, train
 
+from mapmpi.env.environment import Environment
+from mapmpi.md.factory import make_engine
+from mapmpi.rl.exploration import masked_argmax
+from mapmpi.rl.inference import QFunction
+from mapmpi.store.checkpoint import Checkpoints
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
+from mapmpi.structures.inputs import read_input
 from mapmpi.structures.labyrinth import Labyrinth, read_truth
 
-MARKS = (300, 500, 1000, 2000)
+MARKS = (300, 500, 1000, 2000, 5000)
 """Actions after which the best path is looked at."""
 
 
@@ -43,46 +48,33 @@ class Method:
 
 METHODS = {
     "straight": Method(1, 60, ("exploration.kind=random", "actions.directions=[[1,0,0]]")),
-    "planned": Method(1, 2000),
+    "planned": Method(1, 5000),
     "planned_16": Method(16, 2000),
     "archive": Method(1, 2000, ("exploration.kind=archive",)),
     "archive_16": Method(16, 2000, ("exploration.kind=archive",)),
-    "random": Method(1, 2000, ("exploration.kind=random", "exploration.epsilon_max=0.4")),
+    "random": Method(1, 5000, ("exploration.kind=random", "exploration.epsilon_max=0.4")),
     "paper": Method(1, 2000, ("mode=paper",)),
 }
 
 
-def bin_folder() -> Path:
-    """Return the folder of this Python, where mpiexec is, too."""
-    return Path(sys.executable).parent
+@dataclass(frozen=True)
+class Found:
+    """What a training of a labyrinth came to."""
+
+    ratios: list[float]
+    """After each of MARKS actions, as many as it had."""
+    greedy: float
+    """Of the greedy episode; infinity where it did not reach the goal."""
+    seconds: float
 
 
-def prepare(seed: int, folder: Path) -> Labyrinth:
-    """Make a labyrinth as a user would; return its truth."""
-    output = folder / f"labyrinth-{seed}"
-    command = [sys.executable, "-m", "mapmpi.prepare", "labyrinth", str(output), "--seed", str(seed)]
-    subprocess.run(command, check=True, capture_output=True)
-    return read_truth(output.with_suffix(".truth.json"))
-
-
-def train(input_file: Path, method: Method, seed: int, run: Path) -> None:
-    """Train once; raises CalledProcessError where that fails."""
-    settings = ["seed=" + str(seed), f"train.stop.actions={method.actions}", "train.stop.wall_time=2h"]
-    words = [word for setting in (*settings, *method.settings) for word in ("--set", setting)]
-    command = [bin_folder() / "mpiexec", "-n", str(method.agents + 1), sys.executable, "-m", "mapmpi.train"]
-    subprocess.run(
-        [*map(str, command), str(input_file), "--run-dir", str(run), *words], check=True, stdout=subprocess.DEVNULL
-    )
-
-
-def ratios(run: Path, truth: Labyrinth) -> list[float]:
+def ratios(run: Path, truth: Labyrinth, actions: int) -> list[float]:
     """Return the ratio of the path that ranks first after each of MARKS actions; infinity where there is none."""
-    directory = RunDirectory(run)
-    paths = WholePaths(directory.trajectory_files())
+    paths = WholePaths(RunDirectory(run).trajectory_files())
     rows = paths.episodes[np.argsort(paths.episodes["ended"], kind="stable")]
     done = np.cumsum(rows["actions"])
     found = []
-    for mark in MARKS:
+    for mark in [mark for mark in MARKS if mark <= actions] or MARKS[:1]:
         goals = [row for row in rows[done <= mark] if row["outcome"] == b"goal"]
         best = min(goals, key=lambda row: float(row["climb"]), default=None)
         if best is None:
@@ -93,42 +85,77 @@ def ratios(run: Path, truth: Labyrinth) -> list[float]:
     return found
 
 
-def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labyrinths", default="101-108", help="seeds, A-B")
-    parser.add_argument("--methods", default=",".join(METHODS), help="of " + ", ".join(METHODS))
-    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for all trainings, for ablations")
-    parser.add_argument("--out", type=Path, help="file for the table (JSON)")
-    args = parser.parse_args()
-    first, last = (int(word) for word in args.labyrinths.split("-"))
-    seeds = list(range(first, last + 1))
-    table: dict[str, dict[int, list[float]]] = {name: {} for name in args.methods.split(",")}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for seed in seeds:
-            truth = prepare(seed, folder)
-            for name in table:
-                method = METHODS[name]
-                method = Method(method.agents, method.actions, (*method.settings, *args.set))
-                began, run = time.monotonic(), folder / f"{name}-{seed}"
-                train(folder / f"labyrinth-{seed}.yaml", method, seed, run)
-                table[name][seed] = ratios(run, truth)
-                row = "  ".join(f"{ratio:7.2f}" for ratio in table[name][seed])
-                print(f"{seed:5} {name:12} {row}   {time.monotonic() - began:6.0f} s", flush=True)
-    print(json.dumps(report(table, seeds, args.out)))
+def greedy(input_file: Path, method: Method, run: Path, truth: Labyrinth) -> float:
+    """Return the ratio of the path that the network of a training's end plays from the start; infinity if it fails."""
+    config, atoms = read_input(input_file, list(method.settings))
+    environment = Environment(config, lambda: make_engine(config, atoms, None))
+    q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
+    checkpoint = Checkpoints(RunDirectory(run).checkpoints).load()
+    assert checkpoint is not None
+    q_function.load(checkpoint.arrays["learner.behaviour"])
+    step = environment.reset(seed=1)
+    places = [step.place]
+    while not step.ending:
+        step = environment.step(masked_argmax(q_function(step.state), step.forbidden))
+        places.append(step.place)
+    environment.close()
+    return truth.path_height(np.array(places)) / truth.height if step.ending == "goal" else np.inf
 
 
-def report(table: dict[str, dict[int, list[float]]], seeds: list[int], out: Path | None) -> dict[str, object]:
-    """Print the medians over the labyrinths, write the table, and return the figures of the last line."""
-    medians = {name: np.median([rows[seed] for seed in seeds], axis=0) for name, rows in table.items()}
-    print("\nmedian ratio after     " + "  ".join(f"{mark:7}" for mark in MARKS) + " actions")
-    for name, row in medians.items():
-        print(f"      {name:12}     " + "  ".join(f"{ratio:7.2f}" for ratio in row))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS, "ratios": table}
-        out.write_text(json.dumps(content, indent=1) + "\n")
+def one(name: str, seed: int, folder: Path, settings: list[str]) -> Found:
+    """Train by a method on a labyrinth, and measure what was found; from the folder where that was done before."""
+    labyrinth, run = folder / f"labyrinth-{seed}.data", folder / f"{name}-{seed}"
+    done = run / "found.json"
+    if done.exists():
+        return Found(**json.loads(done.read_text()))
+    truth_file, input_file = labyrinth.with_suffix(".truth.json"), labyrinth.with_suffix(".yaml")
+    if not truth_file.exists():
+        prepare("labyrinth", str(labyrinth.with_suffix("")), "--seed", str(seed))
+    truth, method = read_truth(truth_file), METHODS[name]
+    method = Method(method.agents, method.actions, (*method.settings, *settings))
+    limits = (f"seed={seed}", f"train.stop.actions={method.actions}", "train.stop.wall_time=3h")
+    began = time.monotonic()
+    train(input_file, run, method.agents, (*limits, *method.settings))
+    seconds = time.monotonic() - began
+    found = Found(ratios(run, truth, method.actions), greedy(input_file, method, run, truth), round(seconds, 1))
+    done.write_text(json.dumps(asdict(found)))
+    return found
+
+
+def run_all(names: list[str], seeds: list[int], folder: Path, settings: list[str]) -> dict[str, dict[str, Found]]:
+    """Return what each method found in each labyrinth, and print it on the way."""
+    table: dict[str, dict[str, Found]] = {name: {} for name in names}
+    for seed in seeds:
+        for name in names:
+            found = table[name][str(seed)] = one(name, seed, folder, settings)
+            row = "  ".join(f"{ratio:7.2f}" for ratio in found.ratios)
+            print(f"{seed:5} {name:12} {row}   greedy {found.greedy:6.2f} {found.seconds:6.0f} s", flush=True)
+    return table
+
+
+def with_earlier(table: dict[str, dict[str, Found]], out: Path | None) -> dict[str, dict[str, Found]]:
+    """Return the table with the other methods of a file that is there already."""
+    if out is None or not out.exists():
+        return table
+    earlier = json.loads(out.read_text())["found"]
+    kept = {name: {seed: Found(**row) for seed, row in rows.items()} for name, rows in earlier.items()}
+    return {**kept, **table}
+
+
+def report(table: dict[str, dict[str, Found]]) -> dict[str, object]:
+    """Print the medians over the labyrinths; return the figures of the last line."""
+    print(
+        "\nmedian ratio after     " + "  ".join(f"{mark:7}" for mark in MARKS) + " actions; of the greedy episode"
+    )
+    medians, greedy_ratios = {}, {}
+    for name, rows in table.items():
+        medians[name] = np.median([found.ratios for found in rows.values()], axis=0)
+        greedy_ratios[name] = np.array([found.greedy for found in rows.values()])
+        row = "  ".join(f"{ratio:7.2f}" for ratio in medians[name]) + "         " * (
+            len(MARKS) - len(medians[name])
+        )
+        reached = f"{np.isfinite(greedy_ratios[name]).sum()} of {len(rows)} reach the goal"
+        print(f"      {name:12}     {row}  {np.median(greedy_ratios[name]):7.2f}, {reached}")
     wanted = {
         "ratio_500": ("planned", 500),
         "ratio_2000": ("planned", 2000),
@@ -141,7 +168,38 @@ def report(table: dict[str, dict[int, list[float]]], seeds: list[int], out: Path
         for key, (name, mark) in wanted.items()
         if name in medians
     }
-    return {**figures, "seeds": seeds}
+    if "straight" in medians:
+        figures["straight_ratio"] = round(float(medians["straight"][0]), 3)
+    if "planned" in table:
+        figures["greedy_reached"] = int(np.isfinite(greedy_ratios["planned"]).sum())
+        figures["greedy_ratio"] = round(float(np.median(greedy_ratios["planned"])), 3)
+    if "random" in table:
+        figures["greedy_reached_random"] = int(np.isfinite(greedy_ratios["random"]).sum())
+    return {**figures, "seeds": [int(seed) for seed in next(iter(table.values()))]}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labyrinths", default="101-108", help="seeds, A-B")
+    parser.add_argument("--methods", default=",".join(METHODS), help="of " + ", ".join(METHODS))
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for all trainings")
+    parser.add_argument("--runs", type=Path, help="folder in which runs are kept, to go on after an interruption")
+    parser.add_argument("--out", type=Path, help="file for the table (JSON)")
+    args = parser.parse_args()
+    first, last = (int(word) for word in args.labyrinths.split("-"))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.runs or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        table = run_all(args.methods.split(","), list(range(first, last + 1)), folder, args.set)
+    table = with_earlier(table, args.out)
+    figures = report(table)
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        found = {name: {seed: asdict(row) for seed, row in rows.items()} for name, rows in table.items()}
+        content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS, "found": found, **figures}
+        args.out.write_text(json.dumps(content, indent=1) + "\n")
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,193 @@
+"""How fast the pathways are that trainings find in silica glass, refined, against the straight drag and the paper.
+
+    python benchmarks/silica.py --runs DIR [--glasses small,second] [--seeds 1-3] [--methods planned,paper,straight]
+        [--paths 1] [--out benchmarks/results/silica.json]
+
+Each method trains with each seed on each glass as a user would (650 actions of two agents), and phase 2 refines its
+best path. Every path is a row of the table: the measure by which trainings rank it (climb), the highest energy above
+the start (what they ranked by before), and what refinement made of it. A path without a time (a hop whose saddle was
+not found) has none in the table, and counts as infinitely slow in medians. Runs are kept in DIR: started again, the
+benchmark goes on where it was. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from runs import prepare, refine, train
+from scipy.stats import spearmanr
+
+from mapmpi.config import load
+from mapmpi.errors import UserError
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.wholepath import WholePaths
+
+INPUTS = Path(__file__).parent.parent / "inputs"
+AGENTS, ACTIONS, KELVIN = 2, 650, 623.15
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "planned": (),
+    "archive": ("exploration.kind=archive",),
+    "paper": ("mode=paper",),
+    "straight": ("exploration.kind=random", "actions.directions=[[1,0,0]]", "train.stop.episodes=1"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A refined path of a training."""
+
+    glass: str
+    method: str
+    seed: int
+    name: str
+    reached: bool
+    """Whether it came to its goal; what falls short of it has no claim to a passage time through the glass."""
+    climb_ev: float
+    highest_ev: float
+    frames: int
+    status: str
+    barrier_ev: float | None
+    passage_time_s: float | None
+    eq3_time_s: float | None
+    force_calls: int
+    """Of the training and of the refinement of all its paths together."""
+
+
+def glass(name: str, folder: Path) -> Path:
+    """Return the input file of a glass, made where it has to be."""
+    if name == "small":
+        return INPUTS / "silica-small.yaml"
+    structure = folder / f"{name}.data"
+    seed = {"second": "2", "third": "3"}[name]
+    words = ("--formula-units", "64", "--density", "2.20", "--rate", "50", "--insert", "H2O", "--seed", seed)
+    if not structure.exists():
+        prepare("silica", "--output", str(structure), *words)
+    text = (INPUTS / "silica-small.yaml").read_text()
+    structure.with_suffix(".yaml").write_text(text.replace("silica-small.data", structure.name))
+    return structure.with_suffix(".yaml")
+
+
+def one(input_file: Path, name: str, method: str, seed: int, folder: Path, paths: int) -> list[Row]:
+    """Train and refine once; return a row for each path."""
+    run = folder / f"{name}-{method}-{seed}"
+    done = run / "rows.json"
+    if done.exists():
+        rows = [Row(**row) for row in json.loads(done.read_text())]
+        if len(rows) >= paths or method == "straight":
+            return rows
+    settings = (f"seed={seed}", f"train.stop.actions={ACTIONS}", "train.stop.wall_time=3h", *METHODS[method])
+    agents = 1 if method == "straight" else AGENTS
+    if not (run / "trained").exists():
+        train(input_file, run, agents, settings)
+        (run / "trained").touch()
+    counted = run / "force-calls"
+    before = int(counted.read_text()) if counted.exists() else 0
+    counted.write_text(str(before + refine(run, 2, ["--top", str(paths)], ["pneb.straight=false"])))
+    rows = rows_of(run, name, method, seed, int(counted.read_text()))
+    done.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    shutil.rmtree(run / "pathways" / "parts", ignore_errors=True)
+    return rows
+
+
+def rows_of(run: Path, name: str, method: str, seed: int, calls: int) -> list[Row]:
+    """Return the refined paths of a run, the best first by the training's measure."""
+    directory = RunDirectory(run)
+    whole = WholePaths(directory.trajectory_files())
+    steps = load(directory.config, structure_needed=False).dynamics.steps_per_action
+    spent = calls + steps * int(whole.episodes["actions"].sum())
+    found = []
+    with (directory.pathways / "pathways.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["name"] == "network":  # the hops of all paths together
+                continue
+            agent, episode = (int(word) for word in row["name"].split("-")[1::2])
+            heights = whole.heights(agent, episode)
+            outcome = whole.path(agent, episode).record["outcome"]
+            time_s, passage_s = (_number(row[f"{key}_{KELVIN:g}K"]) for key in ("time_s", "passage_time_s"))
+            found.append(
+                Row(name, method, seed, row["name"], outcome == b"goal", round(heights.climb, 4),
+                    round(heights.rise, 4), whole.frames(agent, episode), row["status"],
+                    _number(row["highest_barrier_ev"]), passage_s, time_s, spent)
+            )  # fmt: skip
+    return sorted(found, key=lambda row: (not row.reached, row.climb_ev))
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def report(rows: list[Row]) -> dict[str, object]:
+    """Print the table; return the figures of the last line."""
+    print("\nglass   method    seed  climb  highest  frames  barrier  passage time  Eq. 3        calls  refined")
+    for row in rows:
+        barrier = "   none" if row.barrier_ev is None else f"{row.barrier_ev:7.2f}"
+        times = [
+            "    none" if value is None else f"{value:8.2e}" for value in (row.passage_time_s, row.eq3_time_s)
+        ]
+        fell_short = "" if row.reached else ", short of the goal"
+        print(
+            f"{row.glass:7} {row.method:9} {row.seed:4} {row.climb_ev:6.2f} {row.highest_ev:8.2f} {row.frames:7} "
+            f"{barrier}    {times[0]} s  {times[1]} s {row.force_calls:7}  {row.status}{fell_short}"
+        )
+    figures: dict[str, object] = {}
+    for name in dict.fromkeys(row.glass for row in rows):
+        for method in dict.fromkeys(row.method for row in rows):
+            best = {}
+            for row in rows:
+                if (row.glass, row.method) == (name, method):
+                    best.setdefault(row.seed, row.passage_time_s if row.reached else None)
+            if best:
+                times_s = [np.inf if value is None else value for value in best.values()]
+                figures[f"{name}_{method}_median_s"] = float(np.median(times_s))
+    timed = [row for row in rows if row.passage_time_s is not None and row.reached]
+    if len(timed) > 2:
+        log_times = [row.passage_time_s for row in timed]
+        figures["paths_with_a_time"] = len(timed)
+        figures["spearman_climb"] = round(float(spearmanr([row.climb_ev for row in timed], log_times)[0]), 3)
+        figures["spearman_highest"] = round(float(spearmanr([row.highest_ev for row in timed], log_times)[0]), 3)
+    return figures
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
+    parser.add_argument("--glasses", default="small,second", help="of small, second, third")
+    parser.add_argument("--seeds", default="1-3", help="A-B")
+    parser.add_argument("--methods", default="planned,paper,straight", help="of " + ", ".join(METHODS))
+    parser.add_argument("--paths", type=int, default=1, help="paths of each training that are refined")
+    parser.add_argument("--out", type=Path, help="file for the table (JSON)")
+    args = parser.parse_args()
+    args.runs.mkdir(parents=True, exist_ok=True)
+    first, last = (int(word) for word in args.seeds.split("-"))
+    rows: list[Row] = []
+    for seed in range(first, last + 1):
+        for name in args.glasses.split(","):
+            input_file = glass(name, args.runs)
+            for method in args.methods.split(","):
+                began = time.monotonic()
+                try:
+                    rows += one(input_file, name, method, seed, args.runs, args.paths)
+                except UserError as error:
+                    print(f"{name} {method} {seed}: {error}", file=sys.stderr)
+                print(f"{name} {method} seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
+    rows.sort(key=lambda row: (row.glass, row.method, row.seed))
+    figures = report(rows)
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        content = {"command": " ".join(["python", *sys.argv]), "rows": [asdict(row) for row in rows], **figures}
+        args.out.write_text(json.dumps(content, indent=1) + "\n")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
