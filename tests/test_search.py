@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
 from mapmpi.search.energymap import EnergyMap, Ridge
 from mapmpi.search.plan import Plan
-from mapmpi.search.planner import Planner, Visit
+from mapmpi.search.planner import WORTH_A_SEARCH, Planner, Visit
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.advice import Answer
 from mapmpi.train.guidance import Guidance, make_guidance
+from mapmpi.train.resume import spent
 
 AXES = np.eye(3)
 
@@ -142,17 +144,62 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
     planner.add(visit([5.1, 0, 0], 0.0, 0.9))
     assert planner.best == 0.9
     assert list(planner.cells) == [(0, 0, 0)]  # the other cannot lead to a better path
-    chosen, advice = planner.begin()
+    begun = planner.begin()
+    assert begun is not None
+    chosen, advice = begun
     assert chosen.tries == 1
     assert advice.limit <= 0.9
     assert advice.way is not None
+
+
+def test_searching_gives_way_to_practice() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for one in (visit([0, 0, 0], 0.0), visit([2, 0, 0], 0.0, 0.5), visit([5.1, 0, 0], 0.0, 0.9)):
+        planner.add(one)
+    for _ in range(3):
+        planner.add(visit([5.1, 0, 0], 0.0, 0.9 * (1.0 - 0.1 * WORTH_A_SEARCH)))  # hardly better
+    assert (planner.got_on_at, planner.seen) == (3, 6)
+    assert planner.begin(searched=1000) is not None  # twice as many visits as the best path took: still worth it
+    for _ in range(6):
+        planner.add(visit([0, 0, 0], 0.0))
+    assert planner.begin(searched=1000, practised=1001) is not None  # now half of the actions are
+    assert planner.begin(searched=1001, practised=1000) is None
+    planner.add(visit([5.1, 0, 0], 0.0, 0.8))
+    assert planner.begin(searched=1001) is not None
+    while planner.begin() is not None:  # until the state at the start has been tried too often to promise anything
+        assert planner.cells[0, 0, 0].tries < 1000
+
+
+def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    config = analytic_config(
+        tmp_path,
+        dynamics={"relaxation": "minimize"},
+        actions={"directions": "all26"},
+        train={"stop": {"actions": 1200}},
+        learning={"start": 10_000},
+    )
+    train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 1.0)
+    episodes = WholePaths(RunDirectory(tmp_path / "run").trajectory_files()).episodes
+    practice = episodes[episodes["policy"] == b"practise"]
+    assert len(practice) >= 3
+    assert (practice["parent_agent"] == 0).all()
+    assert len(set(practice["epsilon"].tolist())) == len(practice)  # each with its own
+    first = int(np.flatnonzero(episodes["policy"] == b"practise")[0])
+    assert (episodes["outcome"][:first] == b"goal").any()
+    known = Counter[bytes]()
+    for row in episodes:
+        known[bytes(row["policy"])] += int(row["actions"])
+    assert spent(RunDirectory(tmp_path / "run").trajectory_files()[0], len(episodes)) == known
 
 
 def test_the_archive_alone_takes_the_lowest_first() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0), mapped=False)
     planner.add(visit([0, 0, 0], 0.0, 0.5))
     planner.add(visit([3, 0, 0], 0.0, 0.2))
-    chosen, advice = planner.begin()
+    begun = planner.begin()
+    assert begun is not None
+    chosen, advice = begun
     assert chosen.heights.climb == 0.2
     assert advice.way is None
     assert planner.go_on(chosen.place, chosen.heights) is None
@@ -240,7 +287,12 @@ def test_a_planned_training_finds_the_gap_and_its_paths_are_whole(tmp_path: Path
 
 
 def same_advice(one: Guidance, other: Guidance) -> bool:
-    (first, advice), (second, same) = one.planner.begin(), other.planner.begin()
+    assert (one.planner.seen, one.planner.got_on_at) == (other.planner.seen, other.planner.got_on_at)
+    (first, scores), (second, same_scores) = one.planner._scores(), other.planner._scores()
+    assert [visit.origin for visit in first] == [visit.origin for visit in second]
+    np.testing.assert_array_equal(scores, same_scores)
+    place, heights = first[0].place, first[0].heights
+    advice, same = one.planner.advice(place, heights), other.planner.advice(place, heights)
     assert advice.way is not None
     np.testing.assert_array_equal(advice.way, same.way)
-    return (first.origin, advice.limit) == (second.origin, same.limit)
+    return advice.limit == same.limit

@@ -30,6 +30,9 @@ DEPTH = 0.03
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
 """Å between places that are the same one visited again, pairs of them that tell, and the spread of their energies, in
 units of the climb that the plan expects, above which the energy is no function of the place."""
+PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
+"""Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
+part of its climb by which a path has to be better for the search to have got on."""
 LEAST_SCALE = 1e-3
 """eV: the scale of the barriers where there are none."""
 MOST_VISITS = 8000
@@ -80,6 +83,8 @@ class Planner:
         """Whether there is a map; given up where the energy turns out to be no function of the place."""
         self.best = np.inf
         """Climb of the best path to the goal in eV."""
+        self.seen, self.got_on_at = 0, 0
+        """Visits so far, and up to when the best path was last found to be better."""
         self.cells: dict[tuple[int, ...], Visit] = {}
         """The archive: the state on the lowest path in each cube of CELL Å."""
         self.visited: list[tuple[np.ndarray, float]] = []
@@ -115,6 +120,7 @@ class Planner:
         """Take up a visit."""
         self.visited.append((visit.place, visit.rise))
         self._new += 1
+        self.seen += 1
         if len(self.visited) > MOST_VISITS:
             half = MOST_VISITS // 2
             self.visited = self.visited[:half:2] + self.visited[half:]
@@ -122,6 +128,8 @@ class Planner:
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
+            if climb < (1.0 - WORTH_A_SEARCH) * self.best:
+                self.got_on_at = self.seen
             self.best, self.scale = climb, max(min(climb, self.scale), LEAST_SCALE)
             self.cells = {key: known for key, known in self.cells.items() if known.heights.climb < self.best}
             return
@@ -158,9 +166,28 @@ class Planner:
         """Have the plan made anew when it is next asked for."""
         self._plan = None
 
-    def begin(self) -> tuple[Visit, Advice]:
-        """Return the visit from which an episode is to go on, and the way to follow. At least one is known."""
+    def _had_its_share(self, searched: int, practised: int) -> bool:
+        """Return whether who has spent so many actions on searching had better practise now.
+
+        All are worth spending on the search until there is a way for some time; then it falls with the visits that
+        have brought nothing.
+        """
+        if not (self.mapped and np.isfinite(self.best)):
+            return False
+        return searched > min(1.0, PATIENCE * self.got_on_at / self.seen) * (searched + practised)
+
+    def begin(self, searched: int = 0, practised: int = 0) -> tuple[Visit, Advice] | None:
+        """Return the visit from which an episode is to go on, and the way to follow. At least one is known.
+
+        None for practice in its place: where the map promises nothing better than the best path that there is, and
+        where the agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is
+        not worth while any more.
+        """
+        if self._had_its_share(searched, practised):
+            return None
         visits, scores = self._scores()
+        if self.mapped and scores.min() >= self.best:
+            return None
         chosen = visits[int(scores.argmin())]
         chosen.tries += 1
         return chosen, self.advice(chosen.place, chosen.heights)

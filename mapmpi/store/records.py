@@ -14,7 +14,8 @@ EPISODE = np.dtype(
         ("parent_agent", "i4"),  # the agent from whose episode this one goes on; 0: it begins at the start
         ("parent_episode", "i4"),  # that episode
         ("parent_frame", "i4"),  # and its frame, from 0, whose state the first frame of this one shows
-        ("policy", "S8"),  # explore, greedy (the network alone, ε = 0), or straight (to the goal, for comparison)
+        ("policy", "S8"),  # explore; practise (network and plan from the start, when there is nothing left to
+        # explore); greedy (the network alone, ε = 0); or straight (to the goal, for comparison)
         ("epsilon", "f8"),  # exploration rate of this episode
         ("first_frame", "i8"),  # row of the trajectory where the episode begins
         ("frames", "i4"),  # its number of frames: one per action, and the first

@@ -14,8 +14,9 @@ Kind = Literal["begin", "go_on", "way"]
 
 KINDS: tuple[Kind, ...] = ("begin", "go_on", "way")
 
-QUESTION = np.dtype([("kind", "i4"), ("place", "f8", (3,)), ("heights", "f8", (4,))])
-"""A question: place (3,) Å of the molecule, the heights of its path so far in eV."""
+QUESTION = np.dtype([("kind", "i4"), ("place", "f8", (3,)), ("heights", "f8", (4,)), ("spent", "i8", (2,))])
+"""A question: place (3,) Å of the molecule, the heights of its path so far in eV; with ``begin``, the actions that the
+agent has spent on searching and on practice."""
 
 
 def visit_dtype(atoms: int) -> np.dtype:
@@ -31,8 +32,9 @@ _HEAD = np.dtype([("go", "i4"), ("origin", "i4", (3,)), ("limit", "f8"), ("point
 class Answer:
     """The planner's answer.
 
-    ``go`` is false where an agent had better begin elsewhere. ``way`` (k, 3) Å is None where there is none, and its
-    ``limit`` is in eV. The station and its origin (agent, episode, frame) answer ``begin``.
+    ``go`` is false where an agent had better begin elsewhere, and in answer to ``begin`` where it had better practise.
+    ``way`` (k, 3) Å is None where there is none, and its ``limit`` is in eV. The station and its origin (agent,
+    episode, frame) answer ``begin``.
     """
 
     go: bool = True

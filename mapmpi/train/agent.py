@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Literal
 
@@ -40,7 +41,7 @@ class Agent:
     It never waits for the learner except for the first weights: experience goes out unasked, weights are asked
     for every ``train.weights_interval`` actions and taken when they come. In a deterministic training it waits for
     them, so that they are the same each time. ``episodes`` have been played before, for which it has ``spent`` so many
-    actions, so many of them in greedy episodes.
+    actions by each policy.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class Agent:
         writer: TrajectoryWriter,
         began: float,
         episodes: int = 0,
-        spent: tuple[int, int] = (0, 0),
+        spent: Counter[bytes] | None = None,
     ) -> None:
         self.number, self.epsilon, self.config = number, epsilon, config
         self._environment, self._q, self._link, self._writer = environment, q_function, link, writer
         self._returns = NStep(config.learning.steps, config.learning.discount)
         self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
         self._sequence, self._episode, self._failures = 0, episodes, 0
-        self._began, self._spent = began, np.array(spent)
+        self._began, self._spent = began, spent or Counter()
         guided = config.exploration.kind != "random"
         self._guide = Guide(environment, link, config.exploration.advice_interval) if guided else None
 
@@ -118,16 +119,15 @@ class Agent:
     def _play(self) -> None:
         """Play one episode. It depends on the seed, the agent's and the episode's number, and what it was sent."""
         self._episode += 1
-        policy = self._policy()
-        epsilon = self.epsilon if policy == "explore" else 0.0
         row = np.zeros(1, dtype=EPISODE)[0]
-        row["agent"], row["episode"], row["policy"], row["epsilon"] = self.number, self._episode, policy, epsilon
-        straight = Straight(self._environment.environment) if policy == "straight" else None
+        row["agent"], row["episode"] = self.number, self._episode
         random = np.random.default_rng([self.config.seed, self.number, self._episode])
         started, first_step = time.monotonic(), max(self._writer.last_step, 0)
 
         logs.at(f"agent {self.number}, episode {self._episode}, first frame")
-        step = self._begin(row, epsilon, random)
+        step = self._begin(row, random)
+        epsilon, policy = float(row["epsilon"]), bytes(row["policy"])
+        straight = Straight(self._environment.environment) if policy == b"straight" else None
         q = self._q(step.state)
         self._sequence += 1
         self._returns.start(self._sequence, q)
@@ -156,7 +156,7 @@ class Agent:
             self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
             self._note_failure(step, row)
 
-        self._spent += row["actions"], row["actions"] * (policy == "greedy")
+        self._spent[policy] += int(row["actions"])
         self._commit(row, ending, started)
         if self._failures >= MOST_FAILURES:
             raise EngineError(
@@ -171,16 +171,26 @@ class Agent:
         """
         if self.config.exploration.kind == "planned" and (self.number, self._episode) == (1, 1):
             return "straight"
-        actions, greedy = self._spent
-        room = self.config.exploration.greedy_share * actions - greedy
+        room = self.config.exploration.greedy_share * self._spent.total() - self._spent[b"greedy"]
         return "greedy" if room >= self.config.episode.max_actions else "explore"
 
-    def _begin(self, row: np.void, epsilon: float, random: np.random.Generator) -> Step:
-        """Begin an episode: with probability ε from a state of the archive, if the exploration is planned."""
-        seed, explore = int(random.integers(1 << 31)), bool(random.random() < epsilon)
-        station = None if self._guide is None else self._guide.begin(explore)
-        if self._guide is not None:
-            row["parent_agent"], row["parent_episode"], row["parent_frame"] = self._guide.origin
+    def _begin(self, row: np.void, random: np.random.Generator) -> Step:
+        """Begin an episode, and note how it is played.
+
+        If the exploration is planned, it goes on from a state of the archive with probability ε. Where that is not
+        worth while any more, it is practice from the start: the network plays, and the plan's actions come between
+        with an ε that changes from episode to episode, so that the network finds out what its own ways are worth, and
+        better ones.
+        """
+        row["policy"] = policy = self._policy()
+        row["epsilon"] = self.epsilon if policy == "explore" else 0.0
+        seed, explore = int(random.integers(1 << 31)), bool(random.random() < row["epsilon"])
+        if self._guide is None:
+            return self._environment.reset(seed)
+        station = self._guide.begin(explore, (self._spent[b"explore"], self._spent[b"practise"]))
+        row["parent_agent"], row["parent_episode"], row["parent_frame"] = self._guide.origin
+        if self._guide.practises:
+            row["policy"], row["epsilon"] = "practise", random.random()
         return self._environment.reset(seed, station)
 
     @property

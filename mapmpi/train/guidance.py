@@ -49,7 +49,10 @@ class Guidance:
             return Answer().pack()
         if kind == "begin":
             mapped = self.planner.mapped
-            visit, advice = self.planner.begin()
+            begun = self.planner.begin(*(int(actions) for actions in question["spent"]))
+            if begun is None:
+                return Answer(go=False).pack()
+            visit, advice = begun
             if mapped and not self.planner.mapped:
                 log.warning(
                     "visits to the same place differ by %.2f eV: the energy is no function of the place here, and the "
@@ -71,6 +74,7 @@ class Guidance:
         return {
             "best": np.array(planner.best),
             "scale": np.array(planner.scale),
+            "seen": np.array([planner.seen, planner.got_on_at]),
             "mapped": np.array(planner.mapped),
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
             "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
@@ -83,6 +87,7 @@ class Guidance:
         planner = self.planner
         planner.best, planner.scale = float(state["best"]), float(state["scale"])
         planner.mapped = bool(state["mapped"])
+        planner.seen, planner.got_on_at = (int(value) for value in state["seen"])
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.cells = {}

@@ -35,7 +35,8 @@ class Guide:
     """Guides one agent, whose displacements are ``vectors`` (actions, 3) Å; it asks every ``interval`` actions.
 
     ``origin`` is where the present episode goes on from (agent, episode, frame), zeros at the start. ``promising``
-    tells whether the episode still keeps what the plan promised; always, where it began at the start.
+    tells whether the episode still keeps what the plan promised; always, where it began at the start. ``practises``
+    tells that the planner thinks little of searching on.
     """
 
     def __init__(self, environment: Lockstep, link: AgentLink, interval: int) -> None:
@@ -49,10 +50,15 @@ class Guide:
         self._asked_at, self._answer = actions, answer
         self._pursuit = None if answer.way is None else Pursuit(answer.way, self._vectors)
 
-    def begin(self, explore: bool) -> Station | None:
-        """Return the state that an exploring episode goes on from; None for one that begins at the start."""
-        self.origin, self.promising, self._explores = (0, 0, 0), True, explore
-        self._leave_at(0, self._ask("begin") if explore else Answer())
+    def begin(self, explore: bool, spent: tuple[int, int]) -> Station | None:
+        """Return the state that an exploring episode goes on from; None for one that begins at the start.
+
+        ``spent`` are the agent's actions so far, those of the search and those of practice.
+        """
+        self.origin, self.promising = (0, 0, 0), True
+        self._leave_at(0, self._ask("begin", spent=spent) if explore else Answer())
+        self.practises = not self._answer.go
+        self._explores = explore and not self.practises
         self.origin = self._answer.origin
         return self._answer.begins_at
 
@@ -75,9 +81,9 @@ class Guide:
         if self._explores and step.heights.climb >= self._answer.limit:
             self.promising = False
 
-    def _ask(self, kind: Kind, step: Step | None = None) -> Answer:
+    def _ask(self, kind: Kind, step: Step | None = None, spent: tuple[int, int] = (0, 0)) -> Answer:
         question = np.zeros(1, dtype=QUESTION)
-        question["kind"] = KINDS.index(kind)
+        question["kind"], question["spent"] = KINDS.index(kind), spent
         if step is not None:
             question["place"], question["heights"] = step.place, astuple(step.heights)
         advice = self._link.ask_for_advice(question)

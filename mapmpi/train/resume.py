@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,11 +98,14 @@ def stored_episodes(directory: RunDirectory) -> Iterator[np.void]:
         yield from together[np.argsort(together["ended"], kind="stable")]
 
 
-def spent(trajectory: Path, episodes: int) -> tuple[int, int]:
-    """Return the actions of an agent in its first ``episodes``, and how many were greedy. Raises UserError."""
+def spent(trajectory: Path, episodes: int) -> Counter[bytes]:
+    """Return the actions of an agent in its first ``episodes`` by each policy. Raises UserError."""
     with TrajectoryReader(trajectory) as reader:
         known = reader.episodes[reader.episodes["episode"] <= episodes]
-    return int(known["actions"].sum()), int(known["actions"][known["policy"] == b"greedy"].sum())
+    actions = Counter[bytes]()
+    for row in known:
+        actions[bytes(row["policy"])] += int(row["actions"])
+    return actions
 
 
 def past(facts: dict[str, Any] | None, config: Config) -> Past:
