@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 from runs import on_ranks, prepare, words_of
-from search import MARKS, ratios
+from search import Found, curve
 
 from mapmpi.search import energymap, plan, planner, pursuit, region
 from mapmpi.structures.labyrinth import read_truth
 
-ACTIONS = 500
-SETTINGS = ("train.stop.wall_time=1h", f"train.stop.actions={ACTIONS}", "learning.replay_ratio=0.01")
+MARKS = (300, 500)
+SETTINGS = ("train.stop.wall_time=1h", f"train.stop.actions={MARKS[-1]}", "learning.replay_ratio=0.01")
 
 
 def _constants(module: Any, **values: float) -> Callable[[], None]:
@@ -152,7 +152,8 @@ def one(name: str, seed: int, folder: Path) -> list[float]:
         settings = words_of((*SETTINGS, f"seed={seed}", *ABLATIONS[name][1]))
         on_ranks(2, [__file__, "--be", name, *words, *settings])
         (run / "done").touch()
-    return ratios(run, read_truth(truth_file), ACTIONS)
+    found = Found(curve(run, read_truth(truth_file)), greedy=np.inf, seconds=0.0)
+    return [found.at(mark) for mark in MARKS]
 
 
 def main() -> None:
@@ -174,7 +175,7 @@ def main() -> None:
         print(f"without {name}: {time.monotonic() - began:.0f} s", flush=True)
     rows = report(table)
     if args.out is not None:
-        content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS[:2], "rows": rows, "ratios": table}
+        content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS, "rows": rows, "ratios": table}
         args.out.write_text(json.dumps(content, indent=1) + "\n")
     print(json.dumps(rows))
 

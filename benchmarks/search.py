@@ -61,27 +61,32 @@ METHODS = {
 class Found:
     """What a training of a labyrinth came to."""
 
-    ratios: list[float]
-    """After each of MARKS actions, as many as it had."""
+    curve: list[tuple[int, float]]
+    """Actions of all agents together after which a better path was there, and its ratio."""
     greedy: float
     """Of the greedy episode; infinity where it did not reach the goal."""
     seconds: float
 
+    def at(self, actions: int) -> float:
+        """Return the ratio of the path that ranks first after so many actions; infinity where there is none."""
+        return next((ratio for done, ratio in reversed(self.curve) if done <= actions), np.inf)
 
-def ratios(run: Path, truth: Labyrinth, actions: int) -> list[float]:
-    """Return the ratio of the path that ranks first after each of MARKS actions; infinity where there is none."""
+
+def marks(method: str) -> list[int]:
+    """Return those of MARKS that a method reaches."""
+    return [mark for mark in MARKS if mark <= METHODS[method].actions] or [MARKS[0]]
+
+
+def curve(run: Path, truth: Labyrinth) -> list[tuple[int, float]]:
+    """Return the ratio of the path that ranks first, from when on: actions of all agents together."""
     paths = WholePaths(RunDirectory(run).trajectory_files())
     rows = paths.episodes[np.argsort(paths.episodes["ended"], kind="stable")]
-    done = np.cumsum(rows["actions"])
-    found = []
-    for mark in [mark for mark in MARKS if mark <= actions] or MARKS[:1]:
-        goals = [row for row in rows[done <= mark] if row["outcome"] == b"goal"]
-        best = min(goals, key=lambda row: float(row["climb"]), default=None)
-        if best is None:
-            found.append(np.inf)
-            continue
-        places = paths.path(int(best["agent"]), int(best["episode"])).tagged_position
-        found.append(truth.path_height(places) / truth.height)
+    lowest, found = np.inf, []
+    for row, done in zip(rows, np.cumsum(rows["actions"]), strict=True):
+        if row["outcome"] == b"goal" and row["climb"] < lowest:
+            lowest = float(row["climb"])
+            places = paths.path(int(row["agent"]), int(row["episode"])).tagged_position
+            found.append((int(done), round(truth.path_height(places) / truth.height, 4)))
     return found
 
 
@@ -117,7 +122,7 @@ def one(name: str, seed: int, folder: Path, settings: list[str]) -> Found:
     began = time.monotonic()
     train(input_file, run, method.agents, (*limits, *method.settings))
     seconds = time.monotonic() - began
-    found = Found(ratios(run, truth, method.actions), greedy(input_file, method, run, truth), round(seconds, 1))
+    found = Found(curve(run, truth), greedy(input_file, method, run, truth), round(seconds, 1))
     done.write_text(json.dumps(asdict(found)))
     return found
 
@@ -128,7 +133,7 @@ def run_all(names: list[str], seeds: list[int], folder: Path, settings: list[str
     for seed in seeds:
         for name in names:
             found = table[name][str(seed)] = one(name, seed, folder, settings)
-            row = "  ".join(f"{ratio:7.2f}" for ratio in found.ratios)
+            row = "  ".join(f"{found.at(mark):7.2f}" for mark in marks(name))
             print(f"{seed:5} {name:12} {row}   greedy {found.greedy:6.2f} {found.seconds:6.0f} s", flush=True)
     return table
 
@@ -149,7 +154,7 @@ def report(table: dict[str, dict[str, Found]]) -> dict[str, object]:
     )
     medians, greedy_ratios = {}, {}
     for name, rows in table.items():
-        medians[name] = np.median([found.ratios for found in rows.values()], axis=0)
+        medians[name] = np.median([[found.at(mark) for mark in marks(name)] for found in rows.values()], axis=0)
         greedy_ratios[name] = np.array([found.greedy for found in rows.values()])
         row = "  ".join(f"{ratio:7.2f}" for ratio in medians[name]) + "         " * (
             len(MARKS) - len(medians[name])
@@ -178,6 +183,29 @@ def report(table: dict[str, dict[str, Found]]) -> dict[str, object]:
     return {**figures, "seeds": [int(seed) for seed in next(iter(table.values()))]}
 
 
+def draw(table: dict[str, dict[str, Found]], file: Path) -> None:
+    """Draw the median ratio of the best path against the actions, and the band between the quartiles."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, rows in table.items():
+        most = METHODS[name].actions
+        actions = np.unique(
+            np.concatenate([[done for done, _ in found.curve] for found in rows.values()] + [[most]])
+        )
+        ratios = np.array([[found.at(int(done)) for done in actions] for found in rows.values()])
+        ratios[np.isinf(ratios)] = 1e6  # off the page: no path yet
+        low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75], axis=0, method="nearest")
+        (line,) = axes.step(actions, middle, where="post", label=name)
+        axes.fill_between(actions, low, high, step="post", alpha=0.15, color=line.get_color())
+    axes.set(xscale="log", yscale="log", ylim=(0.95, 60), xlabel="actions of all agents together")
+    axes.set_ylabel("height of the best path / lowest pass")
+    axes.set_yticks([1, 1.2, 2, 5, 10, 20, 50], ["1", "1.2", "2", "5", "10", "20", "50"])
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    axes.legend(title=f"median of {len(next(iter(table.values())))} labyrinths")
+    figure.savefig(file, dpi=150)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,6 +227,7 @@ def main() -> None:
         found = {name: {seed: asdict(row) for seed, row in rows.items()} for name, rows in table.items()}
         content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS, "found": found, **figures}
         args.out.write_text(json.dumps(content, indent=1) + "\n")
+        draw(table, args.out.with_suffix(".png"))
     print(json.dumps(figures))
 
 
