@@ -339,6 +339,11 @@ class Exploration(Section):
         le=1,
         description="share of its actions that an agent spends on episodes with ε = 0, from the start",
     )
+    prior: Path | None = Field(
+        None,
+        description="planned: file of what trainings in other structures of the same elements saw "
+        "(python -m mapmpi.train.prior makes it); relative to the input file",
+    )
     advice_interval: Count = Field(10, description="planned: actions after which an agent asks for a newer way")
 
 
@@ -543,6 +548,8 @@ def load(
         raise UserError(f"{path}: forcefield.commands: {reason}.")
     if structure_needed:
         config.structure.file = _existing(path, "structure.file", config.structure.file)
+        if config.exploration.prior is not None:
+            config.exploration.prior = _existing(path, "exploration.prior", config.exploration.prior)
     if config.forcefield.reaxff_file is not None:
         config.forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", config.forcefield.reaxff_file)
     return config

@@ -154,8 +154,10 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
 
 def test_searching_gives_way_to_practice() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
-    for one in (visit([0, 0, 0], 0.0), visit([2, 0, 0], 0.0, 0.5), visit([5.1, 0, 0], 0.0, 0.9)):
+    for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 1.0)):
         planner.add(one)
+    assert planner.begin(searched=1000) is not None  # it has not improved on the first path yet
+    planner.add(visit([5.1, 0, 0], 0.0, 0.9))
     for _ in range(3):
         planner.add(visit([5.1, 0, 0], 0.0, 0.9 * (1.0 - 0.1 * WORTH_A_SEARCH)))  # hardly better
     assert (planner.got_on_at, planner.seen) == (3, 6)

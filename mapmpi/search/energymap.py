@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from mapmpi.search.prior import WORTH, Prior
 from mapmpi.search.region import Region
 
 REACH = 0.6
@@ -67,11 +68,11 @@ class EnergyMap:
     """Energies in eV over the places of a region, from visited places.
 
     What is fitted is ``asinh`` of the energy in units of ``scale``: it leaves the order of heights as it is, which is
-    all that a plan asks for, and keeps steep walls from ruling the fit.
+    all that a plan asks for, and keeps steep walls from ruling the fit. What a ``prior`` knows counts as WORTH visits.
     """
 
-    def __init__(self, region: Region) -> None:
-        self.region = region
+    def __init__(self, region: Region, prior: Prior | None = None) -> None:
+        self.region, self._prior = region, prior
         self._ridge = Ridge(region.features)
         self._features = self._ridge.scaled(region.features)
         self._tree = cKDTree(region.places)
@@ -80,18 +81,28 @@ class EnergyMap:
         """Learn from visited places (m, 3) Å, where the energies were (m,) eV."""
         self.scale, region = scale, self.region
         features, closest = region.describe(visited), region.distances(visited).min(axis=0)
+        if self._prior is not None:
+            closest = np.minimum(closest, self._prior.distances.min(axis=0))
         self._wall = WALL * np.maximum(closest - region.closest, 0.0).sum(axis=1)
         values = np.arcsinh(energies / scale)
         self._lowest = float(values.min())
-        weights = 1.0 / (1.0 + np.maximum(energies / scale, 0.0) ** 2)
         scaled = self._ridge.scaled(features)
-        self._ridge.fit(scaled, values, weights)
+        self._fit(scaled, energies / scale)
         left = values - self._ridge.predict(scaled)
         pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 2 * REACH, output_type="coo_matrix")
         near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
         total = np.bincount(pairs.row, near, len(region))
         self._left = np.bincount(pairs.row, near * left[pairs.col], len(region)) / (total + 0.5)
         self._unknown = 1.0 / (1.0 + total)
+
+    def _fit(self, features: np.ndarray, energies: np.ndarray) -> None:
+        """Fit the regression to energies (m,) in units of the scale at scaled features, and to the prior."""
+        worth = np.ones(len(energies))
+        if (prior := self._prior) is not None:
+            features = np.vstack([features, self._ridge.scaled(prior.features)])
+            energies = np.concatenate([energies, prior.rises / self.scale])
+            worth = np.concatenate([worth, np.full(len(prior.rises), WORTH / len(prior.rises))])
+        self._ridge.fit(features, np.arcsinh(energies), worth / (1.0 + np.maximum(energies, 0.0) ** 2))
 
     def lower_bound(self, deviations: float) -> np.ndarray:
         """Return the energies at all places, less so many standard deviations, (g,) eV.

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from mapmpi.climb import Heights
 from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.plan import Plan
+from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 
 CELL = 1.0
@@ -76,15 +77,15 @@ class Advice:
 class Planner:
     """Exploration of a region by a number of agents, for the path whose climb is least."""
 
-    def __init__(self, region: Region, agents: int = 1, mapped: bool = True) -> None:
+    def __init__(self, region: Region, agents: int = 1, mapped: bool = True, prior: Prior | None = None) -> None:
         """Begin to explore. If it is not ``mapped``, there is the archive alone, the lowest path first."""
-        self.region = region
+        self.region, self._prior = region, prior
         self.mapped = mapped
         """Whether there is a map; given up where the energy turns out to be no function of the place."""
         self.best = np.inf
         """Climb of the best path to the goal in eV."""
         self.seen, self.got_on_at = 0, 0
-        """Visits so far, and up to when the best path was last found to be better."""
+        """Visits so far, and up to when one last found a path better than the best before (0: never)."""
         self.cells: dict[tuple[int, ...], Visit] = {}
         """The archive: the state on the lowest path in each cube of CELL Å."""
         self.visited: list[tuple[np.ndarray, float]] = []
@@ -96,7 +97,7 @@ class Planner:
 
     @cached_property
     def _map(self) -> EnergyMap:
-        return EnergyMap(self.region)
+        return EnergyMap(self.region, self._prior)
 
     @property
     def _margin(self) -> float:
@@ -128,7 +129,7 @@ class Planner:
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
-            if climb < (1.0 - WORTH_A_SEARCH) * self.best:
+            if np.isfinite(self.best) and climb < (1.0 - WORTH_A_SEARCH) * self.best:
                 self.got_on_at = self.seen
             self.best, self.scale = climb, max(min(climb, self.scale), LEAST_SCALE)
             self.cells = {key: known for key, known in self.cells.items() if known.heights.climb < self.best}
@@ -169,10 +170,10 @@ class Planner:
     def _had_its_share(self, searched: int, practised: int) -> bool:
         """Return whether who has spent so many actions on searching had better practise now.
 
-        All are worth spending on the search until there is a way for some time; then it falls with the visits that
-        have brought nothing.
+        All are worth spending on the search until it has improved on the first path, and for some time after; then it
+        falls with the visits that have brought nothing.
         """
-        if not (self.mapped and np.isfinite(self.best)):
+        if not (self.mapped and self.got_on_at):
             return False
         return searched > min(1.0, PATIENCE * self.got_on_at / self.seen) * (searched + practised)
 

@@ -54,6 +54,11 @@ class Region:
         steps = np.clip(steps, 0, np.array(self.shape) - 1)
         return np.ravel_multi_index(tuple(steps.T), self.shape)
 
+    @property
+    def elements(self) -> list[int]:
+        """Atomic numbers of what surrounds the places, in order."""
+        return self._surroundings.elements
+
     @cached_property
     def features(self) -> np.ndarray:
         """What surrounds each place, (g, f) float32."""

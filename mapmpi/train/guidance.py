@@ -12,27 +12,40 @@ from mapmpi.climb import Heights
 from mapmpi.config import Config
 from mapmpi.env.actions import goal_frame
 from mapmpi.env.station import station_dtype
+from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.search.planner import Planner, Visit
+from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
 
 
 def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
-    """Return the guidance of a training whose episodes begin with ``atoms``."""
+    """Return the guidance of a training whose episodes begin with ``atoms``. Raises UserError for an unfit prior."""
+    region, file = make_region(config, atoms), config.exploration.prior
+    prior = None if file is None else Prior.load(file)
+    if prior is not None and not prior.suits(region):
+        raise UserError(
+            f"exploration.prior: {file} is of other elements ({prior.symbols}) than the structure; leave it out, or "
+            "make one from trainings in such structures with python -m mapmpi.train.prior."
+        )
+    return Guidance(Planner(region, agents, config.exploration.kind == "planned", prior), atoms)
+
+
+def make_region(config: Config, atoms: Atoms) -> Region:
+    """Return the region of the search in a structure at rest."""
     tagged = np.array(config.structure.tagged_atoms) - 1
     start = np.average(atoms.positions[tagged], axis=0, weights=atoms.get_masses()[tagged])
     host = atoms[np.setdiff1d(np.arange(len(atoms)), np.array(config.structure.molecule) - 1)]
-    region = Region(host, start, goal_frame(config.goal.direction), config.goal.distance)
-    return Guidance(Planner(region, agents, config.exploration.kind == "planned"), len(atoms))
+    return Region(host, start, goal_frame(config.goal.direction), config.goal.distance)
 
 
 class Guidance:
-    """What the learner does with a planner for agents of ``atoms`` atoms; a part of a checkpoint."""
+    """What the learner does with a planner for agents whose episodes begin with ``atoms``; a part of a checkpoint."""
 
-    def __init__(self, planner: Planner, atoms: int) -> None:
-        self.planner = planner
-        self._visit, self._station = visit_dtype(atoms), station_dtype(atoms)
+    def __init__(self, planner: Planner, atoms: Atoms) -> None:
+        self.planner, self._positions = planner, atoms.positions
+        self._visit, self._station = visit_dtype(len(atoms)), station_dtype(len(atoms))
 
     def take(self, agent: int, data: np.ndarray) -> None:
         """Take up a VISIT message (bytes) of an agent."""
@@ -76,6 +89,7 @@ class Guidance:
             "scale": np.array(planner.scale),
             "seen": np.array([planner.seen, planner.got_on_at]),
             "mapped": np.array(planner.mapped),
+            "positions": self._positions,
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
             "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
             "origins": np.array([[*visit.origin, visit.tries] for visit in visits], dtype="i8").reshape(-1, 4),

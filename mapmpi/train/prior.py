@@ -1,0 +1,67 @@
+"""Make a prior for planned exploration from trainings that are done."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from mapmpi.config import load
+from mapmpi.errors import UserError
+from mapmpi.search.prior import Prior
+from mapmpi.search.region import Region
+from mapmpi.store.checkpoint import Checkpoints
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import start_structure
+from mapmpi.train.guidance import make_region
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="mapmpi.train.prior",
+        description="Make a prior for exploration.prior: what trainings saw of places, for the searches in other "
+        "structures of the same elements and in the same force field. It holds no structures.",
+        epilog="example: python -m mapmpi.train.prior runs/glass-2-001 runs/glass-3-001 --output silica-water.npz",
+    )
+    parser.add_argument("run_dirs", type=Path, nargs="+", metavar="RUN_DIR", help="folder of a planned training")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE.npz", help="the file to be written")
+    return parser
+
+
+def visits_of(run_dir: Path) -> tuple[Region, np.ndarray]:
+    """Return the region of a training's search, and its visits (m, 4): place in Å, rise in eV. Raises UserError."""
+    directory = RunDirectory.open(run_dir)
+    config, atoms = load(directory.config, structure_needed=False, allow_commands=True), start_structure(directory)
+    checkpoint = Checkpoints(directory.checkpoints).load()
+    visited = None if checkpoint is None else checkpoint.arrays.get("guidance.visited")
+    if checkpoint is None or visited is None or not len(visited):
+        raise UserError(f"{run_dir} holds no planned exploration; train with exploration.kind: planned.")
+    atoms.positions = checkpoint.arrays["guidance.positions"]
+    return make_region(config, atoms), visited
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make a prior; return the exit code."""
+    args = make_parser().parse_args(argv)
+    try:
+        regions, visited = zip(*map(visits_of, args.run_dirs), strict=True)
+        prior = Prior.of(list(regions), list(visited))
+        prior.save(args.output)
+    except UserError as error:
+        print(f"mapmpi: {error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"mapmpi: {error}; give trainings in structures of the same elements.", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mapmpi: {args.output}: cannot write there ({error.strerror}).", file=sys.stderr)
+        return 2
+    print(f"{args.output}: {len(prior.rises)} places among {prior.symbols} from {len(args.run_dirs)} trainings.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
