@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runs import on_ranks, prepare, words_of
+from launch import on_ranks, prepare, words_of
 from search import Found, curve
 
 from mapmpi.search import energymap, plan, planner, pursuit, region

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from runs import train
+from launch import train
 
 from mapmpi.config import load, unit
 from mapmpi.store.rundir import RunDirectory

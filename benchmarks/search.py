@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from runs import prepare, train
+from launch import prepare, train
 
 from mapmpi.env.environment import Environment
 from mapmpi.md.factory import make_engine

@@ -22,13 +22,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from runs import prepare, refine, train
+from launch import prepare, refine, train
 from scipy.stats import spearmanr
 
 from mapmpi.config import load
 from mapmpi.errors import UserError
+from mapmpi.pneb import record
+from mapmpi.pneb.figure import AFTER, BEFORE, SADDLE, curves
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
+from mapmpi.units import duration_text
 
 INPUTS = Path(__file__).parent.parent / "inputs"
 AGENTS, ACTIONS, KELVIN = 2, 650, 623.15
@@ -157,6 +160,53 @@ def report(rows: list[Row]) -> dict[str, object]:
     return figures
 
 
+def draw_profiles(rows: list[Row], folder: Path, file: Path) -> None:
+    """Draw the six fastest pathways before and after refinement: figure 3 of the MAP paper."""
+    import matplotlib.pyplot as plt
+
+    timed = [row for row in rows if row.passage_time_s is not None and row.reached]
+    figure, panels = plt.subplots(2, 3, figsize=(12, 6), layout="constrained")
+    for row, axes in zip(sorted(timed, key=lambda row: row.passage_time_s or 0.0), panels.flat, strict=False):
+        run = RunDirectory(folder / f"{row.glass}-{row.method}-{row.seed}")
+        pathway = record.load(run.pathways / f"{row.name}.h5")
+        refined, zero = curves(pathway), pathway.basins[0].energy
+        if pathway.before is not None:
+            axes.plot(
+                pathway.before.way, pathway.before.energies - zero, "-o", color=BEFORE, markersize=2, linewidth=0.8
+            )
+        for way, energy in refined.bands:
+            axes.plot(way, energy, color=AFTER)
+        axes.plot(*refined.basins, "o", color=AFTER, markersize=4)
+        axes.plot(*zip(*[point for point in refined.saddles if point is not None], strict=True), "^", color=SADDLE)
+        title = f"{row.glass} glass, {row.method}, seed {row.seed}: {duration_text(row.passage_time_s or 0.0)}"
+        axes.set(xlabel="way of the molecule (Å)", ylabel="energy (eV)")
+        axes.set_title(title, fontsize=9)
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
+def draw_measures(rows: list[Row], file: Path) -> None:
+    """Draw the refined passage times against the measures by which trainings rank, and ranked before."""
+    import matplotlib.pyplot as plt
+
+    timed = [row for row in rows if row.passage_time_s is not None and row.reached]
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
+    for axes, key, name in (
+        (panels[0], "climb_ev", "climb (eV)"),
+        (panels[1], "highest_ev", "highest energy (eV)"),
+    ):
+        for method in dict.fromkeys(row.method for row in timed):
+            own = [row for row in timed if row.method == method]
+            axes.semilogy(
+                [getattr(row, key) for row in own], [row.passage_time_s for row in own], "o", label=method
+            )
+        axes.set_xlabel(name)
+    panels[0].set_ylabel("mean first-passage time at 350 °C (s)")
+    panels[0].legend()
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,6 +236,8 @@ def main() -> None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         content = {"command": " ".join(["python", *sys.argv]), "rows": [asdict(row) for row in rows], **figures}
         args.out.write_text(json.dumps(content, indent=1) + "\n")
+        draw_profiles(rows, args.runs, args.out.with_name(f"{args.out.stem}-profiles.png"))
+        draw_measures(rows, args.out.with_name(f"{args.out.stem}-measures.png"))
     print(json.dumps(figures))
 
 

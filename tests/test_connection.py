@@ -251,6 +251,24 @@ def test_what_lies_above_the_ceiling_is_not_used() -> None:
         assert connection.way() == way
 
 
+def test_a_saddle_above_the_ceiling_ends_no_search() -> None:
+    a, b = at(0), at(1)
+    over = found((a, b), (a, b), saddle_ev=2.0)
+    for ceiling, goes_on in ((3.0, False), (1.0, True)):
+        connection = ends(a, b, ceiling=ceiling)
+        one_search(connection, (0, 1), over)
+        assert bool(connection.next_gaps()) is goes_on
+        assert connection.best_way(600.0) == [0, 1]  # until there is a better one
+    aside = at(0.5, 0.6)
+    connection.learn((0, 1), found((a, b), (a, aside), "split"))
+    one_search(connection, (2, 1), found((aside, b), (aside, b)))
+    assert connection.way() == connection.best_way(600.0) == [0, 2, 1]
+    assert max(connection.crossing(gap).energy for gap in ((0, 2), (2, 1))) < connection.ceiling_ev
+    alone = ends(a, b, ceiling=1.0, searches=1)
+    one_search(alone, (0, 1), over)
+    assert alone.next_gaps() == []  # nothing left to try: what there is must do
+
+
 def test_a_saddle_below_its_minima_is_none() -> None:
     a, b = at(0), at(1, 0, 0.6)
     connection = ends(a, b)

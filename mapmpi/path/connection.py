@@ -75,7 +75,8 @@ class Connection(Passes):
     """The search of a way from the first basin of a path to the last.
 
     ``searches`` is the number of searches that may still be made, ``at_once`` of them side by side, ``spare`` of them
-    beside the cheapest way. A minimum above ``ceiling_ev`` is avoided: the path itself, as it was stored, is lower.
+    beside the cheapest way. Minima and saddles above ``ceiling_ev`` are avoided: the path itself, as it was stored, is
+    lower, so there is a way below; a gap that has no other saddle is searched on.
     """
 
     searches: int
@@ -123,6 +124,8 @@ class Connection(Passes):
         for gap in {unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
             best = self.crossing(gap)
             assert best is not None
+            if best.energy > self.ceiling_ev:
+                continue
             height = max(best.energy - self.minima[0].energy, 0.0)
             costs[gap] = HEIGHT * height * self._improving + (KNOWN if best.verified else DOUBT)
         for gap in self.merged:
@@ -183,7 +186,8 @@ class Connection(Passes):
 
     def _crossed(self, gap: Gap) -> bool:
         """Return whether nothing is to be searched between two minima."""
-        return unordered(gap) in self.merged or self.crossing(gap) is not None
+        best = self.crossing(gap)
+        return unordered(gap) in self.merged or (best is not None and best.energy <= self.ceiling_ev)
 
     def begin(self, gap: Gap) -> list[np.ndarray]:
         """Return the path to search from and note that the search has begun."""
@@ -250,7 +254,7 @@ class Connection(Passes):
 
     def _suggest(self, gap: Gap, path: list[np.ndarray]) -> None:
         """Keep a path for a gap that nothing crosses yet."""
-        if gap[0] != gap[1] and self.crossing(gap) is None:
+        if gap[0] != gap[1] and not self._crossed(gap):
             self.guess(gap, path)
 
 

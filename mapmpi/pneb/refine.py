@@ -56,7 +56,7 @@ class Refinement:
         hops = list(way.hops)
         if self.settings.prefactor == "vineyard":
             hops = list(await asyncio.gather(*(self._with_prefactors(way, index) for index in range(len(hops)))))
-        pathway = self._pathway(way, hops, chain, minima, energies)
+        pathway = self._pathway(way, hops, chain, minima, energies, connection.ceiling_ev)
         return replace(pathway, beside=passes_beside(connection, kelvin))
 
     async def _frames(self) -> tuple[np.ndarray | None, list[int]]:
@@ -190,8 +190,15 @@ class Refinement:
         chain: Chain,
         minima: dict[int, Minimum | None],
         energies: np.ndarray,
+        ceiling_ev: float,
     ) -> Pathway:
         notes = [*way.notes]
+        highest = max((hop.saddle.energy for hop in hops if hop.saddle is not None), default=-np.inf)
+        if highest > ceiling_ev:
+            notes.append(
+                f"a saddle lies {highest - float(np.nanmax(energies)):.2f} eV above all frames of the stored path: "
+                "there is a lower way than this one, which was not found (pneb.searches)"
+            )
         notes += [f"cut out: a loop from frame {loop.left} back at frame {loop.back}" for loop in chain.loops]
         notes += [
             f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None
