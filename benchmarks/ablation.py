@@ -30,7 +30,11 @@ SETTINGS = ("train.stop.wall_time=1h", f"train.stop.actions={MARKS[-1]}", "learn
 
 
 def _constants(module: Any, **values: float) -> Callable[[], None]:
-    return lambda: [setattr(module, name, value) for name, value in values.items()] and None
+    def change() -> None:
+        for name, value in values.items():
+            setattr(module, name, value)
+
+    return change
 
 
 def _by_height_alone() -> None:

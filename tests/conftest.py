@@ -61,6 +61,17 @@ def analytic_config(tmp_path: Path, **sections: object) -> Config:
     return Config.model_validate(tree)
 
 
+def planned_config(tmp_path: Path, actions: int, relaxation: str = "minimize") -> Config:
+    """Return a configuration for planned exploration for so many actions, in which nothing is learned."""
+    return analytic_config(
+        tmp_path,
+        dynamics={"relaxation": relaxation},
+        actions={"directions": "all26"},
+        train={"stop": {"actions": actions}},
+        learning={"start": 10_000},
+    )
+
+
 def analytic_engine(config: Config, landscape: Landscape, comm: object = None) -> AnalyticEngine:
     """Return a tracer before the wall."""
     return AnalyticEngine(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from conftest import analytic_config, analytic_engine, wall_with_a_gap
+from conftest import analytic_config, analytic_engine, planned_config, wall_with_a_gap
 from in_process import train
 
 from mapmpi.config import load
@@ -78,13 +79,7 @@ def test_visits_outweigh_a_prior_that_is_wrong() -> None:
 
 def test_a_prior_is_made_from_a_training_and_taken_by_another(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    config = analytic_config(
-        tmp_path,
-        dynamics={"relaxation": "minimize"},
-        actions={"directions": "all26"},
-        train={"stop": {"actions": 120}},
-        learning={"start": 10_000},
-    )
+    config = planned_config(tmp_path, 120)
     training, _ = train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 1.0)
     training.save()
     RunDirectory(tmp_path / "run").write_config(config, {})
@@ -133,3 +128,11 @@ def test_an_input_names_its_prior_relative_to_itself(tmp_path: Path) -> None:
         load(tmp_path / "input.yaml")
     (tmp_path / "here.npz").write_text("")
     assert load(tmp_path / "input.yaml").exploration.prior == tmp_path / "here.npz"
+
+
+@pytest.mark.parametrize(("name", "value"), [("rises", np.empty(0)), ("elements", np.array([8, 999]))])
+def test_a_prior_without_places_or_of_no_elements_is_refused(tmp_path: Path, name: str, value: np.ndarray) -> None:
+    prior = Prior.of([region(glass(1))], [visits(glass(1), 20, 1)])
+    replace(prior, **{name: value}).save(tmp_path / "bad.npz")
+    with pytest.raises(UserError, match="no places, or no elements"):
+        Prior.load(tmp_path / "bad.npz")

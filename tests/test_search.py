@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from conftest import analytic_config, analytic_engine, wall_with_a_gap
+from conftest import analytic_config, analytic_engine, planned_config, wall_with_a_gap
 from in_process import train
 
 from mapmpi.climb import Heights
@@ -174,13 +174,7 @@ def test_searching_gives_way_to_practice() -> None:
 
 def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    config = analytic_config(
-        tmp_path,
-        dynamics={"relaxation": "minimize"},
-        actions={"directions": "all26"},
-        train={"stop": {"actions": 1200}},
-        learning={"start": 10_000},
-    )
+    config = planned_config(tmp_path, 1200)
     train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 1.0)
     episodes = WholePaths(RunDirectory(tmp_path / "run").trajectory_files()).episodes
     practice = episodes[episodes["policy"] == b"practise"]
@@ -256,13 +250,7 @@ def test_answers_travel_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("relaxation", ["minimize", "md"])
 def test_a_planned_training_finds_the_gap_and_its_paths_are_whole(tmp_path: Path, relaxation: str) -> None:
     torch.set_num_threads(1)
-    config = analytic_config(
-        tmp_path,
-        dynamics={"relaxation": relaxation},
-        actions={"directions": "all26"},
-        train={"stop": {"actions": 300}},
-        learning={"start": 10_000},
-    )
+    config = planned_config(tmp_path, 300, relaxation)
     landscape = wall_with_a_gap()
     training, _ = train(config, lambda: analytic_engine(config, landscape), tmp_path / "run", 1.0)
     paths = WholePaths(RunDirectory(tmp_path / "run").trajectory_files())

@@ -122,9 +122,7 @@ class Connection(Passes):
             if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
         for gap in {unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
-            best = self.crossing(gap)
-            assert best is not None
-            if best.energy > self.ceiling_ev:
+            if (best := self.crossing(gap, self.ceiling_ev)) is None:
                 continue
             height = max(best.energy - self.minima[0].energy, 0.0)
             costs[gap] = HEIGHT * height * self._improving + (KNOWN if best.verified else DOUBT)
@@ -186,8 +184,7 @@ class Connection(Passes):
 
     def _crossed(self, gap: Gap) -> bool:
         """Return whether nothing is to be searched between two minima."""
-        best = self.crossing(gap)
-        return unordered(gap) in self.merged or (best is not None and best.energy <= self.ceiling_ev)
+        return unordered(gap) in self.merged or self.crossing(gap, self.ceiling_ev) is not None
 
     def begin(self, gap: Gap) -> list[np.ndarray]:
         """Return the path to search from and note that the search has begun."""

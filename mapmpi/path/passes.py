@@ -96,9 +96,9 @@ class Passes:
             self._lengths[gap] = float(((apart - drift) ** 2).sum())
         return self._lengths[gap]
 
-    def crossing(self, gap: Gap) -> Crossing | None:
-        """Return the lowest saddle known across a gap; one that was verified goes first."""
-        found = [crossing for crossing in self.crossings if {crossing.first, crossing.last} == set(gap)]
+    def crossing(self, gap: Gap, ceiling_ev: float = np.inf) -> Crossing | None:
+        """Return the lowest saddle known across a gap, none above the ceiling; one that was verified goes first."""
+        found = [one for one in self.crossings if {one.first, one.last} == set(gap) and one.energy <= ceiling_ev]
         return min(found, key=lambda one: (not one.verified, one.energy), default=None)
 
     def known(self) -> list[Barrier]:

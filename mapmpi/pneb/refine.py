@@ -195,9 +195,9 @@ class Refinement:
         notes = [*way.notes]
         highest = max((hop.saddle.energy for hop in hops if hop.saddle is not None), default=-np.inf)
         if highest > ceiling_ev:
+            above = highest - float(np.nanmax(energies))
             notes.append(
-                f"a saddle lies {highest - float(np.nanmax(energies)):.2f} eV above all frames of the stored path: "
-                "there is a lower way than this one, which was not found (pneb.searches)"
+                f"a saddle lies {above:.2f} eV above all frames: there is a lower way, which was not found"
             )
         notes += [f"cut out: a loop from frame {loop.left} back at frame {loop.back}" for loop in chain.loops]
         notes += [

@@ -26,7 +26,6 @@ class Ridge:
 
     def __init__(self, sample: np.ndarray) -> None:
         self._mean, self._spread = sample.mean(axis=0), sample.std(axis=0) + 1e-6
-        self.count = sample.shape[1] + 1
 
     def scaled(self, features: np.ndarray) -> np.ndarray:
         """Return features (m, f) scaled, with a constant behind them, (m, f + 1)."""

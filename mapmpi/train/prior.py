@@ -36,10 +36,11 @@ def visits_of(run_dir: Path) -> tuple[Region, np.ndarray]:
     directory = RunDirectory.open(run_dir)
     config, atoms = load(directory.config, structure_needed=False, allow_commands=True), start_structure(directory)
     checkpoint = Checkpoints(directory.checkpoints).load()
-    visited = None if checkpoint is None else checkpoint.arrays.get("guidance.visited")
-    if checkpoint is None or visited is None or not len(visited):
+    arrays = {} if checkpoint is None else checkpoint.arrays
+    visited, positions = arrays.get("guidance.visited"), arrays.get("guidance.positions")
+    if visited is None or positions is None or not len(visited):
         raise UserError(f"{run_dir} holds no planned exploration; train with exploration.kind: planned.")
-    atoms.positions = checkpoint.arrays["guidance.positions"]
+    atoms.positions = positions  # at rest, as every episode began
     return make_region(config, atoms), visited
 
 
