@@ -60,11 +60,12 @@ def course(episodes: Episodes, column: int, marks: np.ndarray) -> tuple[np.ndarr
     return known.mean(axis=0).filled(np.nan), known.std(axis=0).filled(np.nan)
 
 
-def draw(groups: Sequence[dict[str, Episodes]], each: int, distance: float, file: Path) -> None:
+def draw(groups: Sequence[dict[str, Episodes]], distance: float, file: Path) -> None:
     """Draw the figure: a row of two panels for each group of trainings."""
     import matplotlib.pyplot as plt
 
-    marks = np.linspace(0, each, 41)
+    # the last episodes end after the last action that was asked for
+    marks = np.linspace(0, max(one[1] for runs in groups for episodes in runs.values() for one in episodes), 41)
     figure, panels = plt.subplots(
         len(groups), 2, figsize=(9, 3.4 * len(groups)), layout="constrained", squeeze=False
     )
@@ -126,7 +127,7 @@ def main() -> None:
             "without": without,
         }
         args.out.write_text(json.dumps(content) + "\n")
-        draw((by_agents, without), args.each, distance, args.out.with_suffix(".png"))
+        draw((by_agents, without), distance, args.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":
