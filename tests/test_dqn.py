@@ -6,6 +6,7 @@ import torch
 
 from mapmpi import config
 from mapmpi.errors import UserError
+from mapmpi.rl import arithmetic
 from mapmpi.rl.dqn import Learner, td_targets
 from mapmpi.rl.exploration import ANY
 from mapmpi.rl.inference import QFunction
@@ -26,7 +27,8 @@ def learner_on(records, network=NETWORK, actions=2, alpha=1.0, beta=0.4, **learn
     for sequence in range(len(records) + 1):
         replay.add_state(0, sequence, rng.integers(0, 256, SHAPE, dtype=np.uint8))
     assert replay.add_transitions(0, np.array(records, TRANSITION)) == len(records)
-    return Learner(SHAPE, actions, network, config.Learning(**learning), replay, seed=1, device="cpu")
+    learning = {"device": "cpu", "precision": "float32", **learning}
+    return Learner(SHAPE, actions, network, config.Learning(**learning), replay, seed=1)
 
 
 def constant(module: QNetwork, q):
@@ -107,6 +109,74 @@ def test_a_network_that_is_lost_is_not_used_on():
         learner.update()
 
 
+def plain_steps(learner, count):
+    """Return weights, losses and |TD errors| after steps written down as the formulas have them."""
+    network = QNetwork(SHAPE, 2, NETWORK)
+    unpack(network, learner.weights())
+    target = pack(network)
+    optimizer = torch.optim.Adam(network.parameters(), lr=learner.learning.learning_rate)
+    frozen = QNetwork(SHAPE, 2, NETWORK)
+    unpack(frozen, target)
+
+    def values(module, states):
+        features = module.convolutions(torch.tensor(states).float() / 255.0).flatten(1)
+        return module.streams[0](features)
+
+    losses, errors = [], []
+    for update in range(count):
+        batch = learner.replay.sample(learner.learning.batch, np.random.default_rng((learner.seed, update)))
+        with torch.no_grad():
+            next_q, choosing = values(frozen, batch.next_states), values(network, batch.next_states)
+        best = next_q[torch.arange(len(next_q)), choosing.argmax(1)]
+        q = values(network, batch.states)[torch.arange(len(best)), torch.tensor(batch.actions)]
+        td = torch.tensor(batch.returns) + torch.tensor(batch.discounts) * best - q
+        loss = (torch.tensor(batch.weights) * td**2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), learner.learning.gradient_clip)
+        optimizer.step()
+        losses.append(float(loss))
+        errors.append(float(td.abs().mean()))
+    return pack(network), losses, errors
+
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-5), ("bfloat16", 3e-2)])
+def test_steps_are_those_of_the_formulas(device, precision, near):
+    records = [(i, i + 1, i % 2, ANY, float(i % 3), 0.5, 1.0) for i in range(20)]
+    # uniform sampling: the plain steps need no priorities
+    learner = learner_on(records, alpha=0.0, batch=16, precision=precision, device=device)
+    weights, losses, errors = plain_steps(learner, 5)
+    seen = [learner.update() for _ in range(5)]
+    np.testing.assert_allclose([stats.loss for stats in seen], losses, rtol=near)
+    np.testing.assert_allclose([stats.td_error for stats in seen], errors, rtol=near)
+    moved = np.linalg.norm(weights - learner_on([]).weights())
+    assert np.linalg.norm(learner.weights() - weights) < (1e-3 if precision == "float32" else 0.3) * moved
+
+
+def test_precision_follows_the_processor_and_a_deterministic_training(monkeypatch):
+    cpu = torch.device("cpu")
+    for there, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(arithmetic, "has_matrix_unit", lambda there=there: there)
+        assert arithmetic.choose_precision(config.Learning(), cpu) is expected
+    monkeypatch.setattr(arithmetic, "has_matrix_unit", lambda: True)
+    assert arithmetic.choose_precision(config.Learning(), torch.device("cuda")) is torch.float32
+    assert arithmetic.choose_precision(config.Learning(precision="float32"), cpu) is torch.float32
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+    assert arithmetic.choose_precision(config.Learning(), cpu) is torch.float32
+    assert arithmetic.choose_precision(config.Learning(precision="bfloat16"), cpu) is torch.bfloat16
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert arithmetic.choose_device(config.Learning()).type == "cpu"
+    with pytest.raises(UserError, match=r"learning\.device"):
+        arithmetic.choose_device(config.Learning(device="cuda"))
+
+
 def test_target_network_is_copied_at_its_interval_only():
     learner = learner_on([(0, 1, 1, ANY, 1.0, 0.5, 1.0)], target_interval=3, batch=4)
     first = pack(learner.target)
@@ -131,13 +201,15 @@ def test_seed_decides_the_weights_and_leaves_torch_alone():
     np.testing.assert_array_equal(learner_on([]).weights(), first)
 
 
-def test_a_restart_goes_on_as_if_nothing_had_been():
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_restart_goes_on_as_if_nothing_had_been(precision):
     records = [(i, i + 1, i % 2, ANY, float(i), 0.5, 1.0) for i in range(20)]
-    straight, stopped = (learner_on(records, target_interval=4, batch=8) for _ in range(2))
+    settings = {"target_interval": 4, "batch": 8, "precision": precision}
+    straight, stopped = (learner_on(records, **settings) for _ in range(2))
     for _ in range(6):
         straight.update()
         stopped.update()
-    resumed = learner_on(records, target_interval=4, batch=8)
+    resumed = learner_on(records, **settings)
     resumed.update()  # has a state of its own to be replaced
     resumed.load_state_dict({key: array.copy() for key, array in stopped.state_dict().items()})
     resumed.replay.load_state_dict(stopped.replay.state_dict())
@@ -154,8 +226,8 @@ def test_checkpoint_of_another_network_is_refused():
         learner_on([]).load_state_dict(other.state_dict())
 
 
-@pytest.mark.parametrize("paper", [True, False])
-def test_values_of_a_chain_are_learned(paper):
+@pytest.mark.parametrize(("paper", "precision"), [(True, "float32"), (False, "float32"), (False, "bfloat16")])
+def test_values_of_a_chain_are_learned(paper, precision):
     """States 0 … 4 in a row, left and right; 1 for stepping off the right end, -0.1 for every action."""
     gamma, end = 0.8, 5
     states = np.zeros((end, *SHAPE), np.uint8)
@@ -190,8 +262,10 @@ def test_values_of_a_chain_are_learned(paper):
         assert replay.add_transitions(0, records) == 1
 
     network = config.Network(channels=[8], hidden=32, dueling=not paper)
-    learning = config.Learning(double=not paper, batch=64, learning_rate=3e-3, target_interval=25)
-    learner = Learner(SHAPE, 2, network, learning, replay, seed=2, device="cpu")
+    learning = config.Learning(
+        double=not paper, batch=64, learning_rate=3e-3, target_interval=25, device="cpu", precision=precision
+    )
+    learner = Learner(SHAPE, 2, network, learning, replay, seed=2)
     for _ in range(700):
         learner.update()
     q = QFunction(SHAPE, 2, network)

@@ -10,7 +10,8 @@ import torch
 from mapmpi import config
 from mapmpi.rl.architecture import architecture
 from mapmpi.rl.inference import QFunction
-from mapmpi.rl.network import QNetwork, pack, unpack
+from mapmpi.rl.network import QNetwork, as_grid, pack, unpack
+from mapmpi.rl.pairs import Pairs
 
 torch.set_num_threads(1)
 
@@ -39,6 +40,43 @@ def test_numpy_equals_torch(case):
     assert q.dtype == np.float32
     np.testing.assert_allclose(q, expected, atol=1e-5)
     assert np.ptp(q, axis=0).min() > 1e-5  # it does depend on the state
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_is_near_and_pairs_change_nothing(case):
+    torch.manual_seed(0)
+    module = QNetwork(*case)
+    states = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, *case[0]), dtype=np.uint8))
+    pairs = Pairs(module.architecture.convolutions[0], 4)
+    pairs.grid(255 - states)  # leaves nothing behind
+    exact, rounded = module(states), module.values(as_grid(states, torch.bfloat16))
+    in_pairs = module.values(pairs.grid(states), pairs)
+    scale = 1.0 + float(exact.detach().abs().max())  # Q of untrained networks is smaller than their features
+    assert in_pairs.dtype == rounded.dtype == torch.float32
+    np.testing.assert_allclose(rounded.detach(), exact.detach(), atol=0.01 * scale)
+    np.testing.assert_allclose(in_pairs.detach(), rounded.detach(), atol=0.002 * scale)
+    wanted = [
+        torch.cat([slope.ravel() for slope in torch.autograd.grad(q.square().sum(), module.parameters())])
+        for q in (exact, in_pairs)
+    ]
+    assert float((wanted[0] - wanted[1]).norm() / wanted[0].norm()) < 0.05
+
+
+@pytest.mark.parametrize(("side", "kernel"), [(16, 3), (13, 3), (12, 5), (9, 5), (4, 3)])
+def test_pairs_make_the_same_sums(side, kernel):
+    case = (2, side, side, side), 3, config.Network(kernel=kernel, channels=[4])
+    layer = QNetwork(*case).architecture.convolutions[0]
+    pairs = Pairs(layer, 2)
+    random = torch.Generator().manual_seed(1)
+    states = torch.randint(0, 256, (2, 2, side, side, side), generator=random, dtype=torch.uint8)
+    weight = torch.randint(
+        -8, 9, (4, 2, kernel, kernel, kernel), generator=random
+    ).float()  # sums without rounding
+    plain = torch.nn.functional.conv3d(states.float(), weight, None, 2, kernel // 2)
+    grid, taps = pairs.grid(states).float(), pairs.kernel(weight)
+    torch.testing.assert_close(
+        torch.nn.functional.conv3d(grid, taps, None, pairs.stride, pairs.padding), plain, rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -205,6 +205,17 @@ def test_checkpoint_restores_what_is_sampled(states):
     assert other.add_transitions(0, transition(states - 2, states - 1)) == 0  # it belongs to the old agents
 
 
+def test_batches_lie_in_memory_as_the_network_reads_them():
+    replay = Replay((2, 4, 4, 4), config.Replay(capacity=100), 1)
+    state = np.arange(2 * 4**3, dtype=np.uint8).reshape(2, 4, 4, 4)
+    replay.add_state(0, 0, state)
+    replay.add_transitions(0, np.array([(0, NO_STATE, 0, ANY, 1.0, 0.0, 1.0)], TRANSITION))
+    batch = replay.sample(3, np.random.default_rng(0))
+    np.testing.assert_array_equal(batch.states, [state] * 3)
+    for states in (batch.states, batch.next_states):
+        assert np.moveaxis(states, 1, -1).flags.c_contiguous
+
+
 def test_checkpoint_of_another_capacity_is_refused():
     replay = filled([1.0] * 150)
     with pytest.raises(UserError, match=r"replay\.capacity"):

@@ -13,8 +13,9 @@ import torch
 
 from mapmpi import config
 from mapmpi.errors import UserError
+from mapmpi.rl.arithmetic import Arithmetic, choose_device, choose_precision
 from mapmpi.rl.network import QNetwork, flatten, pack, unpack
-from mapmpi.rl.replay import Replay
+from mapmpi.rl.replay import Batch, Replay
 
 
 def td_targets(
@@ -55,56 +56,62 @@ class Learner:
         learning: config.Learning,
         replay: Replay,
         seed: int,
-        device: str | torch.device | None = None,
     ) -> None:
         self.learning = learning
         self.replay = replay
         self.seed = seed
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = choose_device(learning)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.behaviour = QNetwork(shape, actions, network).to(self.device)
             self.target = QNetwork(shape, actions, network).to(self.device)
         self.target.load_state_dict(self.behaviour.state_dict())
-        self.optimizer = torch.optim.Adam(self.behaviour.parameters(), lr=learning.learning_rate)
+        self.arithmetic = Arithmetic(
+            self.behaviour.architecture, learning.batch, self.device, choose_precision(learning, self.device)
+        )
+        self.optimizer = torch.optim.Adam(self.behaviour.parameters(), lr=learning.learning_rate, fused=True)
         self.updates = 0  # gradient steps so far: the version of the weights
 
     def update(self) -> UpdateStats:
-        """Make one gradient step on a sampled batch, and give the batch its new priorities.
+        """Make a gradient step on a sampled batch, and give the batch its new priorities.
 
-        Raises ValueError while the buffer is empty, and RuntimeError if the gradient is not finite.
+        Raises ValueError while the buffer is empty, and RuntimeError if the gradient was not finite: the network is
+        lost then.
         """
         # Seeded by the update's number, so that a restart needs no generator's state.
         batch = self.replay.sample(self.learning.batch, np.random.default_rng((self.seed, self.updates)))
-        states, next_states = self._tensor(batch.states), self._tensor(batch.next_states)
-        actions, weights = self._tensor(batch.actions), self._tensor(batch.weights)
-        returns, discounts = self._tensor(batch.returns), self._tensor(batch.discounts)
-        next_forbidden = self._tensor(batch.next_forbidden)
+        errors, stats = self.step(batch)
+        self.replay.update(batch.slots, errors)
+        return stats
 
+    def step(self, batch: Batch) -> tuple[np.ndarray, UpdateStats]:
+        """Make a gradient step on a batch; return its TD errors (B,) and what it saw. Raises as ``update``."""
+        tensor, values = self.arithmetic.tensor, self.arithmetic.values
         with torch.no_grad():
-            next_q = self.target(next_states)
-            choosing_q = self.behaviour(next_states) if self.learning.double else next_q
-            targets = td_targets(returns, discounts, next_forbidden, next_q, choosing_q)
-        q = self.behaviour(states).gather(1, actions[:, None]).squeeze(1)
+            grid = self.arithmetic.grid(batch.next_states)
+            next_q = values(self.target, grid)
+            choosing_q = values(self.behaviour, grid) if self.learning.double else next_q
+            returns, discounts = tensor(batch.returns), tensor(batch.discounts)
+            targets = td_targets(returns, discounts, tensor(batch.next_forbidden), next_q, choosing_q)
+        every_q = values(self.behaviour, self.arithmetic.grid(batch.states))
+        q = every_q.gather(1, tensor(batch.actions)[:, None]).squeeze(1)
         td_errors = targets - q
-        loss = (weights * td_errors.square()).mean()  # the paper's Eq. 2, corrected for the sampling
+        loss = (tensor(batch.weights) * td_errors.square()).mean()  # the paper's Eq. 2, corrected for the sampling
 
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(
-            self.behaviour.parameters(), self.learning.gradient_clip, error_if_nonfinite=True
-        )
+        norm = torch.nn.utils.clip_grad_norm_(self.behaviour.parameters(), self.learning.gradient_clip)
         self.optimizer.step()
         self.updates += 1
         if self.updates % self.learning.target_interval == 0:
             self.target.load_state_dict(self.behaviour.state_dict())
 
-        errors = td_errors.detach().cpu().numpy()
-        self.replay.update(batch.slots, errors)
-        return UpdateStats(loss.item(), float(np.abs(errors).mean()), q.mean().item())
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device)
+        # All at once: a GPU is waited for once a step.
+        seen = torch.cat([td_errors.detach(), torch.stack([loss.detach(), q.detach().mean(), norm])])
+        errors, (mean_loss, mean_q, size) = np.split(seen.cpu().numpy(), [len(q)])
+        if not np.isfinite(size):
+            raise RuntimeError(f"update {self.updates}: the gradient is non-finite")
+        return errors, UpdateStats(float(mean_loss), float(np.abs(errors).mean()), float(mean_q))
 
     def weights(self) -> np.ndarray:
         """Return the behaviour network's weights for ``inference.QFunction.load``, flat float32."""
@@ -140,7 +147,7 @@ class Learner:
             moments = zip(split(state["first_moment"]), split(state["second_moment"]), strict=True)
             for parameter, (first, second) in zip(self.behaviour.parameters(), moments, strict=True):
                 self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self.updates)),
+                    "step": torch.tensor(float(self.updates), device=self.device),
                     "exp_avg": torch.empty_like(parameter.data).copy_(torch.tensor(first)),
                     "exp_avg_sq": torch.empty_like(parameter.data).copy_(torch.tensor(second)),
                 }

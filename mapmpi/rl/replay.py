@@ -39,8 +39,13 @@ class Batch:
         """Return a batch with memory for ``size`` transitions."""
         integers = [np.empty(size, dtype) for dtype in (np.int64, np.int64, np.int16)]
         floats = [np.empty(size, np.float32) for _ in range(3)]
-        states = [np.empty((size, *shape), np.uint8) for _ in range(2)]
+        states = [channels_last(size, shape) for _ in range(2)]
         return cls(integers[0], states[0], integers[1], floats[0], floats[1], states[1], integers[2], floats[2])
+
+
+def channels_last(count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros (count, C, G, G, G) uint8 that lie in memory as (count, G, G, G, C), as the network reads them."""
+    return np.moveaxis(np.zeros((count, *shape[1:], shape[0]), np.uint8), -1, 1)
 
 
 class Replay:
@@ -59,7 +64,7 @@ class Replay:
         self.shape = shape
         self.alpha = replay.priority_exponent
         self.beta = replay.importance_exponent
-        self._states = np.zeros((self.capacity, *shape), np.uint8)
+        self._states = channels_last(self.capacity, shape)
         self._actions = np.zeros(self.capacity, np.int64)
         self._returns = np.zeros(self.capacity, np.float32)
         self._discounts = np.zeros(self.capacity, np.float32)
@@ -138,10 +143,11 @@ class Replay:
             (self._returns, batch.returns),
             (self._discounts, batch.discounts),
             (self._next_forbidden, batch.next_forbidden),
-            (self._states, batch.states),
         ):
             np.take(values, batch.slots, axis=0, out=out, mode="clip")  # the default mode copies twice
-        np.take(self._states, self._next_slots[batch.slots], axis=0, out=batch.next_states, mode="clip")
+        for slots, out in ((batch.slots, batch.states), (self._next_slots[batch.slots], batch.next_states)):
+            in_memory, out = np.moveaxis(self._states, 1, -1), np.moveaxis(out, 1, -1)
+            np.take(in_memory, slots, axis=0, out=out, mode="clip")
         weights = (len(self) * self._priorities[batch.slots] / total) ** -self.beta
         batch.weights[:] = weights / weights.max()
         return batch
