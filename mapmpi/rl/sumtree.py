@@ -5,22 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 
-class SumTree:
-    """Priorities p_i >= 0, i = 0 … capacity-1, and the sums over halves, quarters … of them (float64).
+TOP = 4096
+"""Most nodes of the top level. Running sums over all of them are quicker than the levels of a tree above them."""
 
-    Node i has the children 2i and 2i+1; the root is node 1, the leaves are the last nodes.
+
+class SumTree:
+    """Priorities p_i >= 0, i = 0 … capacity-1, and the sums over 2, 4, 8 … of them (float64), up to 4096 sums.
+
+    Node i has the children 2i and 2i+1; the leaves are the last nodes.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._levels = (capacity - 1).bit_length()
-        self._first_leaf = 1 << self._levels
+        self._first_leaf = 1 << (capacity - 1).bit_length()
+        self._first = min(TOP, self._first_leaf)
+        self._levels = (self._first_leaf // self._first).bit_length() - 1  # below the top
         self._nodes = np.zeros(2 * self._first_leaf)
+
+    @property
+    def _top(self) -> np.ndarray:
+        return self._nodes[self._first : 2 * self._first]
 
     @property
     def total(self) -> float:
         """Sum of all priorities."""
-        return float(self._nodes[1])
+        return float(self._top.sum())
 
     @property
     def leaves(self) -> np.ndarray:
@@ -49,10 +58,15 @@ class SumTree:
         An index with priority 0 is never returned, even if rounding puts a sum beyond the total; there must be
         one with a positive priority.
         """
-        nodes = np.ones(len(sums), np.int64)
+        running = np.cumsum(self._top)
+        sums = np.minimum(sums, np.nextafter(running[-1], 0.0))
+        places = np.searchsorted(running, sums, side="right")
+        nodes = places + self._first
+        sums = sums - (running[places] - self._nodes[nodes])
         for _ in range(self._levels):
             left = self._nodes[2 * nodes]
             right = (sums >= left) & (self._nodes[2 * nodes + 1] > 0.0)
+            right |= left == 0.0  # a sum below zero by rounding
             sums = sums - left * right
             nodes = 2 * nodes + right
         return nodes - self._first_leaf
