@@ -16,7 +16,7 @@ from running import write_analytic_input
 
 from mapmpi.config import load
 from mapmpi.errors import UserError
-from mapmpi.parallel.layout import divide
+from mapmpi.parallel.layout import divide, learner_threads
 from mapmpi.store.metrics import read_learner, read_metrics
 from mapmpi.store.trajectory import TrajectoryReader
 
@@ -180,6 +180,37 @@ def test_an_existing_run_directory_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "never overwritten" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+class Node:
+    """A node's communicator whose ranks may use these cores; this rank's come first."""
+
+    def __init__(self, *cores: set[int]) -> None:
+        self.cores = cores
+
+    def Split_type(self, kind: int) -> Node:
+        return self
+
+    def allgather(self, mine: set[int]) -> list[set[int]]:
+        assert mine == self.cores[0]
+        return list(self.cores)
+
+    def Free(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads"),
+    [([{0, 1, 2, 3}] * 3, 2), ([{0}, {1}, {2}], 1), ([{0, 1, 2}, {3}, {4}], 3), ([{0, 1}] * 5, 1)],
+)
+def test_the_learner_takes_the_cores_that_nobody_needs(tmp_path: Path, monkeypatch, cores, threads) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores[0], raising=False)
+    path = write_analytic_input(tmp_path)
+    node = Node(*cores)
+    assert learner_threads(node, load(path)) == 1
+    assert learner_threads(node, load(path, ["train.learner_threads=7"])) == 7
+    assert learner_threads(node, load(path, ["train.learner_threads=auto"])) == threads
+    assert learner_threads(node, load(path, ["train.learner_threads=auto", "deterministic=true"])) == 1
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,14 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
     return pace
 
 
-def learn(config: Config, atoms: Atoms) -> LearnerPace:
+def learn(config: Config, atoms: Atoms, threads: int) -> LearnerPace:
     """Time gradient steps of the real network, and foretell the learner's memory. Raises ImportError without torch."""
     before = private_memory()
     from mapmpi.rl.timing import time_updates  # loads torch, which only the learner needs
 
-    found = time_updates(grid_shape(config, atoms), len(action_vectors(config.actions, config.goal)), config)
+    found = time_updates(
+        grid_shape(config, atoms), len(action_vectors(config.actions, config.goal)), config, threads
+    )
     memory = private_memory() - before + config.replay.capacity * found.bytes_per_state
     return LearnerPace(found.seconds, found.device, found.parameters, memory, found.bytes_per_state)
 

@@ -35,7 +35,7 @@ from mapmpi.check.page import Page, some
 from mapmpi.config import Config
 from mapmpi.env.state import grid_shape
 from mapmpi.parallel.agreement import meet
-from mapmpi.parallel.layout import Layout, make_layout
+from mapmpi.parallel.layout import Layout, learner_threads, make_layout
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def _try(world: MPI.Comm, page: Page, config: Config, atoms: Atoms) -> Trial | N
     """Let all groups act at once, and the learner learn beside them (collective); the result on rank 0."""
     layout, alone = _layout(world, config)
     pace = act(config, atoms, layout) if layout.group is not None else None
-    learner = None
+    learner, threads = None, learner_threads(world, config)
     if world.rank == 0:
         try:
-            learner = learn(config, atoms)
+            learner = learn(config, atoms, threads)
         except ImportError as error:
             page.fails("learner", f"torch does not load ({error}); install it for this Python.")
     meet(world)

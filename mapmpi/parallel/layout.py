@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from mpi4py import MPI
 
+from mapmpi.config import Config
 from mapmpi.errors import UserError
 
 
@@ -47,3 +49,19 @@ def make_layout(world: MPI.Comm, ranks_per_agent: int) -> Layout:
     agent = -1 if world.rank in idle else (world.rank + ranks_per_agent - 1) // ranks_per_agent
     group = world.Split(agent if agent > 0 else MPI.UNDEFINED, world.rank)
     return Layout(agent, None if group == MPI.COMM_NULL else group, leaders, idle)
+
+
+def learner_threads(world: MPI.Comm, config: Config) -> int:
+    """Return the threads for this rank's gradient steps that ``train.learner_threads`` asks for (collective).
+
+    ``auto`` takes the cores that this rank may use and no other rank of the node needs; a deterministic training
+    takes one, as the order of a sum depends on the threads.
+    """
+    wish = config.train.learner_threads
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    node = world.Split_type(MPI.COMM_TYPE_SHARED)
+    others = sum(not cores.isdisjoint(theirs) for theirs in node.allgather(cores)) - 1
+    node.Free()
+    if wish != "auto":
+        return wish
+    return 1 if config.deterministic else max(1, len(cores) - others)

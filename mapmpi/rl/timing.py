@@ -29,10 +29,12 @@ class UpdateTime:
     bytes_per_state: float
 
 
-def time_updates(shape: tuple[int, ...], actions: int, config: Config, patience_s: float = 2.0) -> UpdateTime:
+def time_updates(
+    shape: tuple[int, ...], actions: int, config: Config, threads: int, patience_s: float = 2.0
+) -> UpdateTime:
     """Make gradient steps for about ``patience_s``, at least three; the first, which warms up, does not count."""
-    torch.set_num_threads(config.train.learner_threads)
-    replay = _filled(shape, actions, config)
+    torch.set_num_threads(threads)
+    replay = noise(shape, actions, config)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
     seconds: list[float] = []
     learner.update()
@@ -45,7 +47,7 @@ def time_updates(shape: tuple[int, ...], actions: int, config: Config, patience_
     return UpdateTime(float(np.median(seconds)), device, len(learner.weights()), held / STATES)
 
 
-def _filled(shape: tuple[int, ...], actions: int, config: Config) -> Replay:
+def noise(shape: tuple[int, ...], actions: int, config: Config) -> Replay:
     """Return a small replay buffer full of noise."""
     random = np.random.default_rng(config.seed)
     replay = Replay(shape, config.replay.model_copy(update={"capacity": STATES}), streams=1)

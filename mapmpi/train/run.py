@@ -34,7 +34,7 @@ from mapmpi.parallel.agreement import (
     parse,
     run,
 )
-from mapmpi.parallel.layout import Layout, make_layout
+from mapmpi.parallel.layout import Layout, learner_threads, make_layout
 from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
@@ -129,7 +129,8 @@ def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     directory, past = on_root(world, lambda: _open(args, config, desks))
     _mend(world, directory)
     job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
-    training = on_all(world, lambda: _training(world, job, rested, desks[0]) if world.rank == 0 else None)
+    threads = learner_threads(world, config)
+    training = on_all(world, lambda: _training(world, job, rested, desks[0], threads) if world.rank == 0 else None)
     job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
     if training is not None:
         training.began = job.began
@@ -246,10 +247,10 @@ def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
     return code
 
 
-def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Training:
+def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk, threads: int) -> Training:
     """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit.
 
-    ``rested`` are the atoms at the start of every episode.
+    ``rested`` are the atoms at the start of every episode; ``threads`` are for gradient steps.
     """
     import torch  # only here: a thousand agents need not load it
 
@@ -261,7 +262,7 @@ def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Trainin
     from mapmpi.train.learner import Training
 
     config = job.config
-    torch.set_num_threads(config.train.learner_threads)
+    torch.set_num_threads(threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
         torch.use_deterministic_algorithms(True)
