@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-
 TOP = 4096
 """Most nodes of the top level. Running sums over all of them are quicker than the levels of a tree above them."""
 
