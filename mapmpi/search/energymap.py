@@ -103,12 +103,13 @@ class EnergyMap:
             worth = np.concatenate([worth, np.full(len(prior.rises), WORTH / len(prior.rises))])
         self._ridge.fit(features, np.arcsinh(energies), worth / (1.0 + np.maximum(energies, 0.0) ** 2))
 
-    def lower_bound(self, deviations: float) -> np.ndarray:
+    def lower_bound(self, deviations: float, doubt: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the energies at all places, less so many standard deviations, (g,) eV.
 
-        None lies lower than the lowest that was visited: nothing speaks for it.
+        None lies lower than the lowest that was visited: nothing speaks for it. ``doubt`` (g,) is added to the asinh
+        where nothing was visited.
         """
-        mean = self._ridge.predict(self._features) + self._left
+        mean = self._ridge.predict(self._features) + self._left + doubt * self._unknown
         spread = np.sqrt(self._ridge.deviation(self._features) ** 2 + self._ridge.noise**2 * self._unknown)
         return self.scale * np.sinh(
             np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST)

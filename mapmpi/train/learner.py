@@ -194,7 +194,7 @@ class Training:
             self.guidance.take(number, message.data)
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
             logs.at("learner, plan")
-            self.link.answer_advice(message.source, self.guidance.answer(message.data))
+            self.link.answer_advice(message.source, self.guidance.answer(number, message.data))
         elif message.tag is Tag.EPISODE:
             self._episode_ended = True
             self.books.add(message.data.view(EPISODE)[0])
