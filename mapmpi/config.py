@@ -111,6 +111,17 @@ class Structure(Section):
         return self.molecule_atoms or self.tagged_atoms
 
 
+class Simulated(Section):
+    """In place of LAMMPS an engine that sleeps: how do a machine and its ranks scale?"""
+
+    seconds: NotNegative = Field(0.5, description="time of an action, the median")
+    spread: NotNegative = Field(0.3, description="standard deviation of the logarithm of that time")
+    atoms: Count | None = Field(
+        None,
+        description="size of the structure, which is cut off or repeated along its first cell vector to have it",
+    )
+
+
 class ForceField(Section):
     """The forces: ReaxFF from the installed LAMMPS unless commands are given."""
 
@@ -131,6 +142,9 @@ class ForceField(Section):
         2000, ge=0, le=10**6, description="ReaxFF nonbonded tables; 0 computes without tables"
     )
     skin: Positive = Field(0.5, description="neighbour list skin in Å")
+    simulated: Simulated | None = Field(
+        None, description="no forces but a simple energy that takes its time, to try how many ranks work together"
+    )
 
     @model_validator(mode="after")
     def _units_need_commands(self) -> ForceField:

@@ -62,7 +62,8 @@ class Guidance:
             return Answer().pack()
         if kind == "begin":
             mapped = self.planner.mapped
-            begun = self.planner.begin(*(int(actions) for actions in question["spent"]), agent=agent)
+            searched, practised = (int(actions) for actions in question["spent"])
+            begun = self.planner.begin(searched, practised, agent)
             if begun is None:
                 return Answer(go=False).pack()
             visit, advice = begun
