@@ -41,9 +41,12 @@ def divide(size: int, ranks_per_agent: int) -> tuple[list[int], list[int]]:
     return leaders, list(range(1 + ranks_per_agent * agents, size))
 
 
-def make_layout(world: MPI.Comm, ranks_per_agent: int) -> Layout:
-    """Split the world (collective). Ranks that do not fill a group stay idle."""
+def make_layout(world: MPI.Intracomm, ranks_per_agent: int) -> Layout:
+    """Give every rank its place (collective over each group). Ranks that do not fill a group stay idle."""
     leaders, idle = divide(world.size, ranks_per_agent)
     agent = -1 if world.rank in idle else (world.rank + ranks_per_agent - 1) // ranks_per_agent
-    group = world.Split(agent if agent > 0 else MPI.UNDEFINED, world.rank)
-    return Layout(agent, None if group == MPI.COMM_NULL else group, leaders, idle)
+    if agent < 1:
+        return Layout(agent, None, leaders, idle)
+    first = leaders[agent - 1]  # a group meets by itself: to split the world all ranks would wait for all
+    members = world.Get_group().Incl(range(first, first + ranks_per_agent))
+    return Layout(agent, world.Create_group(members, tag=agent), leaders, idle)

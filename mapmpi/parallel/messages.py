@@ -72,7 +72,7 @@ def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: 
 class _Outbox:
     """Sends under way, whose buffers must stay as they are until they have left."""
 
-    def __init__(self, world: MPI.Comm) -> None:
+    def __init__(self, world: MPI.Intracomm) -> None:
         self._world = world
         self._pending: list[tuple[MPI.Request, np.ndarray]] = []
 
@@ -97,7 +97,7 @@ class Message:
     data: np.ndarray
 
 
-def _receive(world: MPI.Comm, source: int) -> Message | None:
+def _receive(world: MPI.Intracomm, source: int) -> Message | None:
     """Take the next message that waits, or return None."""
     status = MPI.Status()
     waiting = world.Improbe(source=source, status=status)
@@ -111,7 +111,7 @@ def _receive(world: MPI.Comm, source: int) -> Message | None:
 class AgentLink:
     """An agent's line to the learner, which is taken for dead after ``patience_s`` without a sign of life."""
 
-    def __init__(self, world: MPI.Comm, patience_s: float = SILENCE_S) -> None:
+    def __init__(self, world: MPI.Intracomm, patience_s: float = SILENCE_S) -> None:
         self._world, self._outbox, self._patience_s = world, _Outbox(world), patience_s
         self._heard = float("inf")  # until the learner's first beat nobody waits for the next
         self.asked = False
@@ -202,7 +202,7 @@ class AgentLink:
 class _Heart(threading.Thread):
     """Sends an empty message to every agent from time to time, whatever the learner is at."""
 
-    def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
+    def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
         super().__init__(name="heart", daemon=True)
         self._outboxes = {leader: _Outbox(world) for leader in leaders}
         self._ended = threading.Event()
@@ -224,7 +224,7 @@ class _Heart(threading.Thread):
 class LearnerLink:
     """The learner's lines to all agents, by the world ranks of their leaders."""
 
-    def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
+    def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
         self._world, self._outbox = world, _Outbox(world)
         self.leaders = leaders
         self._heart = _Heart(world, leaders)

@@ -98,7 +98,7 @@ class _Job:
     journal: Journal
 
 
-def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
+def refine(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Refine pathways (collective). Raises UserError on every rank for a mistake of the user's."""
     heed_stop_signals()  # rank 0 stops everybody in order
     config, atoms = on_root(world, lambda: _read(args))
@@ -201,7 +201,7 @@ def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDi
     return directory
 
 
-def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
+def _drive(world: MPI.Intracomm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, worker.evaluate, worker.renew)
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))

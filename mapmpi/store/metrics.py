@@ -29,6 +29,7 @@ LEARNER_FIELDS = (
     "mean_q",
     "actions_per_s",
     "updates_per_s",
+    "message_share",
     "best_final_x",
     "best_climb",
     "best_reward",

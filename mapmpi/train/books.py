@@ -31,6 +31,8 @@ class Books:
         self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
         self._log = CsvLog(directory.learner, LEARNER_FIELDS)
         self._last = (0.0, 0, 0)
+        self.message_s = 0.0
+        """Time spent on messages since the last report."""
 
     def add(self, episode: np.void) -> bool:
         """Take an episode (dtype EPISODE) into metrics.csv; return whether it was new. Raises OSError."""
@@ -86,6 +88,7 @@ class Books:
             "mean_q": mean["q"],
             "actions_per_s": (self.actions - actions) / span,
             "updates_per_s": (updates - earlier_updates) / span,
+            "message_share": self.message_s / span,
             "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
             "best_climb": min(
                 (float(e["climb"]) for e in self.episodes if e["outcome"] == b"goal"), default=np.nan
@@ -94,6 +97,7 @@ class Books:
             "mean_reward": _mean([float(e["total_reward"]) for e in recent]),
         }
         self.stats.clear()
+        self.message_s = 0.0
         self._log.write(row)
         return row
 

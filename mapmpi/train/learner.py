@@ -115,9 +115,11 @@ class Training:
             while self.learn():
                 busy = True
         else:
-            busy, until = False, time.monotonic() + MESSAGES_S
-            while time.monotonic() < until and self._take_message():
+            busy, began = False, time.monotonic()
+            while time.monotonic() < began + MESSAGES_S and self._take_message():
                 busy = True
+            if busy:
+                self.books.message_s += time.monotonic() - began
             busy |= self.learn()
         if not busy:
             time.sleep(_PAUSE_S)

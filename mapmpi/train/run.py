@@ -29,10 +29,12 @@ from mapmpi.parallel.agreement import (
     heed_stop_signals,
     leave_at_once,
     leave_together,
+    meet,
     on_all,
     on_root,
     parse,
     run,
+    share,
 )
 from mapmpi.parallel.layout import Layout, make_layout
 from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
@@ -113,7 +115,7 @@ class _Desk:
     checkpoint: Checkpoint | None
 
 
-def train(world: MPI.Comm, args: argparse.Namespace) -> int:
+def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
     heed_stop_signals()  # the learner stops everybody in order
     config, atoms = on_root(world, lambda: _read(args))
@@ -175,12 +177,12 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
 
 
-def _rested(world: MPI.Comm, environment: Environment | None, atoms: Atoms) -> Atoms:
+def _rested(world: MPI.Intracomm, environment: Environment | None, atoms: Atoms) -> Atoms:
     """Return the atoms at rest, as the agents have them at the start, and say so if that made a difference."""
-    positions, relief = world.bcast(
-        (environment.start_positions, environment.relief) if environment is not None and world.rank == 1 else None,
-        root=1,
-    )
+    at_rest = None if environment is None else (environment.start_positions, environment.relief)
+    found = share(world, at_rest, root=1)
+    assert found is not None
+    positions, relief = found
     if world.rank == 0 and relief > WORTH_SAYING_EV:
         print(
             f"The structure was not at rest in its force field: its energy fell by {relief:.2f} eV, and the training "
@@ -206,10 +208,11 @@ def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple
     return directory, past
 
 
-def _mend(world: MPI.Comm, directory: RunDirectory) -> None:
+def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
     """Mend the trajectories of earlier jobs, each rank its share (collective). Raises UserError on every rank."""
     files = on_root(world, directory.trajectory_files)
     mended = on_all(world, lambda: resume.mend(files[world.rank :: world.size]))
+    meet(world)
     names = [name for share in world.gather(mended) or [] for name in share]
     if names:
         print(f"Mended, for their writers were killed: {', '.join(sorted(names))}.")
@@ -221,7 +224,7 @@ def _role(layout: Layout, rank: int) -> str:
     return f"agent {layout.agent}" if layout.group is not None else "idle"
 
 
-def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
+def _learn(world: MPI.Intracomm, job: _Job, training: Training, desk: _Desk) -> int:
     """Be the learner; return the exit code."""
     from mapmpi.train.progress import Progress, summary
 
@@ -246,7 +249,7 @@ def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
     return code
 
 
-def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Training:
+def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk) -> Training:
     """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit.
 
     ``rested`` are the atoms at the start of every episode.
@@ -281,7 +284,7 @@ def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Trainin
     return training
 
 
-def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
+def _play(world: MPI.Intracomm, job: _Job, environment: Environment) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
     config, layout = job.config, job.layout
     assert layout.group is not None
