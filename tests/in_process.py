@@ -45,7 +45,7 @@ class DirectLink:
         self.stopped = self.training.at_limit()
 
     def ask_for_weights(self) -> None:
-        self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
+        self.send(Tag.WANT_WEIGHTS, np.array([self.version, 1], dtype="i8"))
 
     def answer_weights(self, destination: int, packed: np.ndarray) -> None:
         assert destination == 1

@@ -63,7 +63,9 @@ def _inserted(
     return atoms, found.ids
 
 
-def _finish(atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
+def _finish(
+    atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console
+) -> None:
     """Write the files, and print the report and what goes into the input."""
     on_root(comm, lambda: write(atoms, arguments.output, arguments.command_line, ids))
     if {"Si", "O"} <= set(atoms.symbols):

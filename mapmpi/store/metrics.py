@@ -30,13 +30,18 @@ LEARNER_FIELDS = (
     "actions_per_s",
     "updates_per_s",
     "message_share",
+    "weights_age",
+    "untold",
     "best_final_x",
     "best_climb",
     "best_reward",
     "mean_reward",
 )
 """The columns of learner.csv; ``buffer`` is the number of transitions that can be replayed, ``best_climb`` in eV that
-of the best episode that reached the goal."""
+of the best episode that reached the goal. ``message_share`` is the part of its time that the learner spends on
+messages, ``weights_age`` the actions that an agent makes, in the median, after there are newer weights than those that
+it acts by, ``untold`` the part of the actions of which a learner that had fallen behind was told no more than the
+episode's row."""
 
 
 class CsvLog:

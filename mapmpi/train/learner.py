@@ -168,7 +168,7 @@ class Training:
         if not enough or samples > learning.replay_ratio * self.books.transitions:
             return False
         logs.at(f"learner, update {self.learner.updates + 1}")
-        self.books.stats.append(self.learner.update())
+        self.books.add_update(self.learner.update())
         return True
 
     def _take_message(self) -> bool:
@@ -189,9 +189,12 @@ class Training:
             self.replay.add_state(number - 1, int(record["sequence"]), record["state"])
             finished = record["transition"][: record["transitions"]]
             self.books.transitions += self.replay.add_transitions(number - 1, finished)
-            self.books.actions += int(record["acted"])
+            self.books.add_action(int(record["acted"]), int(record["version"]))
         elif message.tag is Tag.WANT_WEIGHTS:
-            self._answer(message.source, int(message.data.view("i8")[0]))
+            has, fetches = (int(value) for value in message.data.view("i8"))
+            self._answer(message.source, has, bool(fetches))
+        elif message.tag is Tag.UNTOLD:
+            self.books.add_untold(int(message.data.view("i8")[0]))
         elif message.tag is Tag.VISIT and self.guidance is not None:
             self.guidance.take(number, message.data)
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
@@ -207,10 +210,10 @@ class Training:
         elif message.tag is Tag.GOODBYE:
             self.roll.left.add(number)
 
-    def _answer(self, source: int, has: int) -> None:
-        """Send weights newer than version ``has``, packed once for all who ask."""
+    def _answer(self, source: int, has: int, fetches: bool) -> None:
+        """Send weights newer than version ``has``, packed once for all who fetch them, or an empty answer."""
         version = self.learner.updates
-        if has >= version:
+        if has >= version or not fetches:
             self.link.answer_weights(source, np.empty(0, dtype=np.float32))
             return
         if self._packed is None or self._packed[0] != version:

@@ -16,6 +16,7 @@ from mpi4py import MPI
 
 from mapmpi import logs
 from mapmpi.config import Config
+from mapmpi.env.actions import action_vectors
 from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
@@ -36,8 +37,10 @@ from mapmpi.parallel.agreement import (
     run,
     share,
 )
+from mapmpi.parallel.board import Board
 from mapmpi.parallel.layout import Layout, make_layout
-from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
+from mapmpi.parallel.messages import SILENCE_S, WEIGHTS_HEADER, AgentLink, LearnerLink, LearnerSilent, Tag
+from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
 from mapmpi.store.ancestry import Ancestry
@@ -130,6 +133,7 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     desks: list[_Desk] = []
     directory, past = on_root(world, lambda: _open(args, config, desks))
     _mend(world, directory)
+    board = _board(world, config, atoms)
     job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
     training = on_all(world, lambda: _training(world, job, rested, desks[0]) if world.rank == 0 else None)
     job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
@@ -138,7 +142,7 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     logs.to_file(directory.logs, world.rank, _role(layout, world.rank))
     code = 0
     if environment is not None:
-        _play(world, job, environment)
+        _play(world, job, environment, board)
     elif training is not None:
         code = _learn(world, job, training, desks[0])
     return leave_together(world, code, training.roll.lost_places if training is not None else "")
@@ -256,7 +260,6 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk) -> Tr
     """
     import torch  # only here: a thousand agents need not load it
 
-    from mapmpi.env.actions import action_vectors
     from mapmpi.rl.dqn import Learner
     from mapmpi.rl.replay import Replay
     from mapmpi.train.books import Books
@@ -268,11 +271,10 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk) -> Tr
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
         torch.use_deterministic_algorithms(True)
-    shape = grid_shape(config, job.atoms)
-    actions = len(action_vectors(config.actions, config.goal))
+    shape, actions = _shape_and_actions(config, job.atoms)
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    books, link = Books(job.directory), LearnerLink(world, job.layout.leaders)
+    books, link = Books(job.directory, job.layout.agents), LearnerLink(world, job.layout.leaders)
     guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
     training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
@@ -284,7 +286,21 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk) -> Tr
     return training
 
 
-def _play(world: MPI.Intracomm, job: _Job, environment: Environment) -> None:
+def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board:
+    """Return the board of this rank's node (collective)."""
+    size = 4 * (WEIGHTS_HEADER + architecture(*_shape_and_actions(config, atoms), config.network).size)
+    meet(world)
+    node = world.Split_type(MPI.COMM_TYPE_SHARED)
+    assert isinstance(node, MPI.Intracomm)
+    return Board(node, size)
+
+
+def _shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a training's states, and the number of its actions."""
+    return grid_shape(config, atoms), len(action_vectors(config.actions, config.goal))
+
+
+def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Board) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
     config, layout = job.config, job.layout
     assert layout.group is not None
@@ -296,7 +312,7 @@ def _play(world: MPI.Intracomm, job: _Job, environment: Environment) -> None:
             _give_up(AgentLink(world), layout, error)
         return
     # the first agent speaks first when the learner is dead, and then the job ends
-    link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1))
+    link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1), board)
     try:
         try:
             q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
