@@ -18,7 +18,8 @@ from mapmpi.search.region import Region
 CELL = 1.0
 """Å: states whose molecule is in one cube of this size are rivals, and the one on the lowest path is kept."""
 REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
-"""A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more."""
+"""A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or one
+of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN = 1.0, 0.2
@@ -98,6 +99,7 @@ class Planner:
         self._plan: Plan | None = None
         self._drawn: dict[int, Plan] = {}
         self._draws: dict[int, int] = {}
+        self._agents = agents
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
 
     @cached_property
@@ -155,7 +157,7 @@ class Planner:
     def plan(self) -> Plan:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
-        if self._plan is None or self._new >= min(self._replan, FIRST_PLANS + GROWTH * known):
+        if self._plan is None or self._new >= min(self._replan, max(self._agents, FIRST_PLANS + GROWTH * known)):
             places, rises = map(np.array, zip(*self.visited, strict=True))
             if not np.isfinite(self.best) and (rises > 0.0).any():
                 self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)

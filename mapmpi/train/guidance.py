@@ -50,7 +50,7 @@ class Guidance:
     def take(self, agent: int, data: np.ndarray) -> None:
         """Take up a VISIT message (bytes) of an agent."""
         record = data.view(self._visit)[0]
-        station = record["station"].copy()
+        station = record["station"]  # a view: each message has its own memory
         origin = agent, int(record["episode"]), int(record["frame"])
         self.planner.add(_visit(record["place"].copy(), origin, station))
 

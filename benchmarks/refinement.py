@@ -1,6 +1,6 @@
 """How much faster two ranks refine a pathway than one.
 
-    python benchmarks/scaling.py RUN_DIR [--episode AGENT:EPISODE] [--quick]
+    python benchmarks/refinement.py RUN_DIR [--episode AGENT:EPISODE] [--quick]
 
 Refines a pathway of a training (the best one unless named; for a figure that means something, one with eight segments
 or more) from nothing, with one rank and with two, each in a copy of the run directory, and prints both times, the
