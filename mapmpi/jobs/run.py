@@ -46,6 +46,13 @@ def _line(text: str) -> str:
     return text
 
 
+def _command(text: str) -> list[str]:
+    try:
+        return shlex.split(_line(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a command; close its quotes") from None
+
+
 _count.__name__ = "whole number"  # argparse names it when the word is no number at all
 
 
@@ -70,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     setup = 'before all else, such as "module load mpi"; may be repeated'
     add("--setup", type=_line, action="append", default=[], metavar="COMMAND", help=setup)
     launch = "starts the ranks (default: the mpiexec beside this Python; else srun with Slurm, mpiexec with PBS)"
-    add("--launch", type=shlex.split, metavar="COMMAND", help=launch)
+    add("--launch", type=_command, metavar="COMMAND", help=launch)
     add("--max-jobs", type=_count, default=20, metavar="N", help="jobs after which a chain ends (default 20)")
     add("--run-dir", type=Path, help="folder for the results (default: runs/INPUT-NUMBER)")
     add("--output", type=Path, default=Path("."), metavar="FOLDER", help="for the scripts (default: this folder)")
