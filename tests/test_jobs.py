@@ -169,7 +169,9 @@ def test_scripts_are_not_overwritten(tmp_path: Path, source: Path, capsys: pytes
     assert jobs(*words) == 0
     assert jobs(*words) == REFUSED
     assert "wall-train.pbs is there already; give --force" in capsys.readouterr().err
-    assert jobs(*words, "--force") == 0
+    capsys.readouterr()
+    assert jobs(*words, "--force", "--set", "train.stop.wall_time=1h") == 0
+    assert "train.stop.wall_time of the input does not count in a chain" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -288,6 +290,33 @@ def test_what_follows_a_training(
             "pbs": ["-W", f"depend={condition}:7.head", "-v", f"MAPMPI_JOB={following}", file],
         }
         assert (tmp_path / "sent").read_text().splitlines() == expected[scheduler]
+
+
+@pytest.mark.parametrize(
+    ("code", "computed", "sent", "words"),
+    [
+        (0, "more", False, "all is done"),
+        (UNFINISHED, "more", True, ""),
+        (UNFINISHED, "", False, "phase 2 got no further in this job"),
+        (REFUSED, "", False, "phase 2 failed with exit code 2"),
+    ],
+)
+def test_what_follows_phase_2(
+    tmp_path: Path, source: Path, commands: Path, code: int, computed: str, sent: bool, words: str
+) -> None:
+    command(commands, "sbatch", f'echo "$@" > {tmp_path}/sent')
+    (tmp_path / "run" / "pathways").mkdir(parents=True)
+    launch = command(commands, "launch", f'printf "{computed}" >> run/pathways/journal; exit {code}')
+    (tmp_path / "run" / "pathways" / "journal").touch()
+    options = ["--launch", launch, "--run-dir", tmp_path / "run", "--output", tmp_path]
+    assert jobs(source, "--scheduler", "slurm", "--ranks-per-node", 2, *options) == 0
+    done = run_script(tmp_path / "wall-pneb.slurm", "slurm", 7)
+    assert words in done.stdout
+    assert done.returncode == (0 if sent else code)
+    assert (tmp_path / "sent").exists() == sent
+    if sent:
+        following = f"--dependency=afterany:7 --export=ALL,MAPMPI_JOB=2 {tmp_path}/wall-pneb.slurm\n"
+        assert (tmp_path / "sent").read_text() == following
 
 
 def test_a_successor_that_cannot_be_sent(tmp_path: Path, source: Path, commands: Path) -> None:

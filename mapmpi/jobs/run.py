@@ -98,6 +98,8 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"mapmpi: {error}", file=sys.stderr)
         return REFUSED
+    if isinstance(config.train.stop.wall_time, float):
+        print("train.stop.wall_time of the input does not count in a chain; the other limits do.")
     train, pneb = map(job.file, PHASES)
     print(f"wrote {train} and {pneb}\nstart: {SUBMIT[job.scheduler]} {shlex.quote(str(train))}")
     return 0
