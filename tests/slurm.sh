@@ -104,7 +104,7 @@ write chain 00:01:00 --launch "srun --mpi=pmi2" --max-jobs 12
 wait_for_all
 squeue --states=all --sort=i --format="%.5i %20j %10T %6M %r"
 
-[ "$(ls whole-train-*.out | wc -l)" -eq 1 ] || { echo "one job was enough for 'whole'"; exit 1; }
+[ "$(ls whole-train-*.out | wc -l)" -eq 1 ] || { echo "'whole' is not from one job"; exit 1; }
 [ "$(ls chain-train-*.out | wc -l)" -ge 2 ] || { echo "'chain' had no second job"; exit 1; }
 [ "$(ls chain-pneb-*.out | wc -l)" -eq 1 ] || { echo "phase 2 of 'chain' did not come just once"; exit 1; }
 [ -z "$(squeue --noheader --states=all --format=%T | grep -v COMPLETED)" ] || { echo "a job failed"; exit 1; }
@@ -112,7 +112,8 @@ squeue --states=all --sort=i --format="%.5i %20j %10T %6M %r"
 
 # ---- a chain that its user cancels sends no successor
 write cancelled 00:10:00
-until [ -s cancelled/metrics.csv ]; do
+for _ in $(seq 120); do
+    [ ! -s cancelled/metrics.csv ] || break
     sleep 1
 done
 scancel --name=cancelled-train
@@ -120,3 +121,13 @@ wait_for_all
 [ "$(ls cancelled-*.out | wc -l)" -eq 1 ] || { echo "a cancelled chain went on"; exit 1; }
 "$PYTHON" -m mapmpi.check cancelled > /dev/null
 echo "a cancelled chain ended, and its files are whole"
+
+# ---- ranks that srun starts on a node with two GPUs; in the place of the training a program that says what it sees
+printf '#!/bin/bash\necho sees $CUDA_VISIBLE_DEVICES\nexit 1\n' > seeing
+chmod +x seeing
+sed 's/^GPUS=.*/GPUS=2/; s|^PYTHON=.*|PYTHON=./seeing|' chain-train.slurm > seeing.slurm
+sbatch --job-name=seeing seeing.slurm
+wait_for_all
+[ "$(grep -h ^sees seeing-*.out | sort | tr '\n' ' ')" = "sees 0 sees 0 sees 1 " ] || { echo "wrong GPUs"; exit 1; }
+grep -h "failed with exit code 1" seeing-*.out
+echo "each rank sees its GPU, and a chain that fails ends"
