@@ -443,6 +443,11 @@ class Pneb(Section):
     )
     hessian_step: Positive = Field(0.01, description="vineyard: Å of the finite differences")
     ranks_per_image: Count = Field(1, description="ranks that compute one configuration together")
+    wall_time: Seconds | Literal["job"] | None = Field(
+        None,
+        description="after which it stops in order and can be started again; job: train.stop.job_margin before Slurm "
+        "or PBS ends the batch job",
+    )
 
 
 class Config(Section):

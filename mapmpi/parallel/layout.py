@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from mpi4py import MPI
+from typing import TYPE_CHECKING
 
 from mapmpi.errors import UserError
+
+if TYPE_CHECKING:  # on a login node, where job scripts are made, MPI may not start
+    from mpi4py import MPI
 
 
 @dataclass(frozen=True)

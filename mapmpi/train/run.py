@@ -127,7 +127,10 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
         raise UserError(
             f"deterministic: it takes one agent on one rank; start mpiexec -n 2, not {world.size} ranks."
         )
-    job_ends = time.monotonic() + on_root(world, lambda: _job_time(config))
+    stop = config.train.stop
+    job_ends = time.monotonic() + on_root(
+        world, lambda: scheduler.seconds_to_work(stop.job_margin) if stop.wall_time == "job" else math.inf
+    )
     environment = on_all(world, lambda: _environment(config, atoms, layout))
     rested = _rested(world, environment, atoms)
     desks: list[_Desk] = []
@@ -146,19 +149,6 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     elif training is not None:
         code = _learn(world, job, training, desks[0])
     return leave_together(world, code, training.roll.lost_places if training is not None else "")
-
-
-def _job_time(config: Config) -> float:
-    """Return the seconds until the training has to stop for its batch job's end; infinite if it need not."""
-    stop = config.train.stop
-    if stop.wall_time != "job":
-        return math.inf
-    left = scheduler.seconds_left()
-    if left <= stop.job_margin:
-        raise UserError(
-            f"train.stop.job_margin: {stop.job_margin:.0f} s, but the batch job has {left:.0f} s left; ask for more."
-        )
-    return left - stop.job_margin
 
 
 def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
