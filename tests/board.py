@@ -1,6 +1,6 @@
 """A board under load: two of its ranks write, the others read, and every copy that is read must be whole.
 
-    mpiexec -n 4 python tests/board.py
+mpiexec -n 4 python tests/board.py
 """
 
 import sys

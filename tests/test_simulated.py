@@ -1,4 +1,4 @@
-"""The simulated engine: forces against differences, its known barrier, both phases on it, and how lean its agents are."""
+"""The simulated engine: forces against differences, its known barrier, both phases on it, and lean agents."""
 
 from __future__ import annotations
 
