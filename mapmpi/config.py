@@ -142,6 +142,14 @@ class ForceField(Section):
         2000, ge=0, le=10**6, description="ReaxFF nonbonded tables; 0 computes without tables"
     )
     skin: Positive = Field(0.5, description="neighbour list skin in Å")
+    suffix: Literal["omp", "kk", "gpu", "intel", "opt"] | None = Field(
+        None,
+        description="variant of the LAMMPS styles, from the package that it was built with: omp (OPENMP; threads by "
+        "OMP_NUM_THREADS), kk (KOKKOS: GPUs) …",
+    )
+    gpus: Count | None = Field(
+        None, description="kk, gpu: GPUs of a node; a rank takes the one of its number on the node modulo these"
+    )
     simulated: Simulated | None = Field(
         None, description="no forces but a simple energy that takes its time, to try how many ranks work together"
     )
@@ -150,6 +158,8 @@ class ForceField(Section):
     def _units_need_commands(self) -> ForceField:
         if self.commands is None and self.units != "real":
             raise ValueError("units: metal needs commands; ReaxFF works in real units")
+        if self.gpus is not None and self.suffix not in ("kk", "gpu"):
+            raise ValueError("gpus needs suffix: kk, or gpu; the other styles compute on processors")
         return self
 
 
