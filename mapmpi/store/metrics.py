@@ -30,6 +30,7 @@ LEARNER_FIELDS = (
     "actions_per_s",
     "updates_per_s",
     "message_share",
+    "plan_share",
     "weights_age",
     "untold",
     "best_final_x",
@@ -37,11 +38,14 @@ LEARNER_FIELDS = (
     "best_reward",
     "mean_reward",
 )
-"""The columns of learner.csv; ``buffer`` is the number of transitions that can be replayed, ``best_climb`` in eV that
-of the best episode that reached the goal. ``message_share`` is the part of its time that the learner spends on
-messages, ``weights_age`` the actions that an agent makes, in the median, after there are newer weights than those that
-it acts by, ``untold`` the part of the actions of which a learner that had fallen behind was told no more than the
-episode's row."""
+"""The columns of learner.csv.
+
+``buffer`` is the number of transitions that can be replayed, ``best_climb`` in eV that of the best episode that reached
+the goal. ``message_share`` and ``plan_share`` are the parts of the time in which the learner's processor is at messages
+and at plans; ``weights_age`` the actions that an agent makes, in the median, after there are newer weights than those
+that it acts by; ``untold`` the part of the actions of which a learner that had fallen behind was told no more than the
+episode's row.
+"""
 
 
 class CsvLog:

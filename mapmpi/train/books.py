@@ -32,8 +32,8 @@ class Books:
         self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
         self._log = CsvLog(directory.learner, LEARNER_FIELDS)
         self._last = (0.0, 0, 0)
-        self.message_s = 0.0
-        """Time spent on messages since the last report."""
+        self.message_s, self.plan_s = 0.0, 0.0
+        """Processor time spent on messages, and on plans, since the last report."""
         self._untold = 0
         self._ages: list[int] = []
         self._first_version, self._made_at = 0, [0]
@@ -111,6 +111,7 @@ class Books:
             "actions_per_s": (self.actions - actions) / span,
             "updates_per_s": (updates - earlier_updates) / span,
             "message_share": self.message_s / span,
+            "plan_share": self.plan_s / span,
             "weights_age": float(np.median(self._ages)) / self._agents if self._ages else np.nan,
             "untold": self._untold / max(self.actions - actions, 1),
             "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
@@ -121,7 +122,7 @@ class Books:
             "mean_reward": _mean([float(e["total_reward"]) for e in recent]),
         }
         self.stats.clear()
-        self.message_s, self._untold = 0.0, 0
+        self.message_s, self.plan_s, self._untold = 0.0, 0.0, 0
         self._ages.clear()
         self._log.write(row)
         return row

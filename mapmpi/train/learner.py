@@ -115,11 +115,16 @@ class Training:
             while self.learn():
                 busy = True
         else:
-            busy, began = False, time.monotonic()
-            while time.monotonic() < began + MESSAGES_S and self._take_message():
+            busy, until, began, planned = (
+                False,
+                time.monotonic() + MESSAGES_S,
+                time.thread_time(),
+                self.books.plan_s,
+            )
+            while time.monotonic() < until and self._take_message():
                 busy = True
             if busy:
-                self.books.message_s += time.monotonic() - began
+                self.books.message_s += time.thread_time() - began - (self.books.plan_s - planned)
             busy |= self.learn()
         if not busy:
             time.sleep(_PAUSE_S)
@@ -199,7 +204,9 @@ class Training:
             self.guidance.take(number, message.data)
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
             logs.at("learner, plan")
+            began = time.thread_time()
             self.link.answer_advice(message.source, self.guidance.answer(number, message.data))
+            self.books.plan_s += time.thread_time() - began
         elif message.tag is Tag.EPISODE:
             self._episode_ended = True
             self.books.add(message.data.view(EPISODE)[0])
