@@ -394,6 +394,7 @@ class Train(Section):
     """How phase 1 is spread over the ranks, and when it ends."""
 
     ranks_per_agent: Count = 1
+    across_nodes: bool = Field(False, description="whether the ranks of one agent may lie on several nodes")
     stop: Stop = Stop(wall_time="1h")
     learner_threads: Count = Field(1, description="cores of the learner's gradient steps, if no GPU takes them")
     weights_interval: Count = Field(5, description="actions of an agent between its requests for new weights")

@@ -29,7 +29,7 @@ from mapmpi.train.lockstep import Lockstep
 class DirectLink:
     """Both ends of the line: what the agent sends, the learner takes in at once, and learns what is due."""
 
-    leaders = (1,)
+    leaders, groups = (1,), [(1,)]
 
     def __init__(self) -> None:
         self.training: Training | None = None

@@ -103,9 +103,9 @@ def _material(page: Page, path: Path, settings: list[str]) -> Material:
 def _layout(world: MPI.Intracomm, config: Config) -> tuple[Layout, bool]:
     """Return the training's layout; too few ranks for it make one group of rank 0 alone, which is then told."""
     if world.size > config.train.ranks_per_agent:
-        return make_layout(world, config.train.ranks_per_agent), False
+        return make_layout(world, config.train), False
     first = world.rank == 0
-    return Layout(1 if first else -1, MPI.COMM_SELF if first else None, [0], list(range(1, world.size))), True
+    return Layout(1 if first else -1, MPI.COMM_SELF if first else None, [(0,)], list(range(1, world.size))), True
 
 
 def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms) -> Trial | None:

@@ -144,8 +144,10 @@ def make_job(args: argparse.Namespace, config: Config) -> Job:
 
 def _size(job: Job, config: Config) -> str:
     """Return in words what the ranks are for. Raises UserError where they hold no agent."""
-    leaders, idle = divide(job.ranks, config.train.ranks_per_agent)
-    many = f"{len(leaders)} agents" if len(leaders) > 1 else "an agent"
+    across = config.train.across_nodes
+    nodes = [0 if across else rank // job.ranks_per_node for rank in range(job.ranks)]
+    groups, idle = divide(nodes, config.train.ranks_per_agent)
+    many = f"{len(groups)} agents" if len(groups) > 1 else "an agent"
     each = f" of {config.train.ranks_per_agent} ranks" if config.train.ranks_per_agent > 1 else ""
     return f"{job.ranks} ranks: a learner and {many}{each}" + (f"; {len(idle)} stay idle" if idle else "")
 

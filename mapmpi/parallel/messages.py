@@ -241,13 +241,13 @@ class _Heart(threading.Thread):
 
 
 class LearnerLink:
-    """The learner's lines to all agents, by the world ranks of their leaders."""
+    """The learner's lines to all agents, ``groups`` of world ranks the first of which speaks for the group."""
 
-    def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
+    def __init__(self, world: MPI.Intracomm, groups: list[tuple[int, ...]]) -> None:
         self._world, self._outbox = world, _Outbox(world)
         self._coming: list[tuple[MPI.Request, Message]] = []
-        self.leaders = leaders
-        self._heart = _Heart(world, leaders)
+        self.groups, self.leaders = groups, [group[0] for group in groups]
+        self._heart = _Heart(world, self.leaders)
 
     def start(self) -> None:
         """Let the heart beat until :meth:`stop`, if this MPI lets a second thread send."""

@@ -54,9 +54,7 @@ class Training:
         if guidance is not None:
             self.parts["guidance"] = guidance
         self.numbers = {rank: number for number, rank in enumerate(link.leaders, start=1)}
-        each = config.train.ranks_per_agent
-        ranks = {number: range(rank, rank + each) for rank, number in self.numbers.items()}
-        self.roll = Roll(ranks, config.train.silence_limit)
+        self.roll = Roll(dict(enumerate(link.groups, start=1)), config.train.silence_limit)
         self.record = experience_dtype(replay.shape, TRANSITION, config.learning.steps)
         self.interrupted = False
         self.trouble = ""

@@ -122,7 +122,7 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
     heed_stop_signals()  # the learner stops everybody in order
     config, atoms = on_root(world, lambda: _read(args))
-    layout = make_layout(world, config.train.ranks_per_agent)
+    layout = make_layout(world, config.train)
     if config.deterministic and world.size > 2:
         raise UserError(
             f"deterministic: it takes one agent on one rank; start mpiexec -n 2, not {world.size} ranks."
@@ -264,7 +264,7 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk) -> Tr
     shape, actions = _shape_and_actions(config, job.atoms)
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    books, link = Books(job.directory, job.layout.agents), LearnerLink(world, job.layout.leaders)
+    books, link = Books(job.directory, job.layout.agents), LearnerLink(world, job.layout.groups)
     guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
     training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
