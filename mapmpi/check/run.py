@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     return run(lambda world: check(world, parse(world, make_parser(), argv)))
 
 
-def check(world: MPI.Comm, args: argparse.Namespace) -> int:
+def check(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Check an input or a run directory (collective); return 0, or 2 when something will fail."""
     if on_root(world, args.input.is_dir):
         return on_root(world, lambda: check_run(args.input, args.every_frame))
