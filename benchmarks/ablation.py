@@ -80,12 +80,6 @@ class _Linear:
         return values
 
 
-def _no_squares() -> None:
-    """Sums of Gaussians alone, which are pair energies."""
-    describe = region._Surroundings.__call__
-    region._Surroundings.__call__ = lambda self, places: describe(self, places)[:, ::2]  # type: ignore[method-assign]
-
-
 def _one_element() -> None:
     """All atoms alike."""
     begin = region._Surroundings.__init__
@@ -121,13 +115,11 @@ ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "walls": (_constants(energymap, WALL=0.0), ()),
     "asinh": (_energies_as_they_are, ()),
     "weights": (_equal_weights, ()),
-    "squares": (_no_squares, ()),
     "optimism": (_constants(planner, OPTIMISM=0.0), ()),
     "promise": (_constants(planner, FIRST_MARGIN=1e9, MARGIN=1e9), ()),
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
     "discount": (_constants(planner, DISCOUNT=0.0), ()),
-    "depth": (_constants(planner, DEPTH=0.0), ()),
     "first-straight": (_no_straight, ()),
     "soft-maximum": (_constants(plan, SHARPNESS=4.0), ()),
     "aim-close": (_constants(pursuit, AHEAD=1.0), ()),

@@ -74,7 +74,7 @@ def test_visits_outweigh_a_prior_that_is_wrong() -> None:
         learned.fit(own[:, :3], own[:, 3], 0.3)
         alike.append(np.corrcoef(learned.lower_bound(0.0), exact)[0, 1])
     assert alike[0] > alike[1] - 0.03, alike
-    assert alike[1] > 0.9
+    assert alike[1] > 0.85
 
 
 def test_a_prior_is_made_from_a_training_and_taken_by_another(tmp_path: Path) -> None:

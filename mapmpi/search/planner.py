@@ -26,9 +26,7 @@ FIRST_MARGIN, MARGIN = 1.0, 0.2
 """Climb, in units of the scale of the barriers, by which an episode may fall short of what was promised: before there
 is a way to the goal, and afterwards."""
 DISCOUNT = 0.1
-"""The same that a state loses with every time that one went on from it …"""
-DEPTH = 0.03
-"""… and, before there is a way, with every Å that it is away from the goal plane: some way is worth more than none."""
+"""The same that a state loses with every time that one went on from it."""
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
 """Å between places that are the same one visited again, pairs of them that tell, and the spread of their energies, in
 units of the climb that the plan expects, above which the energy is no function of the place."""
@@ -236,11 +234,7 @@ class Planner:
         if not self.mapped:
             return climbs
         lows = np.array([known.low - known.first for known in heights])
-        promised = np.maximum(climbs, self.plan.height(places) - lows)
-        if np.isfinite(self.best):
-            return promised
-        left = self.region.distance - (places - self.region.start) @ self.region.axes[0]
-        return promised + DEPTH * self.scale * np.maximum(left, 0.0)
+        return np.maximum(climbs, self.plan.height(places) - lows)
 
     def _scores(self) -> tuple[list[Visit], np.ndarray]:
         """Return the states of the archive, and the climb that each promises (m,) eV, with what its tries cost."""

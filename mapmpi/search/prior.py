@@ -74,7 +74,7 @@ class Prior:
                 arrays, _ = read_archive(handle)
             prior = cls(*(arrays[name] for name in ("elements", "features", "distances", "rises")))
             places, elements = len(prior.rises), len(prior.elements)
-            shapes = ((places, 2 * len(CENTERS) * elements), (places, elements))
+            shapes = ((places, len(CENTERS) * elements), (places, elements))
             if not places or not set(prior.elements.tolist()) <= set(range(1, len(chemical_symbols))):
                 raise ValueError("no places, or no elements")
             if (prior.features.shape, prior.distances.shape) != shapes or not np.array_equal(

@@ -108,10 +108,7 @@ class Region:
 
 
 class _Surroundings:
-    """For each element, sums of Gaussians of the distances to its atoms, and the squares of these sums.
-
-    The sums are what pair forces would make of a place; the squares let it matter how many neighbours there are.
-    """
+    """For each element, sums of Gaussians of the distances to its atoms: what pair forces would make of a place."""
 
     def __init__(self, atoms: Atoms) -> None:
         self.elements = sorted(set(atoms.numbers.tolist()))
@@ -147,6 +144,5 @@ class _Surroundings:
             smooth = 0.5 * (1.0 + np.cos(np.pi * distances / CUTOFF))
             for center in CENTERS:
                 values = np.exp(-0.5 * ((distances - center) / WIDTH) ** 2) * smooth
-                total = csr_array((values, (pairs.row, pairs.col)), shape=pairs.shape).sum(axis=1)
-                columns += [total, total**2]
+                columns.append(csr_array((values, (pairs.row, pairs.col)), shape=pairs.shape).sum(axis=1))
         return np.stack(columns, axis=1).astype(np.float32)
