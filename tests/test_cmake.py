@@ -84,6 +84,15 @@ def test_a_wrong_source_is_refused(source: str, said: str, tmp_path: Path) -> No
 
 
 @NEEDS_CMAKE
+def test_a_source_without_kokkos_is_refused_for_gpus(tmp_path: Path) -> None:
+    source = fake_source(tmp_path / "lammps", "4 Feb 2025")
+    for preset in PRESETS[2:]:
+        done = cmake("--preset", preset, "-S", ROOT, "-B", tmp_path / preset, f"-DLAMMPS_SOURCE={source}")
+        assert done.returncode != 0
+        assert "has no lib/kokkos" in done.stderr
+
+
+@NEEDS_CMAKE
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_right_source_meets_the_mpi_of_mpi4py(packed: bool, tmp_path: Path) -> None:
     source = fake_source(tmp_path / "lammps", "4 Feb 2025")
