@@ -14,6 +14,7 @@ setup(
     long_description_content_type="text/markdown",
     license="BSD-3-Clause",
     packages=find_packages(include=["mapmpi", "mapmpi.*"]),
+    package_data={"mapmpi.jobs": ["templates/*"]},  # a link to jobs/
     python_requires=">=3.10",
     install_requires=[
         "ase>=3.25",

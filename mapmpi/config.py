@@ -111,6 +111,17 @@ class Structure(Section):
         return self.molecule_atoms or self.tagged_atoms
 
 
+class Simulated(Section):
+    """In place of LAMMPS an engine that sleeps: how do a machine and its ranks scale?"""
+
+    seconds: NotNegative = Field(0.5, description="time of an action, the median")
+    spread: NotNegative = Field(0.3, description="standard deviation of the logarithm of that time")
+    atoms: Count | None = Field(
+        None,
+        description="size of the structure, which is cut off or repeated along its first cell vector to have it",
+    )
+
+
 class ForceField(Section):
     """The forces: ReaxFF from the installed LAMMPS unless commands are given."""
 
@@ -131,11 +142,24 @@ class ForceField(Section):
         2000, ge=0, le=10**6, description="ReaxFF nonbonded tables; 0 computes without tables"
     )
     skin: Positive = Field(0.5, description="neighbour list skin in Å")
+    suffix: Literal["omp", "kk", "gpu", "intel", "opt"] | None = Field(
+        None,
+        description="variant of the LAMMPS styles, from the package that it was built with: omp (OPENMP; threads by "
+        "OMP_NUM_THREADS), kk (KOKKOS: GPUs) …",
+    )
+    gpus: Count | None = Field(
+        None, description="kk, gpu: GPUs of a node; a rank takes the one of its number on the node modulo these"
+    )
+    simulated: Simulated | None = Field(
+        None, description="no forces but a simple energy that takes its time, to try how many ranks work together"
+    )
 
     @model_validator(mode="after")
     def _units_need_commands(self) -> ForceField:
         if self.commands is None and self.units != "real":
             raise ValueError("units: metal needs commands; ReaxFF works in real units")
+        if self.gpus is not None and self.suffix not in ("kk", "gpu"):
+            raise ValueError("gpus needs suffix: kk, or gpu; the other styles compute on processors")
         return self
 
 
@@ -370,6 +394,7 @@ class Train(Section):
     """How phase 1 is spread over the ranks, and when it ends."""
 
     ranks_per_agent: Count = 1
+    across_nodes: bool = Field(False, description="whether the ranks of one agent may lie on several nodes")
     stop: Stop = Stop(wall_time="1h")
     learner_threads: Count = Field(1, description="cores of the learner's gradient steps, if no GPU takes them")
     weights_interval: Count = Field(5, description="actions of an agent between its requests for new weights")
@@ -429,6 +454,11 @@ class Pneb(Section):
     )
     hessian_step: Positive = Field(0.01, description="vineyard: Å of the finite differences")
     ranks_per_image: Count = Field(1, description="ranks that compute one configuration together")
+    wall_time: Seconds | Literal["job"] | None = Field(
+        None,
+        description="after which it stops in order and can be started again; job: train.stop.job_margin before Slurm "
+        "or PBS ends the batch job",
+    )
 
 
 class Config(Section):

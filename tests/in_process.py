@@ -29,7 +29,7 @@ from mapmpi.train.lockstep import Lockstep
 class DirectLink:
     """Both ends of the line: what the agent sends, the learner takes in at once, and learns what is due."""
 
-    leaders = (1,)
+    leaders, groups = (1,), [(1,)]
 
     def __init__(self) -> None:
         self.training: Training | None = None
@@ -45,7 +45,7 @@ class DirectLink:
         self.stopped = self.training.at_limit()
 
     def ask_for_weights(self) -> None:
-        self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
+        self.send(Tag.WANT_WEIGHTS, np.array([self.version, 1], dtype="i8"))
 
     def answer_weights(self, destination: int, packed: np.ndarray) -> None:
         assert destination == 1

@@ -13,10 +13,12 @@ from conftest import ROOT, mpiexec, wall_with_a_gap
 
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import FAILURES, EngineError, UserError
+from mapmpi.md import library
 from mapmpi.md.analytic import AnalyticEngine
 from mapmpi.md.engine import Engine, largest_force, thermal_velocities
 from mapmpi.md.forcefield import installed_file, reaxff_elements
 from mapmpi.md.lammps_engine import LammpsEngine, _kind
+from mapmpi.md.library import accelerated
 from mapmpi.units import BOLTZMANN_EV_PER_K, KCAL_PER_MOL_IN_EV
 
 COPPER = ForceField(
@@ -317,3 +319,48 @@ def test_two_ranks_agree_with_one() -> None:
     done = mpiexec(2, ROOT / "tests" / "two_ranks.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("agree") == 2
+
+
+@pytest.mark.lammps
+@pytest.mark.parametrize("suffix", ["omp", "opt"])
+def test_accelerated_styles_give_the_same_forces(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    told: list[str] = []
+    real = library.lammps
+    monkeypatch.setattr(
+        library, "lammps", lambda cmdargs, comm: told.extend(cmdargs) or real(cmdargs=cmdargs, comm=comm)
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    atoms = bulk("Cu", cubic=True) * 3
+    atoms.rattle(0.02, seed=1)
+    fast = LammpsEngine(atoms, COPPER.model_copy(update={"suffix": suffix}), Dynamics(), [1], SPRING)
+    energy, forces = fast.evaluate(atoms.positions)
+    plain_energy, plain_forces = copper().evaluate(atoms.positions)
+    assert energy == pytest.approx(plain_energy, abs=1e-9)
+    np.testing.assert_allclose(forces, plain_forces, atol=1e-9)
+    assert f"-sf {suffix}" in " ".join(told)
+
+
+@pytest.mark.lammps
+def test_reaxff_by_threads_gives_the_same_forces(water_box: Atoms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    threaded = LammpsEngine(water_box, ForceField(suffix="omp"), Dynamics(), [1], SPRING)
+    _, forces = threaded.evaluate(water_box.positions)
+    _, plain = reaxff(water_box).evaluate(water_box.positions)
+    np.testing.assert_allclose(forces, plain, atol=1e-4)
+    assert threaded.relax(5).energies[-1] < 0.0
+
+
+@pytest.mark.lammps
+def test_a_suffix_needs_its_package() -> None:
+    atoms = bulk("Cu", cubic=True)
+    with pytest.raises(UserError, match=r"forcefield.suffix: kk needs the package KOKKOS"):
+        LammpsEngine(atoms, COPPER.model_copy(update={"suffix": "kk", "gpus": 2}), Dynamics(), [1], SPRING)
+
+
+def test_how_lammps_is_told_of_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert accelerated(None, None) == []
+    assert accelerated("kk", 2) == ["-k", "on", "g", "2", "-sf", "kk"]
+    assert accelerated("kk", None) == ["-k", "on", "t", "4", "-sf", "kk"]
+    assert accelerated("omp", None) == ["-pk", "omp", "4", "-sf", "omp"]
+    assert accelerated("gpu", 2) == ["-pk", "gpu", "2", "-sf", "gpu"]

@@ -215,7 +215,7 @@ def test_a_batch_job_ends_before_its_time(tmp_path: Path, source: Path, monkeypa
     words = settings("train.stop.wall_time=job", "train.stop.job_margin=12s")
     done = train(2, source, "--run-dir", run, *words)
     assert done.returncode == REFUSED
-    assert "train.stop.wall_time: job is the time that Slurm or PBS gives" in done.stderr
+    assert "wall_time: job is the time that Slurm or PBS gives" in done.stderr
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + 30))
     began = time.monotonic()

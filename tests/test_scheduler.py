@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mapmpi.errors import UserError
-from mapmpi.parallel.scheduler import seconds_left
+from mapmpi.parallel.scheduler import seconds_left, seconds_to_work
 
 JOB = {"Resource_List": {"walltime": "02:00:00"}, "resources_used": {"walltime": "00:30:10"}}
 
@@ -33,7 +33,7 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, answer
 
 
 def test_outside_a_batch_job() -> None:
-    with pytest.raises(UserError, match=r"train\.stop\.wall_time: job .* this is none; give a time"):
+    with pytest.raises(UserError, match=r"wall_time: job .* this is none; give a time"):
         seconds_left()
 
 
@@ -41,6 +41,9 @@ def test_slurm_says_it_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 300))
     assert seconds_left() == pytest.approx(300, abs=2)
+    assert seconds_to_work(120.0) == pytest.approx(180, abs=2)
+    with pytest.raises(UserError, match=r"job_margin: 400 s, but the batch job has (300|299|298) s left"):
+        seconds_to_work(400.0)
     monkeypatch.setenv("SLURM_JOB_END_TIME", "soon")
     with pytest.raises(UserError, match="SLURM_JOB_END_TIME is 'soon'"):
         seconds_left()

@@ -286,3 +286,20 @@ def same_advice(one: Guidance, other: Guidance) -> bool:
     assert advice.way is not None
     np.testing.assert_array_equal(advice.way, same.way)
     return advice.limit == same.limit
+
+
+def test_many_that_begin_at_once_take_different_ways_until_one_leads_to_the_goal() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0), agents=4)
+    planner.add(visit([0, 0, 0], 0.0))
+    heights = Heights.of(0.0)
+
+    def ways() -> list[bytes]:
+        known = [planner.advice(np.zeros(3), heights, agent).way for agent in (7, 3, 9, 11, 5, 7)]
+        return [way.tobytes() for way in known if way is not None]
+
+    *others, again = ways()
+    np.testing.assert_array_equal(np.frombuffer(others[0]).reshape(-1, 3), planner.plan.way(np.zeros(3)))
+    assert len(set(others)) >= 3  # chance may lead two the same way
+    assert again == others[0]
+    planner.add(visit([5.1, 0, 0], 0.0, 1.0))
+    assert len(set(ways())) == 1

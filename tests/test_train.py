@@ -187,9 +187,18 @@ def test_an_existing_run_directory_is_left_alone(tmp_path: Path) -> None:
     [(3, 1, 2, 0), (1024, 1, 1023, 0), (1024, 4, 255, 3), (4, 2, 1, 1), (1025, 16, 64, 0)],
 )
 def test_ranks_are_divided(size: int, each: int, agents: int, idle: int) -> None:
-    leaders, left = divide(size, each)
-    assert len(leaders) == agents
+    groups, left = divide([0] * size, each)
+    assert len(groups) == agents
     assert len(left) == idle
-    assert leaders == [1 + each * number for number in range(agents)]
+    assert groups == [tuple(range(1 + each * number, 1 + each * (number + 1))) for number in range(agents)]
     with pytest.raises(UserError, match="cannot hold"):
-        divide(each, each)
+        divide([0] * each, each)
+
+
+def test_no_agent_lies_on_two_nodes() -> None:
+    filled = [rank // 4 for rank in range(12)]  # one node after the other
+    assert divide(filled, 2) == ([(1, 2), (4, 5), (6, 7), (8, 9), (10, 11)], [3])
+    in_turn = [rank % 3 for rank in range(12)]
+    assert divide(in_turn, 3) == ([(1, 4, 7), (2, 5, 8), (3, 6, 9)], [10, 11])
+    with pytest.raises(UserError, match=r"no node has 5 ranks besides the learner's; set train.across_nodes"):
+        divide(filled, 5)

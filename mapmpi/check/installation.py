@@ -20,7 +20,7 @@ MOST_RANKS = 2
 """Ranks that the step is tried on: with two, a LAMMPS of another MPI would be alone on each."""
 
 
-def check_installation(world: MPI.Comm) -> int:
+def check_installation(world: MPI.Intracomm) -> int:
     """Print the page for the machine and its LAMMPS (collective); return the exit code."""
     launched, page = launch(), Page(silent=world.rank > 0)
     if world.size < launched.ranks and launched.rank > 0:

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     return run(lambda world: check(world, parse(world, make_parser(), argv)))
 
 
-def check(world: MPI.Comm, args: argparse.Namespace) -> int:
+def check(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Check an input, a run directory or what is installed (collective); return 0, or 2 when something will fail."""
     if args.input is None and (args.set or args.run_dir or args.every_frame):
         raise UserError("the options of mapmpi.check are for an input or a run directory; name one.")

@@ -57,7 +57,7 @@ class Trial:
     alone: bool
 
 
-def check_input(world: MPI.Comm, path: Path, settings: list[str], run_dir: Path) -> int:
+def check_input(world: MPI.Intracomm, path: Path, settings: list[str], run_dir: Path) -> int:
     """Print the page for an input file (collective); return the exit code."""
     launched, page = launch(), Page(silent=world.rank > 0)
     if world.size < launched.ranks and launched.rank > 0:
@@ -93,15 +93,15 @@ def _material(page: Page, path: Path, settings: list[str]) -> Material:
     return Material(config, atoms, check_forces(page, config, atoms))
 
 
-def _layout(world: MPI.Comm, config: Config) -> tuple[Layout, bool]:
+def _layout(world: MPI.Intracomm, config: Config) -> tuple[Layout, bool]:
     """Return the training's layout; too few ranks for it make one group of rank 0 alone, which is then told."""
     if world.size > config.train.ranks_per_agent:
-        return make_layout(world, config.train.ranks_per_agent), False
+        return make_layout(world, config.train), False
     first = world.rank == 0
-    return Layout(1 if first else -1, MPI.COMM_SELF if first else None, [0], list(range(1, world.size))), True
+    return Layout(1 if first else -1, MPI.COMM_SELF if first else None, [(0,)], list(range(1, world.size))), True
 
 
-def _try(world: MPI.Comm, page: Page, config: Config, atoms: Atoms) -> Trial | None:
+def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms) -> Trial | None:
     """Let all groups act at once, and the learner learn beside them (collective); the result on rank 0."""
     layout, alone = _layout(world, config)
     pace = act(config, atoms, layout) if layout.group is not None else None
@@ -136,7 +136,9 @@ def _describe(page: Page, config: Config, trial: Trial, start: Place) -> float |
     return action_s
 
 
-def _try_folder(world: MPI.Comm, page: Page, run_dir: Path, material: Material, action_s: float | None) -> None:
+def _try_folder(
+    world: MPI.Intracomm, page: Page, run_dir: Path, material: Material, action_s: float | None
+) -> None:
     """Try the file system of the run directory (collective), and print its lines."""
     with ExitStack() as stack:
         folder = None

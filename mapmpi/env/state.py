@@ -34,9 +34,12 @@ class Surroundings:
         """Return displacements (m, 3) Å from ``center`` and rows (m,) of ``atoms`` in the cube ±reach."""
         fractional = (atoms.positions - center) @ self.inverse
         fractional -= np.where(self.pbc, np.round(fractional), 0.0)
-        apart = (fractional @ self.cell)[None] + self.shifts[:, None]
-        _, rows = found = np.nonzero((np.abs(apart) <= self.reach).all(axis=2))
-        return apart[found], rows
+        apart, shifts = fractional @ self.cell, self.shifts
+        images, rows = np.nonzero(np.abs(apart[:, 0] + shifts[:, :1]) <= self.reach)
+        for axis in (1, 2):  # one after the other: most images are out by the first
+            inside = np.abs(apart[rows, axis] + shifts[images, axis]) <= self.reach
+            images, rows = images[inside], rows[inside]
+        return apart[rows] + shifts[images], rows
 
 
 def grid_shape(config: Config, atoms: Atoms) -> tuple[int, ...]:

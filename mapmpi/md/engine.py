@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from scipy.optimize import minimize
 
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
@@ -176,6 +175,8 @@ class Engine(ABC):
 
         The engine stays at the minimum. The result says how far it came; look at ``residual``.
         """
+        from scipy.optimize import minimize  # 44 MB that an agent does without
+
         start = self.positions()
         calls = 0
 

@@ -8,7 +8,7 @@ from ase import Atoms
 
 from mapmpi.config import Config
 from mapmpi.md.engine import Engine
-from mapmpi.md.lammps_engine import LammpsEngine
+from mapmpi.md.simulated import SimulatedEngine
 
 
 def make_engine(config: Config, atoms: Atoms, comm: Any = None) -> Engine:
@@ -16,6 +16,10 @@ def make_engine(config: Config, atoms: Atoms, comm: Any = None) -> Engine:
 
     Raises UserError when LAMMPS refuses what the input says.
     """
+    if config.forcefield.simulated is not None:
+        return SimulatedEngine(config, atoms, comm)
+    from mapmpi.md.lammps_engine import LammpsEngine
+
     return LammpsEngine(
         atoms,
         config.forcefield,

@@ -11,12 +11,15 @@ from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms
 
 
 def is_fixed(atoms: Atoms) -> np.ndarray:
     """Return which atoms never move, (n,) bool."""
     fixed = np.zeros(len(atoms), dtype=bool)
+    if not atoms.constraints:
+        return fixed
+    from ase.constraints import FixAtoms
+
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.get_indices()] = True
@@ -25,6 +28,8 @@ def is_fixed(atoms: Atoms) -> np.ndarray:
 
 def fix(atoms: Atoms, ids: Sequence[int]) -> None:
     """Let the atoms ``ids`` (from 1) never move, and all others move."""
+    from ase.constraints import FixAtoms
+
     atoms.set_constraint(FixAtoms(np.array(ids, dtype=int) - 1) if len(ids) else None)
 
 

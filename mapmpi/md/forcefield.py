@@ -65,6 +65,8 @@ def reaxff_file(forcefield: ForceField) -> Path:
 
 def describe(forcefield: ForceField) -> str:
     """Return in a line which forces these are. Raises UserError when a ReaxFF file cannot be read."""
+    if forcefield.simulated is not None:
+        return f"Forces: simulated, {forcefield.simulated.seconds:g} s an action; no result means anything."
     if forcefield.commands is not None:
         return f"Forces: {'; '.join(forcefield.commands)} (units {forcefield.units})."
     file = reaxff_file(forcefield)
@@ -138,7 +140,7 @@ def fingerprint(forcefield: ForceField) -> dict[str, Any]:
     """Return all that determines the forces: the settings, LAMMPS's version, and the contents of the files named."""
     words = [word.strip("\"'") for command in forcefield.commands or [] for word in command.split()]
     files = [Path(word) for word in words if os.path.isfile(word)]
-    if forcefield.commands is None:
+    if forcefield.commands is None and forcefield.simulated is None:
         files.append(reaxff_file(forcefield))
     contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     settings = forcefield.model_dump(mode="json", exclude={"reaxff_file"})

@@ -71,7 +71,7 @@ class LammpsEngine(Engine):
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
         self._seed, self._runs, self._moving = seed, 0, False
         self._equilibrations = equilibrations(forcefield)
-        self._lammps = start(comm)
+        self._lammps = start(comm, forcefield.suffix, forcefield.gpus)
         os.environ.setdefault("LAMMPS_POTENTIALS", str(installed_file("Cu_u3.eam").parent))
         try:
             with self._simulation():

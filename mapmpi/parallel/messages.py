@@ -17,6 +17,8 @@ from enum import IntEnum
 import numpy as np
 from mpi4py import MPI
 
+from mapmpi.parallel.board import Board
+
 LEARNER = 0
 """The learner's rank."""
 
@@ -37,7 +39,7 @@ class Tag(IntEnum):
 
     EXPERIENCE = 1  # agent: a state, and the transitions that it completes
     EPISODE = 2  # agent: an episode has ended
-    WANT_WEIGHTS = 3  # agent: version it has
+    WANT_WEIGHTS = 3  # agent: version it has, and whether it is to fetch a newer one for its node
     GOODBYE = 4  # agent: all is written
     LOST = 5  # agent: my group cannot go on
     TROUBLE = 6  # agent: a file cannot be written; the reason, as text
@@ -47,6 +49,7 @@ class Tag(IntEnum):
     VISIT = 10  # agent: a state from which an episode can go on
     WANT_ADVICE = 11  # agent: where it is
     ADVICE = 12  # learner: where to go on from, and which way
+    UNTOLD = 13  # agent: actions of which it told nothing, for the learner had fallen behind
 
 
 WEIGHTS_HEADER = 2
@@ -56,11 +59,13 @@ WEIGHTS_HEADER = 2
 def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: int) -> np.dtype:
     """Return the record of an EXPERIENCE message: one state and up to ``steps`` transitions.
 
-    ``acted`` is 1 when an action led to the state, 0 at the start of an episode.
+    ``acted`` is 1 when an action led to the state, 0 at the start of an episode; ``version`` is that of the weights by
+    which the agent acts.
     """
     return np.dtype(
         [
             ("sequence", "i8"),
+            ("version", "i8"),
             ("acted", "i4"),
             ("transitions", "i4"),
             ("transition", transition, (steps,)),
@@ -72,7 +77,7 @@ def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: 
 class _Outbox:
     """Sends under way, whose buffers must stay as they are until they have left."""
 
-    def __init__(self, world: MPI.Comm) -> None:
+    def __init__(self, world: MPI.Intracomm) -> None:
         self._world = world
         self._pending: list[tuple[MPI.Request, np.ndarray]] = []
 
@@ -97,21 +102,24 @@ class Message:
     data: np.ndarray
 
 
-def _receive(world: MPI.Comm, source: int) -> Message | None:
-    """Take the next message that waits, or return None."""
+def _receive(world: MPI.Intracomm, source: int) -> tuple[MPI.Request, Message] | None:
+    """Begin to receive the next message that waits, or return None; it is there when the request is done."""
     status = MPI.Status()
     waiting = world.Improbe(source=source, status=status)
     if waiting is None:
         return None
     data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
-    waiting.Recv(data)
-    return Message(Tag(status.Get_tag()), status.Get_source(), data)
+    return waiting.Irecv(data), Message(Tag(status.Get_tag()), status.Get_source(), data)
 
 
 class AgentLink:
-    """An agent's line to the learner, which is taken for dead after ``patience_s`` without a sign of life."""
+    """An agent's line to the learner, which is taken for dead after ``patience_s`` without a sign of life.
 
-    def __init__(self, world: MPI.Comm, patience_s: float = SILENCE_S) -> None:
+    Weights come through the ``board`` of the node where there is one.
+    """
+
+    def __init__(self, world: MPI.Intracomm, patience_s: float = SILENCE_S, board: Board | None = None) -> None:
+        self._board = board
         self._world, self._outbox, self._patience_s = world, _Outbox(world), patience_s
         self._heard = float("inf")  # until the learner's first beat nobody waits for the next
         self.asked = False
@@ -128,10 +136,15 @@ class AgentLink:
         self._outbox.post(np.atleast_1d(record), LEARNER, tag)
 
     def ask_for_weights(self) -> None:
-        """Ask for the learner's weights if they are newer than ours; at most one question is open."""
+        """Ask for the learner's weights if they are newer than ours; at most one question is open.
+
+        The answer also says that the learner keeps up. The weights come with it only where no other agent of the node
+        has asked for them lately.
+        """
         if not self.asked:
             self.asked = True
-            self.send(Tag.WANT_WEIGHTS, np.array([self.version], dtype="i8"))
+            fetches = self._board is None or self._board.fetches() or self.version < 0
+            self.send(Tag.WANT_WEIGHTS, np.array([self.version, fetches], dtype="i8"))
 
     def ask_for_advice(self, question: np.ndarray) -> np.ndarray | None:
         """Return the learner's advice (bytes), for which an agent waits; None when it says stop instead.
@@ -150,6 +163,8 @@ class AgentLink:
     def look(self) -> np.ndarray | None:
         """Take in what the learner has sent; return new weights (float32) if any came. Raises LearnerSilent."""
         self._listen()
+        if self._board is not None and (packed := self._board.look(self.version)) is not None:
+            self.version, self._weights = unpack_weights(packed)
         weights, self._weights = self._weights, None
         return weights
 
@@ -170,7 +185,9 @@ class AgentLink:
 
     def _take(self) -> None:
         self._outbox.sweep()
-        while (message := _receive(self._world, LEARNER)) is not None:
+        while (coming := _receive(self._world, LEARNER)) is not None:
+            coming[0].Wait()  # the learner is always about
+            message = coming[1]
             if message.tag is Tag.BEAT or self._heard != float("inf"):  # where no heart beats, nobody waits for it
                 self._heard = time.monotonic()
             if message.tag is Tag.STOP:
@@ -182,6 +199,8 @@ class AgentLink:
                 packed = message.data.view(np.float32)
                 if len(packed):
                     self.version, self._weights = unpack_weights(packed)
+                    if self._board is not None:
+                        self._board.post(self.version, packed)
 
     def wait_for_stop(self) -> None:
         """Wait until the learner says stop. Raises LearnerSilent."""
@@ -202,7 +221,7 @@ class AgentLink:
 class _Heart(threading.Thread):
     """Sends an empty message to every agent from time to time, whatever the learner is at."""
 
-    def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
+    def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
         super().__init__(name="heart", daemon=True)
         self._outboxes = {leader: _Outbox(world) for leader in leaders}
         self._ended = threading.Event()
@@ -222,12 +241,13 @@ class _Heart(threading.Thread):
 
 
 class LearnerLink:
-    """The learner's lines to all agents, by the world ranks of their leaders."""
+    """The learner's lines to all agents, ``groups`` of world ranks the first of which speaks for the group."""
 
-    def __init__(self, world: MPI.Comm, leaders: list[int]) -> None:
+    def __init__(self, world: MPI.Intracomm, groups: list[tuple[int, ...]]) -> None:
         self._world, self._outbox = world, _Outbox(world)
-        self.leaders = leaders
-        self._heart = _Heart(world, leaders)
+        self._coming: list[tuple[MPI.Request, Message]] = []
+        self.groups, self.leaders = groups, [group[0] for group in groups]
+        self._heart = _Heart(world, self.leaders)
 
     def start(self) -> None:
         """Let the heart beat until :meth:`stop`, if this MPI lets a second thread send."""
@@ -235,8 +255,21 @@ class LearnerLink:
             self._heart.start()
 
     def look(self) -> Message | None:
-        """Take the next message of any agent, or return None when none waits."""
-        return _receive(self._world, MPI.ANY_SOURCE)
+        """Take the next message of any agent, or return None when none is there as a whole.
+
+        A large one may need its sender for its way, who may be at an action: nobody waits for it, and only what the
+        same agent has sent after it comes later.
+        """
+        coming = _receive(self._world, MPI.ANY_SOURCE)
+        if coming is not None:
+            self._coming.append(coming)
+        waiting: set[int] = set()
+        for place, (request, message) in enumerate(self._coming):
+            if message.source not in waiting and request.Test():
+                del self._coming[place]
+                return message
+            waiting.add(message.source)
+        return None
 
     def answer_weights(self, destination: int, packed: np.ndarray) -> None:
         """Send packed weights (see :func:`pack_weights`), or an empty buffer for "you have the newest"."""

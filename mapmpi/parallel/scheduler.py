@@ -11,6 +11,19 @@ from mapmpi.errors import UserError
 from mapmpi.units import seconds
 
 
+def seconds_to_work(margin_s: float) -> float:
+    """Return the seconds until a run has to stop, ``margin_s`` before its batch job ends.
+
+    Raises UserError where ``seconds_left`` does, and when that is less than the margin.
+    """
+    left = seconds_left()
+    if left <= margin_s:
+        raise UserError(
+            f"train.stop.job_margin: {margin_s:.0f} s, but the batch job has {left:.0f} s left; ask for more."
+        )
+    return left - margin_s
+
+
 def seconds_left() -> float:
     """Return the seconds until this batch job's time is over.
 
@@ -21,7 +34,7 @@ def seconds_left() -> float:
     if "PBS_JOBID" in os.environ:
         return _pbs(os.environ["PBS_JOBID"])
     raise UserError(
-        "train.stop.wall_time: job is the time that Slurm or PBS gives a batch job, and this is none; give a time, "
+        "wall_time: job is the time that Slurm or PBS gives a batch job, and this is none; give a time, "
         "for example 10min."
     )
 
@@ -39,9 +52,7 @@ def _slurm(job: str) -> float:
         # minutes:seconds for squeue, which are hours:minutes elsewhere
         return 86400.0 * int(days or 0) + seconds(f"0:{clock}" if clock.count(":") == 1 else clock)
     except ValueError:
-        raise UserError(
-            f"squeue says that job {job} has {left!r} left; give train.stop.wall_time a time."
-        ) from None
+        raise UserError(f"squeue says that job {job} has {left!r} left; give wall_time a time.") from None
 
 
 def _pbs(job: str) -> float:
@@ -51,9 +62,7 @@ def _pbs(job: str) -> float:
         limit, used = facts["Resource_List"]["walltime"], facts.get("resources_used", {}).get("walltime", "0s")
         return seconds(limit) - seconds(used)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(
-            f"qstat does not say how long job {job} may run; give train.stop.wall_time a time."
-        ) from None
+        raise UserError(f"qstat does not say how long job {job} may run; give wall_time a time.") from None
 
 
 def _asked(*command: str) -> str:
@@ -61,6 +70,6 @@ def _asked(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise UserError(
-            f"train.stop.wall_time: job, but {command[0]} does not answer ({error}); give a time instead."
+            f"wall_time: job, but {command[0]} does not answer ({error}); give a time instead."
         ) from None
     return done.stdout

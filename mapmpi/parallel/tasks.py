@@ -48,7 +48,9 @@ class Interrupted(Exception):
     """The run was asked to stop (:attr:`Pool.interrupted`), and has stopped in order."""
 
 
-def follow(world: MPI.Comm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None) -> None:
+def follow(
+    world: MPI.Intracomm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None
+) -> None:
     """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
 
     ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.
@@ -121,7 +123,7 @@ class Pool:
     """
 
     def __init__(
-        self, world: MPI.Comm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None
+        self, world: MPI.Intracomm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None
     ) -> None:
         self.groups = groups
         self.interrupted = False

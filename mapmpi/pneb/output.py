@@ -19,7 +19,7 @@ from mapmpi.pneb.pooling import NAME, Network
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
 from mapmpi.store.rundir import RunDirectory, versions
 
-_NOT_PHYSICS = {"top", "straight", "temperatures", "ranks_per_image"}
+_NOT_PHYSICS = {"top", "straight", "temperatures", "ranks_per_image", "wall_time"}
 """Settings of phase 2 that change no barrier; the first temperature is kept apart."""
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,7 @@ from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
 from mapmpi.md.forcefield import describe
 from mapmpi.panel import Panel
+from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import Interrupted, Pool, follow
@@ -98,10 +102,11 @@ class _Job:
     journal: Journal
 
 
-def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
+def refine(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Refine pathways (collective). Raises UserError on every rank for a mistake of the user's."""
     heed_stop_signals()  # rank 0 stops everybody in order
     config, atoms = on_root(world, lambda: _read(args))
+    on_root(world, lambda: _stop_in_time(config))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
     jobs: list[_Job] = []
@@ -113,6 +118,17 @@ def refine(world: MPI.Comm, args: argparse.Namespace) -> int:
     else:
         follow(world, groups, worker.evaluate, worker.renew)
     return leave_together(world, code)
+
+
+def _stop_in_time(config: Config) -> None:
+    """See to it that this rank is asked to stop when its time is over (rank 0). Raises UserError."""
+    wall_time = config.pneb.wall_time
+    if wall_time is None:
+        return
+    left = scheduler.seconds_to_work(config.train.stop.job_margin) if wall_time == "job" else wall_time
+    timer = threading.Timer(min(left, threading.TIMEOUT_MAX), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
 
 
 class _Worker:
@@ -201,7 +217,7 @@ def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDi
     return directory
 
 
-def _drive(world: MPI.Comm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
+def _drive(world: MPI.Intracomm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, worker.evaluate, worker.renew)
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))

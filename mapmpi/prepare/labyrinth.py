@@ -28,7 +28,7 @@ def files(output: Path) -> tuple[Path, Path, Path]:
     return data, text, truth
 
 
-def make(arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> None:
+def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Make a labyrinth and write its files (collective)."""
     console.say(on_root(comm, lambda: _made(arguments)))
 

@@ -26,7 +26,7 @@ FMAX = 0.02
 """eV/Å to which ReaxFF relaxes."""
 
 
-def _relaxed(atoms: Atoms, forcefield: ForceField, comm: MPI.Comm, console: Console) -> Atoms:
+def _relaxed(atoms: Atoms, forcefield: ForceField, comm: MPI.Intracomm, console: Console) -> Atoms:
     """Relax a structure in the force field asked for, and say how far it came."""
     console.say("relaxing …")
     atoms, result = relax(atoms, forcefield, comm, FMAX)
@@ -43,7 +43,7 @@ def _inserted(
     molecule: Atoms,
     forcefield: ForceField,
     arguments: argparse.Namespace,
-    comm: MPI.Comm,
+    comm: MPI.Intracomm,
     console: Console,
 ) -> tuple[Atoms, list[int]]:
     """Put the molecule in, relax unless told not to, and warn when it reacted."""
@@ -63,7 +63,9 @@ def _inserted(
     return atoms, found.ids
 
 
-def _finish(atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> None:
+def _finish(
+    atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console
+) -> None:
     """Write the files, and print the report and what goes into the input."""
     on_root(comm, lambda: write(atoms, arguments.output, arguments.command_line, ids))
     if {"Si", "O"} <= set(atoms.symbols):
@@ -73,7 +75,7 @@ def _finish(atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: M
     console.say(yaml_lines(atoms, arguments.output, ids))
 
 
-def make_silica(arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> None:
+def make_silica(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Melt, quench and relax a glass; with ``--insert``, put a molecule into it."""
     on_root(comm, lambda: check_output(arguments.output, arguments.force))
     forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
@@ -91,7 +93,7 @@ def make_silica(arguments: argparse.Namespace, comm: MPI.Comm, console: Console)
     _finish(atoms, ids, arguments, comm, console)
 
 
-def insert_molecule(arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> None:
+def insert_molecule(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Put a molecule into the user's structure."""
     on_root(comm, lambda: check_output(arguments.output, arguments.force))
     atoms = on_root(comm, lambda: read_structure(arguments.structure, arguments.elements))
@@ -101,7 +103,7 @@ def insert_molecule(arguments: argparse.Namespace, comm: MPI.Comm, console: Cons
     _finish(atoms, ids, arguments, comm, console)
 
 
-def report(arguments: argparse.Namespace, comm: MPI.Comm, console: Console) -> None:
+def report(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Print the report of a silica structure."""
     atoms = on_root(comm, lambda: read_structure(arguments.structure, arguments.elements))
     figures = analyse(atoms)
@@ -121,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
     return run(lambda world: _command(world, sys.argv[1:] if argv is None else argv))
 
 
-def _command(world: MPI.Comm, words: list[str]) -> int:
+def _command(world: MPI.Intracomm, words: list[str]) -> int:
     arguments = parse(world, parser(), words)
     arguments.command_line = words
     console = Console(silent=world.rank > 0)

@@ -18,7 +18,8 @@ from mapmpi.search.region import Region
 CELL = 1.0
 """Å: states whose molecule is in one cube of this size are rivals, and the one on the lowest path is kept."""
 REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
-"""A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more."""
+"""A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or one
+of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN = 1.0, 0.2
@@ -36,6 +37,9 @@ PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 part of its climb by which a path has to be better for the search to have got on."""
 LEAST_SCALE = 1e-3
 """eV: the scale of the barriers where there are none."""
+DRAWS, DRAWN = 8, 1.0
+"""Plans that agents follow before there is a way to the goal, lest many that begin at once all go the same way, and
+how far they differ: standard deviation of the asinh of the energy where nothing was visited."""
 MOST_VISITS = 8000
 """Visits that the map is learned from; of the older half every second is left out when there are more."""
 
@@ -93,6 +97,9 @@ class Planner:
         self.scale = 1.0
         """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
         self._plan: Plan | None = None
+        self._drawn: dict[int, Plan] = {}
+        self._draws: dict[int, int] = {}
+        self._agents = agents
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
 
     @cached_property
@@ -150,18 +157,32 @@ class Planner:
     def plan(self) -> Plan:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
-        if self._plan is None or self._new >= min(self._replan, FIRST_PLANS + GROWTH * known):
+        if self._plan is None or self._new >= min(self._replan, max(self._agents, FIRST_PLANS + GROWTH * known)):
             places, rises = map(np.array, zip(*self.visited, strict=True))
             if not np.isfinite(self.best) and (rises > 0.0).any():
                 self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)
             self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
+            self._drawn = {0: self._plan}
             self._new = 0
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
                 self.scale = expected
             self.mapped = not self.spread() > SPREAD * expected
         return self._plan
+
+    def _plan_of(self, agent: int) -> Plan:
+        """Return the plan that an agent follows: the same for all once there is a way to the goal.
+
+        Until then the first that asks follows the plan as it is, and the others what differs from it at random.
+        """
+        plan, draw = self.plan, self._draws.setdefault(agent, len(self._draws) % DRAWS)
+        if np.isfinite(self.best) or draw == 0:
+            return plan
+        if draw not in self._drawn:
+            lowered = self._map.lower_bound(OPTIMISM, DRAWN * self.region.random_field(draw))
+            self._drawn[draw] = Plan(self.region, lowered, self.scale)
+        return self._drawn[draw]
 
     def plan_anew(self) -> None:
         """Have the plan made anew when it is next asked for."""
@@ -177,7 +198,7 @@ class Planner:
             return False
         return searched > min(1.0, PATIENCE * self.got_on_at / self.seen) * (searched + practised)
 
-    def begin(self, searched: int = 0, practised: int = 0) -> tuple[Visit, Advice] | None:
+    def begin(self, searched: int = 0, practised: int = 0, agent: int = 0) -> tuple[Visit, Advice] | None:
         """Return the visit from which an episode is to go on, and the way to follow. At least one is known.
 
         None for practice in its place: where the map promises nothing better than the best path that there is, and
@@ -191,23 +212,23 @@ class Planner:
             return None
         chosen = visits[int(scores.argmin())]
         chosen.tries += 1
-        return chosen, self.advice(chosen.place, chosen.heights)
+        return chosen, self.advice(chosen.place, chosen.heights, agent)
 
-    def go_on(self, place: np.ndarray, heights: Heights) -> Advice | None:
+    def go_on(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice | None:
         """Return how an episode is to go on from a place (3,) Å; None if another one promises more.
 
         ``heights`` are those of its path so far.
         """
         if not self.mapped or self._promised(place[None], [heights])[0] > self._scores()[1].min() + self._margin:
             return None
-        return self.advice(place, heights)
+        return self.advice(place, heights, agent)
 
-    def advice(self, place: np.ndarray, heights: Heights) -> Advice:
+    def advice(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice:
         """Return the way on from a place (3,) Å for a path with these heights so far."""
         if not self.mapped:
             return Advice(None, self.best)
         limit = float(self._promised(place[None], [heights])[0]) + self._margin
-        return Advice(self.plan.way(place), min(self.best, limit))
+        return Advice(self._plan_of(agent).way(place), min(self.best, limit))
 
     def _promised(self, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
         """Return the climbs (m,) eV that paths will have at the goal, from places (m, 3) Å on."""

@@ -17,6 +17,8 @@ class Pursuit:
         self._way, self._vectors = way, vectors
         pieces = np.linalg.norm(np.diff(way, axis=0), axis=1)
         self._along = np.concatenate([[0.0], np.cumsum(pieces)])
+        last = way[-1] - way[-2] if len(way) > 1 else np.zeros(3)
+        self._onward = last / max(float(np.linalg.norm(last)), 1e-9)
         self._reached, self._ahead = 0.0, AHEAD
 
     def choose(self, place: np.ndarray, agent: np.ndarray) -> int:
@@ -24,20 +26,15 @@ class Pursuit:
         reached = max(self._reached, self._nearest(place))
         self._ahead = AHEAD if reached - self._reached > STALLED else self._ahead + HURRY
         self._reached = reached
-        apart = np.linalg.norm(agent + self._vectors - self._at(reached + self._ahead), axis=1)
+        apart = np.linalg.norm(agent + self._vectors - self._at(np.array([reached + self._ahead])), axis=1)
         return int(apart.argmin())
 
     def _nearest(self, place: np.ndarray) -> float:
         """Return how far along the way its point nearest to a place is, not far behind or ahead of the last one."""
         samples = self._reached + np.arange(-0.5, 2.01, 0.1)
-        points = np.array([self._at(sample) for sample in samples])
-        return float(samples[np.linalg.norm(points - place, axis=1).argmin()])
+        return float(samples[np.linalg.norm(self._at(samples) - place, axis=1).argmin()])
 
-    def _at(self, along: float) -> np.ndarray:
-        """Return the point (3,) so many Å along the way; past its end it goes on straight."""
-        beyond = along - self._along[-1]
-        point = np.array([np.interp(along, self._along, self._way[:, axis]) for axis in range(3)])
-        if beyond > 0.0 and len(self._way) > 1:
-            last = self._way[-1] - self._way[-2]
-            point += beyond * last / max(np.linalg.norm(last), 1e-9)
-        return point
+    def _at(self, along: np.ndarray) -> np.ndarray:
+        """Return the points (m, 3) so many Å along the way; past its end it goes on straight."""
+        points = np.stack([np.interp(along, self._along, column) for column in self._way.T], axis=-1)
+        return points + np.maximum(along - self._along[-1], 0.0)[..., None] * self._onward

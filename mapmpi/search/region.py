@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from ase import Atoms
+from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
@@ -16,6 +17,8 @@ BEHIND, BEYOND = 3.0, 1.0
 """Å that the region reaches behind the start and past the goal plane."""
 NARROWEST = 8.0
 """Å that it reaches to either side, at least, in a cell that is so wide."""
+FIELD = 2.0
+"""Å within which random fields are alike."""
 CENTERS = np.linspace(1.0, 4.6, 10)
 WIDTH, CUTOFF = 0.4, 5.5
 """Å: Gaussians of the distance, and where they end smoothly."""
@@ -72,6 +75,12 @@ class Region:
     def closest(self) -> np.ndarray:
         """The distance of each place from the closest atom of each element, (g, elements) Å."""
         return self.distances(self.places)
+
+    def random_field(self, seed: int) -> np.ndarray:
+        """Return random numbers at the places, (g,), of variance 1 and alike within FIELD Å; the same for a seed."""
+        noise = np.random.default_rng(seed).normal(size=self.shape)
+        smooth = gaussian_filter(noise, FIELD / self.spacing, mode="wrap").ravel()
+        return smooth / smooth.std()
 
     def distances(self, places: np.ndarray) -> np.ndarray:
         """Return the distance of each of (m, 3) Å from the closest atom of each element, (m, elements) Å."""

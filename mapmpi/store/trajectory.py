@@ -11,7 +11,6 @@ from typing import Any
 import h5py
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from mapmpi.errors import UserError
 from mapmpi.store import durable, h5md, layout
@@ -269,6 +268,8 @@ def episode_atoms(template: Atoms, episode: EpisodeData) -> list[Atoms]:
     (:meth:`mapmpi.store.wholepath.WholePaths.path`). Each frame has its energy in eV (a calculator's, and
     so in the file), and in ``info`` its step, action, and agent position in Å.
     """
+    from ase.calculators.singlepoint import SinglePointCalculator  # loads what an agent does without
+
     images = []
     for index, positions in enumerate(episode.positions):
         atoms = template.copy()

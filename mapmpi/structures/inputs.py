@@ -18,10 +18,17 @@ def read_input(path: Path, settings: list[str], allow_commands: bool = False) ->
     """Read an input file and its structure; UserError for whatever does not fit together."""
     config = load(path, settings, allow_commands=allow_commands)
     atoms = read_structure(config.structure.file, config.structure.elements)
+    if config.forcefield.simulated is not None and config.forcefield.simulated.atoms is not None:
+        atoms = resized(atoms, config.forcefield.simulated.atoms)
     check_atoms(path, config, atoms)
     settle_fixed_atoms(path, config, atoms)
     check_goal(path, config, atoms)
     return config, atoms
+
+
+def resized(atoms: Atoms, count: int) -> Atoms:
+    """Return the first ``count`` atoms of a structure repeated along its first cell vector as often as it takes."""
+    return atoms.repeat((-(-count // len(atoms)), 1, 1))[:count]
 
 
 def check_atoms(path: Path, config: Config, atoms: Atoms) -> None:

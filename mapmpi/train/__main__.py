@@ -6,6 +6,8 @@ from mapmpi.threads import one_thread_per_rank
 
 one_thread_per_rank()
 
+from mpi4py import MPI  # noqa: E402, F401  (MPI's start waits for all ranks: before each loads the rest)
+
 from mapmpi.train.run import main  # noqa: E402  (after the threads are set)
 
 if __name__ == "__main__":

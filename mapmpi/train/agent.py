@@ -38,10 +38,12 @@ def how_ended(ending: str) -> Ended:
 class Agent:
     """Agent ``number`` (from 1) with exploration rate ``epsilon``, on the first rank of its group.
 
-    It never waits for the learner except for the first weights: experience goes out unasked, weights are asked
-    for every ``train.weights_interval`` actions and taken when they come. In a deterministic training it waits for
-    them, so that they are the same each time. ``episodes`` have been played before, for which it has ``spent`` so many
-    actions by each policy.
+    It does not wait for the learner, except for the first weights: experience goes out unasked, weights are asked for
+    every ``train.weights_interval`` actions and taken when they come. A learner that has not answered by the next time
+    has fallen behind: then the agent waits, but no longer than it takes for what it does itself, and from there on
+    tells nothing more of the episode but its row, so that what waits for the learner stays bounded. In a deterministic
+    training it waits for the weights, so that they are the same each time. ``episodes`` have been played before, for
+    which it has ``spent`` so many actions by each policy.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Agent:
         self._returns = NStep(config.learning.steps, config.learning.discount)
         self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
         self._sequence, self._episode, self._failures = 0, episodes, 0
+        self._exchanged, self._untold = time.monotonic(), 0
+        self._behind, self._silent = False, False
         self._began, self._spent = began, spent or Counter()
         guided = config.exploration.kind != "random"
         self._guide = Guide(environment, link, config.exploration.advice_interval) if guided else None
@@ -95,6 +99,14 @@ class Agent:
             time.sleep(_PAUSE_S)
             self._take_weights()
 
+    def _keep_pace(self) -> None:
+        """Wait for a learner that has fallen behind, as long as it is since the last time, and note if it still is."""
+        deadline = 2.0 * time.monotonic() - self._exchanged
+        while self._link.asked and not self._link.stopped and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+            self._take_weights()
+        self._behind, self._exchanged = self._link.asked, time.monotonic()
+
     def _take_weights(self) -> None:
         weights = self._link.look()
         if weights is not None:
@@ -103,14 +115,18 @@ class Agent:
     def _exchange(self, actions: int) -> None:
         """Between two actions, the number of which in this episode is given: ask, and take what has come."""
         if actions % self.config.train.weights_interval == 0:
+            self._keep_pace()
             self._fetch_weights(wait=self.config.deterministic)
         elif not self.config.deterministic:
             self._take_weights()
 
     def _tell(self, step: Step, transitions: np.ndarray, acted: bool) -> None:
-        """Send a state under a new number, with the transitions that it completes."""
+        """Send a state under a new number, with the transitions that it completes; nothing where all is silent."""
+        if self._silent:
+            self._untold += acted
+            return
         record = np.zeros(1, dtype=self._record)
-        record["sequence"], record["acted"] = self._sequence, acted
+        record["sequence"], record["acted"], record["version"] = self._sequence, acted, self._link.version
         record["transitions"] = len(transitions)
         record["transition"][0, : len(transitions)] = transitions
         record["state"] = step.state
@@ -129,6 +145,7 @@ class Agent:
         epsilon, policy = float(row["epsilon"]), bytes(row["policy"])
         straight = Straight(self._environment.environment) if policy == b"straight" else None
         q = self._q(step.state)
+        self._silent = self._behind
         self._sequence += 1
         self._returns.start(self._sequence, q)
         self._tell(step, np.empty(0, dtype=TRANSITION), acted=False)
@@ -142,9 +159,7 @@ class Agent:
                 action = straight.action
             if not self._promising or self._link.stopped:  # there are better things to do
                 ending = self._broken_off()
-                self._sequence += 1
-                cut = self._returns.cut(self._sequence, q, step.forbidden)
-                self._tell(step, cut, acted=False)
+                self._cut_short(step, q)
                 break
             step = self._environment.step(action)
             self._exchange(int(row["actions"]) + 1)
@@ -155,13 +170,24 @@ class Agent:
             self._sequence += 1
             self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
             self._note_failure(step, row)
+            if self._behind and not self._silent and not ending:
+                self._cut_short(step, q)
+                self._silent = True
 
+        if self._untold:
+            self._link.send(Tag.UNTOLD, np.array([self._untold], dtype="i8"))
+            self._untold = 0
         self._spent[policy] += int(row["actions"])
         self._commit(row, ending, started)
         if self._failures >= MOST_FAILURES:
             raise EngineError(
                 f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
             )
+
+    def _cut_short(self, step: Step, q: np.ndarray) -> None:
+        """Tell the transitions that are still open, for nothing will be told of what follows."""
+        self._sequence += 1
+        self._tell(step, self._returns.cut(self._sequence, q, step.forbidden), acted=False)
 
     def _policy(self) -> Literal["straight", "greedy", "explore"]:
         """Return how the next episode is played.
@@ -220,7 +246,7 @@ class Agent:
 
     def _completed(self, step: Step, action: int, q: np.ndarray, ended: Ended) -> np.ndarray:
         """Return the transitions that an action completes; none where it was not the material that failed."""
-        if step.failure is not None and step.failure.kind == "engine":
+        if self._silent or (step.failure is not None and step.failure.kind == "engine"):
             return np.empty(0, dtype=TRANSITION)
         return self._returns.step(action, step.reward, self._sequence, q, step.forbidden, ended)
 
@@ -234,7 +260,9 @@ class Agent:
         row["highest_energy"], row["climb"] = step.heights.rise, step.heights.climb
         if step.frame is not None:
             if self._guide is not None:
-                self._guide.tell(step, self._episode, int(row["actions"]))
+                self._guide.note(step)
+                if not self._silent:
+                    self._guide.tell(step, self._episode, int(row["actions"]))
             self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
 
     def _note_failure(self, step: Step, row: np.void) -> None:

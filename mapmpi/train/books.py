@@ -19,8 +19,9 @@ RECENT_EPISODES = 100
 class Books:
     """The books of a training in its run directory, gone on with where they were left."""
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, directory: RunDirectory, agents: int = 1) -> None:
         """Open the logs. Raises OSError, or UserError for logs of another kind."""
+        self._agents = agents
         self.actions, self.transitions = 0, 0
         self.episodes: list[np.void] = list(read_metrics(directory.metrics)) if directory.metrics.exists() else []
         self._known: set[tuple[int, int]] = set()
@@ -31,6 +32,11 @@ class Books:
         self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
         self._log = CsvLog(directory.learner, LEARNER_FIELDS)
         self._last = (0.0, 0, 0)
+        self.message_s, self.plan_s = 0.0, 0.0
+        """Processor time spent on messages, and on plans, since the last report."""
+        self._untold = 0
+        self._ages: list[int] = []
+        self._first_version, self._made_at = 0, [0]
 
     def add(self, episode: np.void) -> bool:
         """Take an episode (dtype EPISODE) into metrics.csv; return whether it was new. Raises OSError."""
@@ -58,11 +64,29 @@ class Books:
 
     def begin(self, elapsed_s: float, updates: int) -> None:
         """Say where the rates of the first report are counted from."""
+        self._first_version, self._made_at = updates, [self.actions]
         self._last = (elapsed_s, self.actions, updates)
 
     def last_episode(self, agent: int) -> int:
         """Return the highest number of an agent's episodes; 0 before the first."""
         return self._last_episodes.get(agent, 0)
+
+    def add_action(self, acted: int, version: int) -> None:
+        """Count an action (1; 0 for the start of an episode) by an agent that acts by weights of a version."""
+        self.actions += acted
+        later = version + 1 - self._first_version
+        if acted and later >= 0:
+            self._ages.append(self.actions - self._made_at[later] if later < len(self._made_at) else 0)
+
+    def add_untold(self, actions: int) -> None:
+        """Count actions of which their agent told nothing else."""
+        self.actions += actions
+        self._untold += actions
+
+    def add_update(self, stats: UpdateStats) -> None:
+        """Note a gradient step, and when there were newer weights."""
+        self.stats.append(stats)
+        self._made_at.append(self.actions)
 
     def report(self, elapsed_s: float, updates: int, buffered: int) -> dict[str, float]:
         """Return a row of learner.csv over the time since the last, and append it there. Raises OSError.
@@ -86,6 +110,10 @@ class Books:
             "mean_q": mean["q"],
             "actions_per_s": (self.actions - actions) / span,
             "updates_per_s": (updates - earlier_updates) / span,
+            "message_share": self.message_s / span,
+            "plan_share": self.plan_s / span,
+            "weights_age": float(np.median(self._ages)) / self._agents if self._ages else np.nan,
+            "untold": self._untold / max(self.actions - actions, 1),
             "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
             "best_climb": min(
                 (float(e["climb"]) for e in self.episodes if e["outcome"] == b"goal"), default=np.nan
@@ -94,6 +122,8 @@ class Books:
             "mean_reward": _mean([float(e["total_reward"]) for e in recent]),
         }
         self.stats.clear()
+        self.message_s, self.plan_s, self._untold = 0.0, 0.0, 0
+        self._ages.clear()
         self._log.write(row)
         return row
 

@@ -50,19 +50,20 @@ class Guidance:
     def take(self, agent: int, data: np.ndarray) -> None:
         """Take up a VISIT message (bytes) of an agent."""
         record = data.view(self._visit)[0]
-        station = record["station"].copy()
+        station = record["station"]  # a view: each message has its own memory
         origin = agent, int(record["episode"]), int(record["frame"])
         self.planner.add(_visit(record["place"].copy(), origin, station))
 
-    def answer(self, data: np.ndarray) -> np.ndarray:
-        """Return the answer to a WANT_ADVICE message, both as bytes."""
+    def answer(self, agent: int, data: np.ndarray) -> np.ndarray:
+        """Return the answer to a WANT_ADVICE message of an agent, both as bytes."""
         question = data.view(QUESTION)[0]
         kind, place, heights = KINDS[question["kind"]], question["place"], Heights(*question["heights"])
         if not self.planner.cells:  # nothing is known yet: begin at the start
             return Answer().pack()
         if kind == "begin":
             mapped = self.planner.mapped
-            begun = self.planner.begin(*(int(actions) for actions in question["spent"]))
+            searched, practised = (int(actions) for actions in question["spent"])
+            begun = self.planner.begin(searched, practised, agent)
             if begun is None:
                 return Answer(go=False).pack()
             visit, advice = begun
@@ -73,7 +74,8 @@ class Guidance:
                     self.planner.spread(),
                 )
             return Answer(True, advice.way, advice.limit, visit.origin, visit.station).pack()
-        found = self.planner.go_on(place, heights) if kind == "go_on" else self.planner.advice(place, heights)
+        ask = self.planner.go_on if kind == "go_on" else self.planner.advice
+        found = ask(place, heights, agent)
         return (Answer(go=False) if found is None else Answer(True, found.way, found.limit)).pack()
 
     def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:

@@ -73,11 +73,14 @@ class Guide:
         return self._pursuit.choose(step.place, step.agent)
 
     def tell(self, step: Step, episode: int, frame: int) -> None:
-        """Tell the planner of the state that an episode is in, and note whether it still keeps its promise."""
+        """Tell the planner of the state that an episode is in."""
         record = np.zeros(1, dtype=self._record)
         record["episode"], record["frame"], record["place"] = episode, frame, step.place
         record["station"] = self._environment.station().record()
         self._link.send(Tag.VISIT, record)
+
+    def note(self, step: Step) -> None:
+        """Note whether an episode still keeps its promise."""
         if self._explores and step.heights.climb >= self._answer.limit:
             self.promising = False
 

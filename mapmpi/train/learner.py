@@ -54,9 +54,7 @@ class Training:
         if guidance is not None:
             self.parts["guidance"] = guidance
         self.numbers = {rank: number for number, rank in enumerate(link.leaders, start=1)}
-        each = config.train.ranks_per_agent
-        ranks = {number: range(rank, rank + each) for rank, number in self.numbers.items()}
-        self.roll = Roll(ranks, config.train.silence_limit)
+        self.roll = Roll(dict(enumerate(link.groups, start=1)), config.train.silence_limit)
         self.record = experience_dtype(replay.shape, TRANSITION, config.learning.steps)
         self.interrupted = False
         self.trouble = ""
@@ -115,9 +113,16 @@ class Training:
             while self.learn():
                 busy = True
         else:
-            busy, until = False, time.monotonic() + MESSAGES_S
+            busy, until, began, planned = (
+                False,
+                time.monotonic() + MESSAGES_S,
+                time.thread_time(),
+                self.books.plan_s,
+            )
             while time.monotonic() < until and self._take_message():
                 busy = True
+            if busy:
+                self.books.message_s += time.thread_time() - began - (self.books.plan_s - planned)
             busy |= self.learn()
         if not busy:
             time.sleep(_PAUSE_S)
@@ -166,7 +171,7 @@ class Training:
         if not enough or samples > learning.replay_ratio * self.books.transitions:
             return False
         logs.at(f"learner, update {self.learner.updates + 1}")
-        self.books.stats.append(self.learner.update())
+        self.books.add_update(self.learner.update())
         return True
 
     def _take_message(self) -> bool:
@@ -187,14 +192,19 @@ class Training:
             self.replay.add_state(number - 1, int(record["sequence"]), record["state"])
             finished = record["transition"][: record["transitions"]]
             self.books.transitions += self.replay.add_transitions(number - 1, finished)
-            self.books.actions += int(record["acted"])
+            self.books.add_action(int(record["acted"]), int(record["version"]))
         elif message.tag is Tag.WANT_WEIGHTS:
-            self._answer(message.source, int(message.data.view("i8")[0]))
+            has, fetches = (int(value) for value in message.data.view("i8"))
+            self._answer(message.source, has, bool(fetches))
+        elif message.tag is Tag.UNTOLD:
+            self.books.add_untold(int(message.data.view("i8")[0]))
         elif message.tag is Tag.VISIT and self.guidance is not None:
             self.guidance.take(number, message.data)
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
             logs.at("learner, plan")
-            self.link.answer_advice(message.source, self.guidance.answer(message.data))
+            began = time.thread_time()
+            self.link.answer_advice(message.source, self.guidance.answer(number, message.data))
+            self.books.plan_s += time.thread_time() - began
         elif message.tag is Tag.EPISODE:
             self._episode_ended = True
             self.books.add(message.data.view(EPISODE)[0])
@@ -205,10 +215,10 @@ class Training:
         elif message.tag is Tag.GOODBYE:
             self.roll.left.add(number)
 
-    def _answer(self, source: int, has: int) -> None:
-        """Send weights newer than version ``has``, packed once for all who ask."""
+    def _answer(self, source: int, has: int, fetches: bool) -> None:
+        """Send weights newer than version ``has``, packed once for all who fetch them, or an empty answer."""
         version = self.learner.updates
-        if has >= version:
+        if has >= version or not fetches:
             self.link.answer_weights(source, np.empty(0, dtype=np.float32))
             return
         if self._packed is None or self._packed[0] != version:

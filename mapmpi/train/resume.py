@@ -18,7 +18,6 @@ from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryReader, repair, start_structure
-from mapmpi.structures.inputs import check_atoms, read_input, settle_fixed_atoms
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ class Past:
 
 def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     """Return the configuration and structure that the command line asks for. Raises UserError."""
+    from mapmpi.structures.inputs import check_atoms, read_input, settle_fixed_atoms  # ASE's readers: rank 0 alone
+
     if args.resume is None:
         if args.input is None:
             raise UserError("give an input file, or --resume RUN_DIR to go on with a training.")
@@ -57,6 +58,8 @@ def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
 
 def _check_input(args: argparse.Namespace, directory: RunDirectory, config: Config, atoms: Atoms) -> None:
     """Refuse an input that is not the run's. What ``--set`` says is the same in both. Raises UserError."""
+    from mapmpi.structures.inputs import read_input
+
     path = args.input
     given, given_atoms = read_input(path, args.set, args.allow_commands)
     given.structure.file = config.structure.file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 
 from mapmpi.logs import log
 from mapmpi.units import duration_text
@@ -17,7 +18,7 @@ class Roll:
     An agent that is silent for ``limit_s`` is given up, but taken back when something comes from it after all.
     """
 
-    def __init__(self, ranks: dict[int, range], limit_s: float) -> None:
+    def __init__(self, ranks: Mapping[int, Sequence[int]], limit_s: float) -> None:
         self.ranks, self.limit_s = ranks, limit_s
         self.left: set[int] = set()
         self.retired: set[int] = set()

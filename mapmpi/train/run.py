@@ -16,6 +16,7 @@ from mpi4py import MPI
 
 from mapmpi import logs
 from mapmpi.config import Config
+from mapmpi.env.actions import action_vectors
 from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
@@ -29,13 +30,17 @@ from mapmpi.parallel.agreement import (
     heed_stop_signals,
     leave_at_once,
     leave_together,
+    meet,
     on_all,
     on_root,
     parse,
     run,
+    share,
 )
+from mapmpi.parallel.board import Board
 from mapmpi.parallel.layout import Layout, make_layout
-from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag
+from mapmpi.parallel.messages import SILENCE_S, WEIGHTS_HEADER, AgentLink, LearnerLink, LearnerSilent, Tag
+from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
 from mapmpi.store.ancestry import Ancestry
@@ -113,21 +118,25 @@ class _Desk:
     checkpoint: Checkpoint | None
 
 
-def train(world: MPI.Comm, args: argparse.Namespace) -> int:
+def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
     heed_stop_signals()  # the learner stops everybody in order
     config, atoms = on_root(world, lambda: _read(args))
-    layout = make_layout(world, config.train.ranks_per_agent)
+    layout = make_layout(world, config.train)
     if config.deterministic and world.size > 2:
         raise UserError(
             f"deterministic: it takes one agent on one rank; start mpiexec -n 2, not {world.size} ranks."
         )
-    job_ends = time.monotonic() + on_root(world, lambda: _job_time(config))
+    stop = config.train.stop
+    job_ends = time.monotonic() + on_root(
+        world, lambda: scheduler.seconds_to_work(stop.job_margin) if stop.wall_time == "job" else math.inf
+    )
     environment = on_all(world, lambda: _environment(config, atoms, layout))
     rested = _rested(world, environment, atoms)
     desks: list[_Desk] = []
     directory, past = on_root(world, lambda: _open(args, config, desks))
     _mend(world, directory)
+    board = _board(world, config, atoms)
     job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
     training = on_all(world, lambda: _training(world, job, rested, desks[0]) if world.rank == 0 else None)
     job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
@@ -136,23 +145,10 @@ def train(world: MPI.Comm, args: argparse.Namespace) -> int:
     logs.to_file(directory.logs, world.rank, _role(layout, world.rank))
     code = 0
     if environment is not None:
-        _play(world, job, environment)
+        _play(world, job, environment, board)
     elif training is not None:
         code = _learn(world, job, training, desks[0])
     return leave_together(world, code, training.roll.lost_places if training is not None else "")
-
-
-def _job_time(config: Config) -> float:
-    """Return the seconds until the training has to stop for its batch job's end; infinite if it need not."""
-    stop = config.train.stop
-    if stop.wall_time != "job":
-        return math.inf
-    left = scheduler.seconds_left()
-    if left <= stop.job_margin:
-        raise UserError(
-            f"train.stop.job_margin: {stop.job_margin:.0f} s, but the batch job has {left:.0f} s left; ask for more."
-        )
-    return left - stop.job_margin
 
 
 def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
@@ -175,12 +171,12 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
 
 
-def _rested(world: MPI.Comm, environment: Environment | None, atoms: Atoms) -> Atoms:
+def _rested(world: MPI.Intracomm, environment: Environment | None, atoms: Atoms) -> Atoms:
     """Return the atoms at rest, as the agents have them at the start, and say so if that made a difference."""
-    positions, relief = world.bcast(
-        (environment.start_positions, environment.relief) if environment is not None and world.rank == 1 else None,
-        root=1,
-    )
+    at_rest = None if environment is None else (environment.start_positions, environment.relief)
+    found = share(world, at_rest, root=1)
+    assert found is not None
+    positions, relief = found
     if world.rank == 0 and relief > WORTH_SAYING_EV:
         print(
             f"The structure was not at rest in its force field: its energy fell by {relief:.2f} eV, and the training "
@@ -206,10 +202,11 @@ def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple
     return directory, past
 
 
-def _mend(world: MPI.Comm, directory: RunDirectory) -> None:
+def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
     """Mend the trajectories of earlier jobs, each rank its share (collective). Raises UserError on every rank."""
     files = on_root(world, directory.trajectory_files)
     mended = on_all(world, lambda: resume.mend(files[world.rank :: world.size]))
+    meet(world)
     names = [name for share in world.gather(mended) or [] for name in share]
     if names:
         print(f"Mended, for their writers were killed: {', '.join(sorted(names))}.")
@@ -221,7 +218,7 @@ def _role(layout: Layout, rank: int) -> str:
     return f"agent {layout.agent}" if layout.group is not None else "idle"
 
 
-def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
+def _learn(world: MPI.Intracomm, job: _Job, training: Training, desk: _Desk) -> int:
     """Be the learner; return the exit code."""
     from mapmpi.train.progress import Progress, summary
 
@@ -246,14 +243,13 @@ def _learn(world: MPI.Comm, job: _Job, training: Training, desk: _Desk) -> int:
     return code
 
 
-def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Training:
+def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk) -> Training:
     """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit.
 
     ``rested`` are the atoms at the start of every episode.
     """
     import torch  # only here: a thousand agents need not load it
 
-    from mapmpi.env.actions import action_vectors
     from mapmpi.rl.dqn import Learner
     from mapmpi.rl.replay import Replay
     from mapmpi.train.books import Books
@@ -265,11 +261,10 @@ def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Trainin
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
         torch.use_deterministic_algorithms(True)
-    shape = grid_shape(config, job.atoms)
-    actions = len(action_vectors(config.actions, config.goal))
+    shape, actions = _shape_and_actions(config, job.atoms)
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    books, link = Books(job.directory), LearnerLink(world, job.layout.leaders)
+    books, link = Books(job.directory, job.layout.agents), LearnerLink(world, job.layout.groups)
     guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
     training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
@@ -281,7 +276,21 @@ def _training(world: MPI.Comm, job: _Job, rested: Atoms, desk: _Desk) -> Trainin
     return training
 
 
-def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
+def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board:
+    """Return the board of this rank's node (collective)."""
+    size = 4 * (WEIGHTS_HEADER + architecture(*_shape_and_actions(config, atoms), config.network).size)
+    meet(world)
+    node = world.Split_type(MPI.COMM_TYPE_SHARED)
+    assert isinstance(node, MPI.Intracomm)
+    return Board(node, size)
+
+
+def _shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a training's states, and the number of its actions."""
+    return grid_shape(config, atoms), len(action_vectors(config.actions, config.goal))
+
+
+def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Board) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
     config, layout = job.config, job.layout
     assert layout.group is not None
@@ -293,7 +302,7 @@ def _play(world: MPI.Comm, job: _Job, environment: Environment) -> None:
             _give_up(AgentLink(world), layout, error)
         return
     # the first agent speaks first when the learner is dead, and then the job ends
-    link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1))
+    link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1), board)
     try:
         try:
             q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)

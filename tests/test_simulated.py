@@ -1,0 +1,97 @@
+"""The simulated engine: forces against differences, its known barrier, both phases on it, and lean agents."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from conftest import ROOT, mpiexec
+
+from mapmpi.config import Config
+from mapmpi.md.simulated import BARRIER_EV, PERIOD_A, SimulatedEngine
+from mapmpi.store.metrics import read_learner
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.structures.inputs import resized
+
+INPUT = """
+structure: {file: %s, tagged_atoms: [193], molecule_atoms: [193, 194, 195]}
+forcefield: {simulated: {seconds: 0.002, spread: 0.3, atoms: 390}}
+goal: {distance: 5.2}
+train: {stop: {actions: 120, wall_time: 90s}, report_interval: 1s}
+"""
+
+
+def engine(tmp_path: Path) -> SimulatedEngine:
+    atoms = bulk("Si", cubic=True).repeat(2)
+    (tmp_path / "unused.xyz").touch()
+    config = Config.model_validate(
+        {
+            "structure": {"file": tmp_path / "unused.xyz", "tagged_atoms": [1, 2], "molecule_atoms": [1, 2, 3]},
+            "goal": {"distance": 5.0},
+            "forcefield": {"simulated": {"seconds": 0.0}},
+        }
+    )
+    return SimulatedEngine(config, atoms)
+
+
+def test_forces_are_the_slope_of_the_energy(tmp_path: Path) -> None:
+    simulated = engine(tmp_path)
+    positions = simulated.positions() + np.random.default_rng(1).normal(size=(64, 3)) * 0.2
+    _, forces = simulated.evaluate(positions)
+    for atom, axis in ((0, 0), (1, 1), (2, 2), (40, 0)):
+        moved = positions.copy()
+        moved[atom, axis] += 1e-4
+        higher, _ = simulated.evaluate(moved)
+        moved[atom, axis] -= 2e-4
+        lower, _ = simulated.evaluate(moved)
+        assert forces[atom, axis] == pytest.approx(-(higher - lower) / 2e-4, abs=1e-5)
+
+
+def test_the_molecule_follows_the_tether_over_the_known_barrier(tmp_path: Path) -> None:
+    simulated = engine(tmp_path)
+    start = simulated.tagged_position()
+    energies = []
+    for way in np.arange(0.0, PERIOD_A + 0.01, 0.05):
+        simulated.set_tether(start + [way, 0.0, 0.0])
+        energies.append(simulated.relax(40).energies[-1])
+    assert max(energies) == pytest.approx(BARRIER_EV, abs=0.01)
+    np.testing.assert_allclose(simulated.tagged_position() - start, [PERIOD_A, 0.0, 0.0], atol=0.01)
+    assert simulated.quench(0.001).energy == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_structure_is_repeated_or_cut_to_its_size() -> None:
+    atoms = bulk("Si", cubic=True)
+    assert len(resized(atoms, 5)) == 5
+    larger = resized(atoms, 20)
+    np.testing.assert_allclose(larger.positions[:8], atoms.positions)
+    np.testing.assert_allclose(larger.cell.lengths(), atoms.cell.lengths() * [3, 1, 1])
+
+
+def test_both_phases_run_on_it(tmp_path: Path) -> None:
+    file, run = tmp_path / "input.yaml", tmp_path / "run"
+    file.write_text(INPUT % (ROOT / "inputs" / "silica-small.data"))
+    done = mpiexec(4, "-m", "mapmpi.train", file, "--run-dir", run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "simulated" in done.stdout
+    rows = read_learner(RunDirectory(run).learner)
+    assert rows["actions"][-1] >= 120
+    done = mpiexec(2, "-m", "mapmpi.pneb", run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (run / "pathways" / "pathways.csv").open() as table:
+        row = next(csv.DictReader(table))
+    assert float(row["highest_barrier_ev"]) == pytest.approx(BARRIER_EV, abs=0.005)
+    assert row["status"] == "complete"
+
+
+LEAN = "import sys, mapmpi.train.run; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+
+
+def test_an_agent_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    script = tmp_path / "lean.py"
+    script.write_text(LEAN)
+    loaded = set(mpiexec(1, script).stdout.split())
+    assert {"mapmpi", "numpy", "h5py"} <= loaded
+    assert not loaded & {"scipy", "torch", "matplotlib"}
