@@ -86,12 +86,13 @@ def test_both_phases_run_on_it(tmp_path: Path) -> None:
     assert row["status"] == "complete"
 
 
-LEAN = "import sys, mapmpi.train.run; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+LEAN = "import sys, mapmpi.%s.run; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
 
 
-def test_an_agent_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["train", "pneb"])
+def test_a_rank_that_only_computes_loads_no_more_than_it_needs(tmp_path: Path, phase: str) -> None:
     script = tmp_path / "lean.py"
-    script.write_text(LEAN)
+    script.write_text(LEAN % phase)
     loaded = set(mpiexec(1, script).stdout.split())
-    assert {"mapmpi", "numpy", "h5py"} <= loaded
+    assert {"mapmpi", "numpy", "mpi4py"} <= loaded
     assert not loaded & {"scipy", "torch", "matplotlib"}

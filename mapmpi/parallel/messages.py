@@ -239,6 +239,10 @@ class _Heart(threading.Thread):
         self._ended.set()
         self.join()
 
+    def flushed(self) -> bool:
+        """Return whether every beat has been taken in."""
+        return all([outbox.sweep() for outbox in self._outboxes.values()])
+
 
 class LearnerLink:
     """The learner's lines to all agents, ``groups`` of world ranks the first of which speaks for the group."""
@@ -288,7 +292,7 @@ class LearnerLink:
 
     def flushed(self) -> bool:
         """Return whether all that was sent has left."""
-        return self._outbox.sweep()
+        return self._outbox.sweep() and self._heart.flushed()
 
 
 def pack_weights(version: int, weights: np.ndarray) -> np.ndarray:

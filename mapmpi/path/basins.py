@@ -13,7 +13,13 @@ from itertools import pairwise
 import numpy as np
 from ase.data import chemical_symbols
 from ase.geometry import complete_cell, find_mic
-from scipy.optimize import linear_sum_assignment
+
+
+def _assigned(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the assignment of least sum in a matrix of costs."""
+    from scipy.optimize import linear_sum_assignment  # 44 MB that most ranks do without
+
+    return linear_sum_assignment(costs)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class Matcher:
         for number in np.unique(self.numbers[away]):
             atoms = np.flatnonzero(away & (self.numbers == number))
             apart = self._nearest(moved[atoms] - first[atoms][:, None])
-            places, takers = linear_sum_assignment((apart**2).sum(axis=2))
+            places, takers = _assigned((apart**2).sum(axis=2))
             order[atoms[places]] = atoms[takers]
             offset[atoms[places]] = first[atoms[places]] + apart[places, takers] - moved[atoms[takers]]
         return Alignment(order, offset)
@@ -166,7 +172,7 @@ class Matcher:
                 if distances.min() > self.tolerance_A:
                     return None
                 rows.append(distances)
-            places, takers = linear_sum_assignment(np.square(rows))
+            places, takers = _assigned(np.square(rows))
             if np.array(rows)[places, takers].max() > self.tolerance_A:
                 return None
             order[atoms[places]] = atoms[takers]

@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import os
 import signal
 import threading
-import time
-from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi import logs
-from mapmpi.config import Config, load
-from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
-from mapmpi.logs import log
+from mapmpi.config import Config
+from mapmpi.errors import EngineError, UserError
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
-from mapmpi.md.forcefield import describe
-from mapmpi.panel import Panel
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
-from mapmpi.parallel.tasks import Interrupted, Pool, follow
+from mapmpi.parallel.tasks import follow
 from mapmpi.path.calculation import Forces
-from mapmpi.path.pathway import Pathway
-from mapmpi.pneb.calculator import RESULTS, Calculator
-from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
-from mapmpi.pneb.comparison import against_straight
-from mapmpi.pneb.output import Output
-from mapmpi.pneb.parts import Parts
-from mapmpi.pneb.progress import Tally
-from mapmpi.pneb.refine import Refinement
-from mapmpi.store.journal import Journal
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import start_structure
-from mapmpi.structures.inputs import check_atoms, read_input, settle_fixed_atoms
-from mapmpi.units import duration_text
 
-LIVE_INTERVAL_S = 1.0
-"""Time between looks at the progress on a terminal; elsewhere train.report_interval."""
+if TYPE_CHECKING:
+    from mapmpi.pneb.drive import Job
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -92,32 +75,29 @@ def main(argv: list[str] | None = None) -> int:
     return run(lambda world: refine(world, parse(world, make_parser(), argv)))
 
 
-@dataclass
-class _Job:
-    """What rank 0 has to do."""
-
-    directory: RunDirectory
-    paths: list[StoredPath]
-    choice: str
-    journal: Journal
-
-
 def refine(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Refine pathways (collective). Raises UserError on every rank for a mistake of the user's."""
     heed_stop_signals()  # rank 0 stops everybody in order
-    config, atoms = on_root(world, lambda: _read(args))
+    config, atoms = on_root(world, lambda: _rank_0().read(args))
     on_root(world, lambda: _stop_in_time(config))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
-    jobs: list[_Job] = []
-    on_root(world, lambda: jobs.append(_prepare(args, config, atoms)))
+    jobs: list[Job] = []
+    on_root(world, lambda: jobs.append(_rank_0().prepare(args, config, atoms)))
     logs.to_file(RunDirectory(args.run_dir).logs, world.rank, "rank of phase 2")
     code = 0
     if world.rank == 0:
-        code = _drive(world, config, atoms, groups, worker, jobs[0])
+        code = _rank_0().drive(world, config, atoms, groups, worker.evaluate, worker.renew, jobs[0])
     else:
         follow(world, groups, worker.evaluate, worker.renew)
     return leave_together(world, code)
+
+
+def _rank_0() -> ModuleType:
+    """Return what rank 0 does: SciPy, plots and tables, which no other rank loads."""
+    from mapmpi.pneb import drive
+
+    return drive
 
 
 def _stop_in_time(config: Config) -> None:
@@ -151,147 +131,3 @@ class _Worker:
         if self._engine is not None:
             self._engine.close()
             self._engine = self._make()
-
-
-def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
-    """Return the run's configuration, with the command line's settings, and its structure."""
-    _check(args)
-    if args.input is not None:
-        return read_input(args.input, args.set, args.allow_commands)
-    directory = RunDirectory.open(args.run_dir)
-    config = load(directory.config, args.set, structure_needed=False, allow_commands=args.allow_commands)
-    if args.trajectory is not None and not directory.trajectory_files():
-        return read_input(directory.config, args.set, args.allow_commands)
-    atoms = start_structure(directory)
-    check_atoms(directory.config, config, atoms)
-    settle_fixed_atoms(directory.config, config, atoms)
-    return config, atoms
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Refuse options that contradict each other."""
-    if args.top is not None and args.top < 1:
-        raise UserError(f"--top {args.top}: refine one episode or more.")
-    if args.trajectory is not None and (args.top is not None or args.episode):
-        raise UserError("--trajectory is a path of its own; leave out --top and --episode.")
-    if args.input is not None and args.trajectory is None:
-        raise UserError("--input goes with --trajectory; a training's folder has its input already.")
-    if args.top is not None and args.episode:
-        raise UserError("--top chooses episodes and --episode names them; give one of the two.")
-
-
-def _prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> _Job:
-    """Choose the paths and open the journal (rank 0)."""
-    if args.trajectory is not None:
-        paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
-        directory = _folder_for(args, config, atoms)
-    else:
-        directory = RunDirectory.open(args.run_dir)
-        paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top, config.pneb.straight)
-        if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
-            # their energies are those of another force field: computed anew
-            paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
-    paths = [with_fixed_atoms(path, atoms) for path in paths]
-    try:
-        for folder in (directory.pathways, directory.figures):
-            folder.mkdir(exist_ok=True)
-        journal = Journal(directory.pathways / "journal", RESULTS)
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return _Job(directory, paths, choice, journal)
-
-
-def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
-    """Return the run directory of a path from outside: made with ``--input``, or made so before."""
-    if args.input is None:
-        return RunDirectory.open(args.run_dir)
-    if (args.run_dir / "config.yaml").exists():
-        directory = RunDirectory.open(args.run_dir)
-        before = load(directory.config, args.set, False, args.allow_commands)
-        settle_fixed_atoms(directory.config, before, atoms.copy())
-        if before != config:
-            raise UserError(f"--input: {args.run_dir} was made from another input; choose another folder.")
-        return directory
-    directory = RunDirectory.create(args.run_dir)
-    directory.write_config(read_input(args.input, [], args.allow_commands)[0], {})
-    return directory
-
-
-def _drive(world: MPI.Intracomm, config: Config, atoms: Atoms, groups: Groups, worker: _Worker, job: _Job) -> int:
-    """Be rank 0; return the exit code."""
-    pool = Pool(world, groups, worker.evaluate, worker.renew)
-    heed_stop_signals(lambda: setattr(pool, "interrupted", True))
-    print(describe(config.forcefield))
-    print(job.choice)
-    print(
-        f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(job.paths)} paths -> {job.directory.pathways}",
-        flush=True,
-    )
-    if groups.idle:
-        print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
-    tally = Tally()
-    parts = Parts(job.directory.pathways / "parts")
-    calculator = Calculator(config, atoms, pool, job.journal, parts, tally)
-    output = Output(config, job.directory, calculator.matcher)
-    try:
-        with Panel() as panel:
-            pool.run(_refine_all(config, calculator, output, job.paths, panel))
-    except Interrupted:
-        print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
-        return UNFINISHED
-    except EngineError as error:
-        log.error("%s; what is done is kept, the same command goes on from there.", error)
-        return FAILED
-    except OSError as error:
-        log.error(
-            "%s: %s; see to that, make room if the disk is full. What was done before is kept, the same command goes "
-            "on from there.",
-            error.filename or job.directory.pathways, error.strerror or error,
-        )  # fmt: skip
-        return FAILED
-    finally:
-        with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
-            job.journal.close()
-    parts.end()
-    if not output.pathways:
-        return FAILED
-    output.tell(panel.console)
-    if (compared := against_straight(job.paths, output.pathways, config.pneb)) is not None:
-        print(compared)
-    elapsed = time.monotonic() - tally.began
-    print(
-        f"Done in {duration_text(elapsed)}: {tally.segments} segments, {pool.force_calls} force calls, groups busy "
-        f"{100 * pool.busy_s / (elapsed * len(groups.leaders)):.0f} % of the time.",
-        flush=True,
-    )
-    return 0
-
-
-async def _refine_all(
-    config: Config, calculator: Calculator, output: Output, paths: list[StoredPath], panel: Panel
-) -> None:
-    """Refine all paths side by side; each is written when it is done."""
-
-    async def one(stored: StoredPath) -> Pathway | None:
-        found = await Refinement(config, calculator, stored).run()
-        if found is None:
-            panel.console.print(f"{stored.name}: the simulation failed for every frame; left out.")
-        else:
-            output.write(found)
-        return found
-
-    reports = asyncio.create_task(_report(config, calculator, panel))
-    try:
-        found = await asyncio.gather(*(one(stored) for stored in paths))
-    finally:
-        reports.cancel()
-    output.write_all([one for one in found if one is not None])
-
-
-async def _report(config: Config, calculator: Calculator, panel: Panel) -> None:
-    """Show the progress from time to time."""
-    live = panel.console.is_terminal
-    while True:
-        await asyncio.sleep(LIVE_INTERVAL_S if live else config.train.report_interval)
-        panel.show(calculator.tally.figures(calculator.pool.force_calls))
