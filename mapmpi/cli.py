@@ -8,7 +8,10 @@ from importlib import import_module
 from mapmpi.threads import one_thread_per_rank
 
 _WORDS = {
-    "check": ("mapmpi.check.__main__", "is all well with an input on this machine, or with a run directory"),
+    "check": (
+        "mapmpi.check.__main__",
+        "is all well on this machine, alone or with an input; or with a run directory",
+    ),
     "train": ("mapmpi.train.run", "phase 1: learn pathways (under mpiexec)"),
     "pneb": ("mapmpi.pneb.run", "phase 2: refine pathways to barriers and times (under mpiexec)"),
     "prepare": ("mapmpi.prepare.__main__", "make a structure: melt and quench a glass, insert a molecule"),

@@ -25,6 +25,7 @@ def mpiexec(ranks: int, *words: object, timeout: float = 120) -> Done:
     start = [str(MPIEXEC if MPIEXEC.exists() else "mpiexec"), "-n", str(ranks)]
     command = [*start, sys.executable, "-m", "mpi4py", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment["TTY_COMPATIBLE"] = "0"  # Open MPI gives its ranks a terminal
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, env=environment, check=False, cwd=ROOT
     )

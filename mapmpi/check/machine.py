@@ -23,6 +23,15 @@ NEARLY = 0.8
 """Share of the memory above which it is said to be nearly full."""
 
 
+def describe_machine(page: Page, launched: Launch, places: list[Place], config: Config | None) -> None:
+    """Say what there is, whatever the input; ``places`` are all ranks'."""
+    page.heading("Machine")
+    describe_ranks(page, launched, places)
+    describe_cores(page, places)
+    describe_versions(page)
+    describe_limits(page, config)
+
+
 def describe_versions(page: Page) -> None:
     """Say which versions run."""
     found = versions()

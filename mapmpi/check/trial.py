@@ -13,11 +13,8 @@ from mpi4py import MPI
 from mapmpi.check.filesystem import describe_space, seen, trial_folder, try_files, try_trajectory
 from mapmpi.check.machine import (
     Need,
-    describe_cores,
-    describe_limits,
+    describe_machine,
     describe_memory,
-    describe_ranks,
-    describe_versions,
 )
 from mapmpi.check.material import check_forces, find_lammps, read_atoms, read_config
 from mapmpi.check.node import Place, launch, place
@@ -71,11 +68,7 @@ def check_input(world: MPI.Intracomm, path: Path, settings: list[str], run_dir: 
     if places is not None:
         page.heading("Material")
         material = _material(page, path, settings)
-        page.heading("Machine")
-        describe_ranks(page, launched, places)
-        describe_cores(page, places)
-        describe_versions(page)
-        describe_limits(page, material.config)
+        describe_machine(page, launched, places, material.config)
     meet(world)
     material = world.bcast(material)
     config, atoms = material.config, material.atoms

