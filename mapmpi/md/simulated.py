@@ -3,8 +3,12 @@
 With it one machine tries what a thousand ranks would do: messages, replay, weights, files and refinement are the
 real ones, and so are the sizes of all arrays. The energy is that of an Einstein crystal and a molecule on an egg box:
 every atom of the material hangs on a spring at its place, the atoms of the molecule at theirs around the
-center of mass c of the tagged atoms, and c feels Σ A/2·(1 - cos(2π(c - c₀)/L)) over the three axes. So minima lie L
-apart, and the barrier between neighbours is A.
+center of mass of the tagged atoms, which is at (x, y, z) from its start and feels
+
+    ½a(y, z)·(1 - cos 2πx/L) + 0.3A·(2 - cos 2πy/L - cos 2πz/L),  a = ¾A + ⅛A·(cos πy/2L + cos πz/2L).
+
+So minima lie about L apart, the way straight on along x has barriers of A, those to its sides of 0.6A, and there are
+lanes along x, 2L to the sides, whose barriers are ½A: there is something to be found.
 """
 
 from __future__ import annotations
@@ -69,9 +73,13 @@ class SimulatedEngine(Engine):
     @staticmethod
     def _landscape(away: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the energy in eV of a center (3,) Å away from the start's, and its gradient (3,) eV/Å."""
-        phase = 2.0 * np.pi * away / PERIOD_A
-        slope = BARRIER_EV * np.pi / PERIOD_A * np.sin(phase)
-        return float(0.5 * BARRIER_EV * (1.0 - np.cos(phase)).sum()), slope
+        phase, slow = 2.0 * np.pi * away / PERIOD_A, 0.5 * np.pi * away[1:] / PERIOD_A
+        along = BARRIER_EV * (0.75 + 0.125 * float(np.cos(slow).sum()))
+        energy = 0.5 * along * (1.0 - np.cos(phase[0])) + 0.3 * BARRIER_EV * float((1.0 - np.cos(phase[1:])).sum())
+        slope = np.sin(phase) * 0.6 * BARRIER_EV * np.pi / PERIOD_A
+        slope[0] *= along / (0.6 * BARRIER_EV)
+        slope[1:] -= 0.5 * (1.0 - np.cos(phase[0])) * 0.125 * BARRIER_EV * np.sin(slow) * 0.5 * np.pi / PERIOD_A
+        return float(energy), slope
 
     def _energy_and_forces(self) -> tuple[float, np.ndarray]:
         away = self._shares @ self._positions - self._start_center
@@ -99,7 +107,7 @@ class SimulatedEngine(Engine):
         center = self.tagged_position()
         away = center - self._start_center
         if self._agent is not None:
-            stiffest = self._spring + 2.0 * BARRIER_EV * (np.pi / PERIOD_A) ** 2
+            stiffest = self._spring + 2.5 * BARRIER_EV * (np.pi / PERIOD_A) ** 2
             for _ in range(calls):
                 pull = self._spring * (self._agent - self._start_center - away)
                 away = away + (pull - self._landscape(away)[1]) / stiffest
