@@ -26,7 +26,7 @@ from launch import on_ranks, words_of
 
 from mapmpi.store.metrics import read_learner
 
-WARM_UP_S = 20.0
+WARM_UP_S = 30.0
 INPUT = """\
 structure:
   file: {structure}

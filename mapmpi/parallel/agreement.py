@@ -19,6 +19,7 @@ from mpi4py import MPI
 from mapmpi import logs
 from mapmpi.errors import FAILED, HANGING, REFUSED, UserError
 from mapmpi.logs import log
+from mapmpi.parallel.naps import naps
 
 Value = TypeVar("Value")
 
@@ -29,16 +30,13 @@ FAREWELL_S = 2.0
 """Time for the last words to get through mpiexec, which an abort cuts off; half a second was too short under load."""
 PATIENCE_S = 30.0
 """How long the first rank waits at the end for the others."""
-FIRST_NAP_S, LONGEST_NAP_S = 1e-3, 0.1
-"""Between two looks of who waits for others: MPICH spins where it waits itself, and a core may have many ranks."""
 
 
 def wait_for(request: MPI.Request) -> None:
     """Wait until a request is done, without taking a core from those that still work."""
-    nap = FIRST_NAP_S
-    while not request.Test():
-        time.sleep(nap)
-        nap = min(1.5 * nap, LONGEST_NAP_S)
+    for _ in naps():
+        if request.Test():
+            return
 
 
 def share(world: MPI.Intracomm, value: Value, root: int = 0) -> Value:
@@ -128,8 +126,9 @@ def leave_together(world: MPI.Intracomm, code: int = 0, missing: str = "") -> in
     codes = np.array([code], dtype="i8")
     everybody = world.Iallreduce(MPI.IN_PLACE, codes, op=MPI.MAX)
     started = time.monotonic()
-    while not everybody.Test():
-        time.sleep(0.01)
+    for _ in naps():
+        if everybody.Test():
+            break
         if world.rank == 0 and time.monotonic() - started > PATIENCE_S:
             who = missing or "some ranks"
             abort(world, f"{who} hang in a dead group; ending the job, all results are written.", code or HANGING)

@@ -18,6 +18,7 @@ import numpy as np
 from mpi4py import MPI
 
 from mapmpi.parallel.board import Board
+from mapmpi.parallel.naps import naps
 
 LEARNER = 0
 """The learner's rank."""
@@ -155,9 +156,10 @@ class AgentLink:
             return None
         self._advised = False
         self.send(Tag.WANT_ADVICE, question)
-        while not self._advised and not self.stopped:
+        for _ in naps():
             self._listen()
-            time.sleep(_PAUSE_S / 10)
+            if self._advised or self.stopped:
+                break
         return self._advice if self._advised else None
 
     def look(self) -> np.ndarray | None:
@@ -204,18 +206,20 @@ class AgentLink:
 
     def wait_for_stop(self) -> None:
         """Wait until the learner says stop. Raises LearnerSilent."""
-        while not self.stopped:
+        for _ in naps():
+            if self.stopped:
+                return
             self.look()
-            time.sleep(_PAUSE_S)
 
     def wait(self) -> None:
         """Wait until all that was sent has left and all that was asked for has come.
 
         A message that nobody has received when MPI is closed may bring MPICH down.
         """
-        while not self._outbox.sweep() or self.asked or not self._advised:
+        for _ in naps():
+            if self._outbox.sweep() and not self.asked and self._advised:
+                return
             self._take()
-            time.sleep(_PAUSE_S)
 
 
 class _Heart(threading.Thread):

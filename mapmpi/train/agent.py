@@ -15,6 +15,7 @@ from mapmpi.env.environment import TERMINAL, Step
 from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
+from mapmpi.parallel.naps import naps
 from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.returns import TRANSITION, Ended, NStep
@@ -23,7 +24,6 @@ from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
 
-_PAUSE_S = 0.005
 MOST_FAILURES = 5
 """Simulations that fail one after the other, without an action that succeeds, before a group is given up."""
 
@@ -95,15 +95,17 @@ class Agent:
         """Ask for newer weights, and wait until they are there or take them when they come."""
         self._link.ask_for_weights()
         self._take_weights()
-        while wait and self._link.asked:
-            time.sleep(_PAUSE_S)
+        for _ in naps():
+            if not (wait and self._link.asked):
+                return
             self._take_weights()
 
     def _keep_pace(self) -> None:
         """Wait for a learner that has fallen behind, as long as it is since the last time, and note if it still is."""
         deadline = 2.0 * time.monotonic() - self._exchanged
-        while self._link.asked and not self._link.stopped and time.monotonic() < deadline:
-            time.sleep(_PAUSE_S)
+        for _ in naps():
+            if not self._link.asked or self._link.stopped or time.monotonic() >= deadline:
+                break
             self._take_weights()
         self._behind, self._exchanged = self._link.asked, time.monotonic()
 

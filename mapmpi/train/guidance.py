@@ -29,6 +29,8 @@ def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
             f"exploration.prior: {file} is of other elements ({prior.symbols}) than the structure; leave it out, or "
             "make one from trainings in such structures with python -m mapmpi.train.prior."
         )
+    if config.exploration.kind == "planned":
+        region.prepare()  # while the agents are still being made
     return Guidance(Planner(region, agents, config.exploration.kind == "planned", prior), atoms)
 
 
