@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ class Memory(threading.Thread):
             if (self.run_directory / "learner.csv").exists():
                 rows = read_learner(self.run_directory / "learner.csv")
                 if len(rows) and rows["elapsed_s"][-1] > WARM_UP_S:
-                    self.found = [own_mb(pid) for pid in agents_of(self.run_directory)]
+                    with suppress(OSError):  # a rank has just ended
+                        self.found = [own_mb(pid) for pid in agents_of(self.run_directory)]
 
 
 def agents_of(run: Path) -> list[int]:

@@ -6,27 +6,71 @@ writes, or where two wrote at once, finds a wrong checksum, and looks again afte
 
 from __future__ import annotations
 
+import mmap
+import os
+import tempfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 
-from mapmpi.parallel.agreement import meet
+from mapmpi.logs import log
+from mapmpi.parallel.agreement import share, wait_for
 
 _HEAD = np.dtype([("asked", "i8"), ("version", "i8"), ("checksum", "u4"), ("size", "u4")])
 
 
-class Board:
-    """The board of the ranks of ``node``, all of which make it together, with room for ``size`` bytes."""
+SHARED = Path("/dev/shm")
+"""Where Linux keeps shared memory; without it, a file in the folder for temporary ones."""
 
-    def __init__(self, node: MPI.Intracomm, size: int) -> None:
-        window = MPI.Win.Allocate_shared((_HEAD.itemsize + size) * (node.rank == 0), 1, comm=node)
-        memory = np.asarray(window.Shared_query(0)[0], dtype=np.uint8)
-        self._window, self._data = window, memory[_HEAD.itemsize :]
-        self._head = memory[: _HEAD.itemsize].view(_HEAD)[0]
-        if node.rank == 0:
-            memory[:] = 0
-        meet(node)
+
+def make_board(node: MPI.Intracomm, size: int) -> Board | None:
+    """Return a board of the ranks of ``node`` with room for ``size`` bytes (collective).
+
+    None where they cannot share memory: no room there, or each rank in a container of its own.
+    """
+    name = share(node, _file(_HEAD.itemsize + size) if node.rank == 0 else "")
+    memory = _mapped(name)
+    together = np.array([memory is not None], dtype="i8")
+    wait_for(node.Iallreduce(MPI.IN_PLACE, together, op=MPI.MIN))
+    if node.rank == 0 and name:
+        os.unlink(name)  # the memory stays as long as a rank has it
+    return Board(memory) if memory is not None and together[0] else None
+
+
+def _file(size: int) -> str:
+    """Return a new file of zeros; empty where there is no room for it."""
+    folder = SHARED if SHARED.is_dir() else None
+    try:
+        with tempfile.NamedTemporaryFile(prefix="mapmpi-", dir=folder, delete=False) as handle:
+            try:
+                handle.write(bytes(size))
+                handle.flush()
+            except OSError:
+                os.unlink(handle.name)
+                raise
+    except OSError as error:
+        log.warning("no shared memory for weights (%s); each agent fetches its own", error.strerror or error)
+        return ""
+    return handle.name
+
+
+def _mapped(name: str) -> mmap.mmap | None:
+    """Return a file's memory; None where this rank does not see it."""
+    try:
+        with open(name, "r+b") as handle:
+            return mmap.mmap(handle.fileno(), 0)
+    except OSError:
+        return None
+
+
+class Board:
+    """A board in ``memory`` that several ranks share, zero at the beginning."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        whole = np.frombuffer(memory, dtype=np.uint8)
+        self._head, self._data = whole[: _HEAD.itemsize].view(_HEAD)[0], whole[_HEAD.itemsize :]
         self._seen = 0
 
     def fetches(self) -> bool:
@@ -53,7 +97,3 @@ class Board:
             return None
         checksum, data = int(self._head["checksum"]), self._data[: int(self._head["size"])].copy()
         return data.view(np.float32) if zlib.crc32(data.tobytes()) == checksum else None
-
-    def close(self) -> None:
-        """Give the memory back (collective over the node)."""
-        self._window.Free()

@@ -18,9 +18,8 @@ from mapmpi.search.region import Region
 CELL = 1.0
 """Å: states whose molecule is in one cube of this size are rivals, and the one on the lowest path is kept."""
 REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
-"""A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or one
-of each agent (two where there are more agents than MANY, or a plan would follow the other)."""
-MANY = 32
+"""A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or two
+of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN = 1.0, 0.2
@@ -187,8 +186,7 @@ class Planner:
 
     def _patience(self, known: int) -> float:
         """Return how many more visits make a plan anew that was made after ``known``."""
-        each = 1 if self._agents <= MANY else 2
-        return min(self._replan, max(each * self._agents, FIRST_PLANS + GROWTH * known))
+        return min(self._replan, max(2 * self._agents, FIRST_PLANS + GROWTH * known))
 
     def plan_anew(self) -> None:
         """Have the plan made anew when it is next asked for."""

@@ -24,6 +24,8 @@ from mapmpi.store.trajectory import TrajectoryWriter
 from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
 
+PATIENCE_S = 2.0
+"""How long at least an agent waits for a learner that has fallen behind: with a fast engine it easily overtakes it."""
 MOST_FAILURES = 5
 """Simulations that fail one after the other, without an action that succeeds, before a group is given up."""
 
@@ -40,10 +42,10 @@ class Agent:
 
     It does not wait for the learner, except for the first weights: experience goes out unasked, weights are asked for
     every ``train.weights_interval`` actions and taken when they come. A learner that has not answered by the next time
-    has fallen behind: then the agent waits, but no longer than it takes for what it does itself, and from there on
-    tells nothing more of the episode but its row, so that what waits for the learner stays bounded. In a deterministic
-    training it waits for the weights, so that they are the same each time. ``episodes`` have been played before, for
-    which it has ``spent`` so many actions by each policy.
+    has fallen behind: then the agent waits, but no longer than it takes for what it does itself (or PATIENCE_S), and
+    from there on tells nothing more of the episode but its row, so that what waits for the learner stays bounded. In a
+    deterministic training it waits for the weights, so that they are the same each time. ``episodes`` have been played
+    before, for which it has ``spent`` so many actions by each policy.
     """
 
     def __init__(
@@ -102,7 +104,8 @@ class Agent:
 
     def _keep_pace(self) -> None:
         """Wait for a learner that has fallen behind, as long as it is since the last time, and note if it still is."""
-        deadline = 2.0 * time.monotonic() - self._exchanged
+        now = time.monotonic()
+        deadline = now + max(now - self._exchanged, PATIENCE_S)
         for _ in naps():
             if not self._link.asked or self._link.stopped or time.monotonic() >= deadline:
                 break

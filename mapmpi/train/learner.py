@@ -113,12 +113,8 @@ class Training:
             while self.learn():
                 busy = True
         else:
-            busy, until, began, planned = (
-                False,
-                time.monotonic() + MESSAGES_S,
-                time.thread_time(),
-                self.books.plan_s,
-            )
+            busy, until = False, time.monotonic() + MESSAGES_S
+            began, planned = time.thread_time(), self.books.plan_s
             while time.monotonic() < until and self._take_message():
                 busy = True
             if busy:

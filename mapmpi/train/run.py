@@ -37,7 +37,7 @@ from mapmpi.parallel.agreement import (
     run,
     share,
 )
-from mapmpi.parallel.board import Board
+from mapmpi.parallel.board import Board, make_board
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
 from mapmpi.parallel.messages import SILENCE_S, WEIGHTS_HEADER, AgentLink, LearnerLink, LearnerSilent, Tag
 from mapmpi.rl.architecture import architecture
@@ -277,13 +277,13 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk, threa
     return training
 
 
-def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board:
-    """Return the board of this rank's node (collective)."""
+def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board | None:
+    """Return the board of this rank's node, if it can have one (collective)."""
     size = 4 * (WEIGHTS_HEADER + architecture(*_shape_and_actions(config, atoms), config.network).size)
     meet(world)
     node = world.Split_type(MPI.COMM_TYPE_SHARED)
     assert isinstance(node, MPI.Intracomm)
-    return Board(node, size)
+    return make_board(node, size)
 
 
 def _shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], int]:
@@ -291,7 +291,7 @@ def _shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], i
     return grid_shape(config, atoms), len(action_vectors(config.actions, config.goal))
 
 
-def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Board) -> None:
+def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Board | None) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
     config, layout = job.config, job.layout
     assert layout.group is not None
