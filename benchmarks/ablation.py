@@ -116,7 +116,7 @@ ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "asinh": (_energies_as_they_are, ()),
     "weights": (_equal_weights, ()),
     "optimism": (_constants(planner, OPTIMISM=0.0), ()),
-    "promise": (_constants(planner, FIRST_MARGIN=1e9, MARGIN=1e9), ()),
+    "elsewhere": (_constants(planner, FIRST_MARGIN=1e9, MARGIN=1e9), ()),
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
     "discount": (_constants(planner, DISCOUNT=0.0), ()),

@@ -11,7 +11,7 @@ from ase.build import bulk
 from conftest import ROOT, mpiexec
 
 from mapmpi.config import Config
-from mapmpi.md.simulated import BARRIER_EV, PERIOD_A, SimulatedEngine
+from mapmpi.md.simulated import BARRIER_EV, SimulatedEngine
 from mapmpi.store.metrics import read_learner
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.structures.inputs import resized
@@ -52,20 +52,29 @@ def test_forces_are_the_slope_of_the_energy(tmp_path: Path) -> None:
 
 def test_the_molecule_follows_the_tether_over_the_known_barrier(tmp_path: Path) -> None:
     simulated = engine(tmp_path)
-    start = simulated.tagged_position()
+    start, period = simulated.tagged_position(), simulated.periods[0]
     energies = []
-    for way in np.arange(0.0, PERIOD_A + 0.01, 0.05):
+    for way in np.arange(0.0, period + 0.01, 0.05):
         simulated.set_tether(start + [way, 0.0, 0.0])
         energies.append(simulated.relax(40).energies[-1])
     assert max(energies) == pytest.approx(BARRIER_EV, abs=0.01)
-    np.testing.assert_allclose(simulated.tagged_position() - start, [PERIOD_A, 0.0, 0.0], atol=0.01)
+    np.testing.assert_allclose(simulated.tagged_position() - start, [period, 0.0, 0.0], atol=0.03)
     assert simulated.quench(0.001).energy == pytest.approx(0.0, abs=1e-6)
 
 
 def test_there_are_lanes_with_half_the_barrier(tmp_path: Path) -> None:
     simulated = engine(tmp_path)
-    energies = [simulated._landscape(np.array([x, 2 * PERIOD_A, 2 * PERIOD_A]))[0] for x in (0.0, 0.5 * PERIOD_A)]
+    period, half = simulated.periods[0], 0.5 * simulated.atoms.cell.lengths()[1:]
+    energies = [simulated._landscape(np.array([x, *half]))[0] for x in (0.0, 0.5 * period)]
     np.testing.assert_allclose(energies, [0.0, 0.5 * BARRIER_EV], atol=1e-12)
+
+
+def test_the_energy_is_as_periodic_as_the_cell(tmp_path: Path) -> None:
+    simulated = engine(tmp_path)
+    place = np.array([0.7, -1.1, 2.3])
+    here = simulated._landscape(place)[0]
+    for edge in np.diag(simulated.atoms.cell.lengths()):
+        assert simulated._landscape(place + edge)[0] == pytest.approx(here, abs=1e-12)
 
 
 def test_a_structure_is_repeated_or_cut_to_its_size() -> None:

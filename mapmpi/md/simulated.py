@@ -5,10 +5,11 @@ real ones, and so are the sizes of all arrays. The energy is that of an Einstein
 every atom of the material hangs on a spring at its place, the atoms of the molecule at theirs around the
 center of mass of the tagged atoms, which is at (x, y, z) from its start and feels
 
-    ½a(y, z)·(1 - cos 2πx/L) + 0.3A·(2 - cos 2πy/L - cos 2πz/L),  a = ¾A + ⅛A·(cos πy/2L + cos πz/2L).
+    ½a(y, z)·(1 - cos 2πx/L) + 0.3A·(2 - cos 2πy/L - cos 2πz/L),  a = ¾A + ⅛A·(cos 2πy/Y + cos 2πz/Z).
 
-So minima lie about L apart, the way straight on along x has barriers of A, those to its sides of 0.6A, and there are
-lanes along x, 2L to the sides, whose barriers are ½A: there is something to be found.
+So minima lie L apart, about PERIOD_A but an even part of each of the cell's lengths X, Y, Z; the way straight on along
+x has barriers of A, those to its sides of 0.6A, and there are lanes along x, half a cell to the sides, whose barriers
+are ½A: there is something to be found, and the energy is as periodic as the cell.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot
 from mapmpi.md.fixed import is_fixed
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
-BARRIER_EV, PERIOD_A = 0.5, 2.5
-"""A and L of the landscape."""
+BARRIER_EV, PERIOD_A = 0.5, 4.0
+"""A of the landscape, and its L as far as the cell allows."""
+RESTS_EV_A = 1e-4
+"""eV/Å on the molecule below which it has come to rest under the tether."""
 SPRING = 5.0
 """eV/Å² of the springs."""
 
@@ -46,6 +49,9 @@ class SimulatedEngine(Engine):
         self._shares = np.zeros(len(atoms))
         self._shares[tagged] = masses[tagged] / masses[tagged].sum()
         self._mobile = ~is_fixed(atoms)
+        self._edges = atoms.cell.lengths()
+        self.periods = self._edges / (2.0 * np.maximum(1.0, np.round(self._edges / (2.0 * PERIOD_A))))
+        """(3,) Å, L along each of the cell's vectors."""
         self._start = atoms.positions.copy()
         self._start_center = self._shares @ self._start
         self._positions = self._start.copy()
@@ -70,15 +76,15 @@ class SimulatedEngine(Engine):
         rows = np.arange(len(self.atoms))[rank::size]
         return LocalAtoms(rows + 1, self._positions[rows], self._types[rows])
 
-    @staticmethod
-    def _landscape(away: np.ndarray) -> tuple[float, np.ndarray]:
+    def _landscape(self, away: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the energy in eV of a center (3,) Å away from the start's, and its gradient (3,) eV/Å."""
-        phase, slow = 2.0 * np.pi * away / PERIOD_A, 0.5 * np.pi * away[1:] / PERIOD_A
-        along = BARRIER_EV * (0.75 + 0.125 * float(np.cos(slow).sum()))
+        turns, slow = 2.0 * np.pi / self.periods, 2.0 * np.pi / self._edges[1:]
+        phase, lane = turns * away, slow * away[1:]
+        along = BARRIER_EV * (0.75 + 0.125 * float(np.cos(lane).sum()))
         energy = 0.5 * along * (1.0 - np.cos(phase[0])) + 0.3 * BARRIER_EV * float((1.0 - np.cos(phase[1:])).sum())
-        slope = np.sin(phase) * 0.6 * BARRIER_EV * np.pi / PERIOD_A
+        slope = np.sin(phase) * 0.3 * BARRIER_EV * turns
         slope[0] *= along / (0.6 * BARRIER_EV)
-        slope[1:] -= 0.5 * (1.0 - np.cos(phase[0])) * 0.125 * BARRIER_EV * np.sin(slow) * 0.5 * np.pi / PERIOD_A
+        slope[1:] -= 0.5 * (1.0 - np.cos(phase[0])) * 0.125 * BARRIER_EV * np.sin(lane) * slow
         return float(energy), slope
 
     def _energy_and_forces(self) -> tuple[float, np.ndarray]:
@@ -107,10 +113,12 @@ class SimulatedEngine(Engine):
         center = self.tagged_position()
         away = center - self._start_center
         if self._agent is not None:
-            stiffest = self._spring + 2.5 * BARRIER_EV * (np.pi / PERIOD_A) ** 2
+            stiffest = self._spring + 0.6 * BARRIER_EV * float((2.0 * np.pi / self.periods).max()) ** 2
             for _ in range(calls):
-                pull = self._spring * (self._agent - self._start_center - away)
-                away = away + (pull - self._landscape(away)[1]) / stiffest
+                pull = self._spring * (self._agent - self._start_center - away) - self._landscape(away)[1]
+                if float(np.abs(pull).max()) < RESTS_EV_A:
+                    break
+                away = away + pull / stiffest
         self._positions = self._start.copy()
         self._positions[self._molecule] += away
         return Segment(np.array([self._landscape(away)[0]]), 0.0)

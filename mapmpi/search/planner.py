@@ -23,8 +23,8 @@ of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN = 1.0, 0.2
-"""Climb, in units of the scale of the barriers, by which an episode may fall short of what was promised: before there
-is a way to the goal, and afterwards."""
+"""Climb, in units of the scale of the barriers, by which an episode may promise less than the best state of the
+archive before it had better begin there: before there is a way to the goal, and afterwards."""
 DISCOUNT = 0.1
 """The same that a state loses with every time that one went on from it."""
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
@@ -68,7 +68,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Advice:
-    """A way to follow, (k, 3) Å, and the climb in eV above which it has not kept its promise.
+    """A way to follow, (k, 3) Å, and the climb in eV of the best path so far, from which on it is of no use.
 
     Where there is no map there is no way: None.
     """
@@ -216,7 +216,7 @@ class Planner:
             return None
         chosen = visits[int(scores.argmin())]
         chosen.tries += 1
-        return chosen, self.advice(chosen.place, chosen.heights, agent)
+        return chosen, self.advice(chosen.place, agent)
 
     def go_on(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice | None:
         """Return how an episode is to go on from a place (3,) Å; None if another one promises more.
@@ -225,14 +225,11 @@ class Planner:
         """
         if not self.mapped or self._promised(place[None], [heights])[0] > self._scores()[1].min() + self._margin:
             return None
-        return self.advice(place, heights, agent)
+        return self.advice(place, agent)
 
-    def advice(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice:
-        """Return the way on from a place (3,) Å for a path with these heights so far."""
-        if not self.mapped:
-            return Advice(None, self.best)
-        limit = float(self._promised(place[None], [heights])[0]) + self._margin
-        return Advice(self._plan_of(agent).way(place), min(self.best, limit))
+    def advice(self, place: np.ndarray, agent: int = 0) -> Advice:
+        """Return the way on from a place (3,) Å."""
+        return Advice(self._plan_of(agent).way(place) if self.mapped else None, self.best)
 
     def _promised(self, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
         """Return the climbs (m,) eV that paths will have at the goal, from places (m, 3) Å on."""

@@ -76,8 +76,8 @@ class Guidance:
                     self.planner.spread(),
                 )
             return Answer(True, advice.way, advice.limit, visit.origin, visit.station).pack()
-        ask = self.planner.go_on if kind == "go_on" else self.planner.advice
-        found = ask(place, heights, agent)
+        go_on = kind == "go_on"
+        found = self.planner.go_on(place, heights, agent) if go_on else self.planner.advice(place, agent)
         return (Answer(go=False) if found is None else Answer(True, found.way, found.limit)).pack()
 
     def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:

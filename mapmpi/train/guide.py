@@ -35,7 +35,7 @@ class Guide:
     """Guides one agent, whose displacements are ``vectors`` (actions, 3) Å; it asks every ``interval`` actions.
 
     ``origin`` is where the present episode goes on from (agent, episode, frame), zeros at the start. ``promising``
-    tells whether the episode still keeps what the plan promised; always, where it began at the start. ``practises``
+    tells whether the episode is worth going on with; always, where it began at the start. ``practises``
     tells that the planner thinks little of searching on.
     """
 
@@ -80,7 +80,7 @@ class Guide:
         self._link.send(Tag.VISIT, record)
 
     def note(self, step: Step) -> None:
-        """Note whether an episode still keeps its promise."""
+        """Note whether an episode can still become the best path."""
         if self._explores and step.heights.climb >= self._answer.limit:
             self.promising = False
 
