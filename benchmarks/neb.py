@@ -37,6 +37,7 @@ from ase.calculators.calculator import Calculator, all_changes  # noqa: E402
 from ase.mep.neb import NEB, NEBOptimizer  # noqa: E402
 from ase.optimize import FIRE, LBFGS  # noqa: E402
 
+from mapmpi.calculation import solve  # noqa: E402
 from mapmpi.config import Dynamics, ForceField  # noqa: E402
 from mapmpi.md.factory import make_engine  # noqa: E402
 from mapmpi.md.forcefield import installed_file  # noqa: E402
@@ -44,7 +45,6 @@ from mapmpi.md.lammps_engine import LammpsEngine  # noqa: E402
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift  # noqa: E402
 from mapmpi.path.barrier import find_barrier  # noqa: E402
 from mapmpi.path.basins import Matcher, StationaryPoint, group_basins  # noqa: E402
-from mapmpi.path.calculation import solve  # noqa: E402
 from mapmpi.path.preconditioner import Metric  # noqa: E402
 from mapmpi.path.quench import Minimum, quench  # noqa: E402
 from mapmpi.path.saddle import find_saddle  # noqa: E402

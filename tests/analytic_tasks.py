@@ -19,10 +19,10 @@ from mpi4py import MPI
 
 import mapmpi.parallel.agreement
 import mapmpi.parallel.groups
+from mapmpi.calculation import Calculation, Forces, Subcalculation, solve
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.parallel.groups import Groups, Work, make_groups
+from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import Interrupted, Pool, follow
-from mapmpi.path.calculation import Calculation, Forces, solve
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 
@@ -67,7 +67,7 @@ def evaluate(positions: np.ndarray) -> Forces:
         return Forces(0.0, np.zeros_like(positions))
     if len(positions) == LARGE:
         return Forces(float(positions.sum()), -positions)
-    return Forces(*muller_brown.evaluate(positions))
+    return muller_brown.evaluate(positions)
 
 
 def renew() -> None:
@@ -85,7 +85,7 @@ def at(x: float, y: float = 0.0) -> np.ndarray:
 
 def serial(positions: np.ndarray) -> Forces:
     """Return the landscape's answer without counting."""
-    return Forces(*muller_brown.evaluate(positions))
+    return muller_brown.evaluate(positions)
 
 
 def descent(x: float, y: float) -> Calculation[Minimum]:
@@ -141,11 +141,12 @@ def defect() -> Calculation[None]:
 def mixed() -> Calculation[list[Any]]:
     """Ask for configurations and for whole calculations at a time."""
     configurations = [at(0.01 * number, 0.5) for number in range(20)]
-    wanted: list[Any] = [*configurations, *(Work(total, (number,)) for number in range(7)), Work(nothing)]
+    whole = [Subcalculation(total, (number,)) for number in range(7)]
+    wanted: list[Any] = [*configurations, *whole, Subcalculation(nothing)]
     wanted[3], wanted[22] = wanted[22], wanted[3]
     answers = yield wanted
     for one, answer in zip(wanted, answers, strict=True):
-        if isinstance(one, Work):
+        if isinstance(one, Subcalculation):
             assert answer == solve(one.function(*one.arguments), muller_brown.evaluate)
         else:
             assert answer.energy == serial(one).energy
@@ -167,9 +168,9 @@ async def answers(pool: Pool) -> None:
 
 
 async def quenches(pool: Pool) -> None:
-    """A quench is the same as a Work, driven from rank 0, and without a pool."""
+    """A quench is the same as a Subcalculation, driven from rank 0, and without a pool."""
     starts = [(x + 0.08, y - 0.08) for x, y, _ in muller_brown.MINIMA.values()]
-    works = await asyncio.gather(*(pool.submit(Work(descent, start)) for start in starts))
+    works = await asyncio.gather(*(pool.submit(Subcalculation(descent, start)) for start in starts))
     driven = await asyncio.gather(*(pool.compute(descent(*start)) for start in starts))
     for start, one, other in zip(starts, works, driven, strict=True):
         alone = solve(descent(*start), muller_brown.evaluate)
@@ -182,16 +183,20 @@ async def quenches(pool: Pool) -> None:
 async def errors(pool: Pool) -> None:
     """An error comes where it belongs, with class and message, and the engine is made anew."""
     for _ in range(4):
-        told = await asyncio.gather(pool.compute(fails()), pool.submit(Work(fails)), pool.compute(mixed()))
+        told = await asyncio.gather(
+            pool.compute(fails()), pool.submit(Subcalculation(fails)), pool.compute(mixed())
+        )
         assert told[:2] == ["the energy is too high"] * 2
-        for one in (pool.submit(at(BAD)), pool.submit(Work(gives_up)), pool.compute(gives_up())):
+        for one in (pool.submit(at(BAD)), pool.submit(Subcalculation(gives_up)), pool.compute(gives_up())):
             with pytest.raises(Unphysical, match="the energy is too high"):
                 await one
 
 
 async def lost(pool: Pool) -> None:
     """What a dead group had is computed elsewhere."""
-    done = await asyncio.gather(*(pool.submit(Work(slowly, (3,))) for _ in range(12)), pool.compute(mixed()))
+    done = await asyncio.gather(
+        *(pool.submit(Subcalculation(slowly, (3,))) for _ in range(12)), pool.compute(mixed())
+    )
     assert done[:12] == [3] * 12
     assert pool.lost == [len(pool.groups.leaders) - 1]
 
@@ -213,7 +218,7 @@ async def nobody(pool: Pool) -> None:
 
 async def interrupted(pool: Pool) -> None:
     """A signal comes while much is to be done."""
-    works = [pool.submit(Work(slowly, (1000,))) for _ in range(world.size)]
+    works = [pool.submit(Subcalculation(slowly, (1000,))) for _ in range(world.size)]
     large = [pool.submit(np.ones((LARGE, 3)), priority=-1) for _ in range(50)]
     try:
         await asyncio.gather(*large[:10])
@@ -227,7 +232,7 @@ async def interrupted(pool: Pool) -> None:
 async def shares(pool: Pool) -> None:
     """Equal tasks, one after another or together."""
     await asyncio.gather(*(pool.submit(at(SLOW)) for _ in range(100)))
-    await asyncio.gather(*(pool.submit(Work(slowly, (5,))) for _ in range(20)))
+    await asyncio.gather(*(pool.submit(Subcalculation(slowly, (5,))) for _ in range(20)))
     assert pool.force_calls == 200
     assert pool.busy_s > 200 * 0.005
 
@@ -259,7 +264,7 @@ async def order(pool: Pool) -> None:
 
 async def overtaking(pool: Pool) -> None:
     """A configuration goes before the whole calculations that the groups are at, and these go on after it."""
-    works = [pool.submit(Work(slowly, (400,))) for _ in pool.groups.leaders]
+    works = [pool.submit(Subcalculation(slowly, (400,))) for _ in pool.groups.leaders]
     await asyncio.sleep(0.1)
     for step in range(3):
         first, second = await asyncio.gather(pool.submit(at(0.1 * step)), pool.submit(at(0.2)))
@@ -273,7 +278,7 @@ async def overtaking(pool: Pool) -> None:
 
 async def defects(pool: Pool) -> None:
     """A defect on any rank ends the job."""
-    await asyncio.gather(pool.submit(Work(defect)), pool.submit(at(0)))
+    await asyncio.gather(pool.submit(Subcalculation(defect)), pool.submit(at(0)))
 
 
 def lead(groups: Groups) -> None:

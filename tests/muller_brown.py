@@ -11,10 +11,10 @@ from functools import cache, partial
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Forces, solve
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
 from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.connection import Connection
 from mapmpi.path.passes import Gap
 
@@ -41,7 +41,7 @@ def place(x: float, y: float) -> np.ndarray:
     return np.vstack([[x, y, 0.0], HOST])
 
 
-def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+def evaluate(positions: np.ndarray) -> Forces:
     """Return energy in eV and forces (5, 3) in eV/Å."""
     x, y, z = positions[0]
     dx, dy = x - X0, y - Y0
@@ -49,7 +49,7 @@ def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
     slope = [terms @ (2 * XX * dx + XY * dy), terms @ (XY * dx + 2 * YY * dy), 200 * z]
     apart = positions[1:] - HOST
     energy = terms.sum() + 100 * z**2 + 100 * (apart**2).sum()
-    return SCALE * float(energy), -SCALE * np.vstack([slope, 200 * apart])
+    return Forces(SCALE * float(energy), -SCALE * np.vstack([slope, 200 * apart]))
 
 
 def minimum(name: str) -> StationaryPoint:

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.constraints import FixAtoms, FixCartesian
 
+from mapmpi.calculation import Forces, solve
 from mapmpi.check.material import read_atoms
 from mapmpi.check.page import Page
 from mapmpi.config import Config, Dynamics, ForceField, load
@@ -22,7 +23,6 @@ from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import difference, interpolate, without_drift
 from mapmpi.path.barrier import BarrierSearch, BarrierSettings
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.curvature import lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import quench
@@ -261,7 +261,7 @@ def test_the_barrier_of_a_vacancy_beside_fixed_planes() -> None:
     search = BarrierSearch(*points, band, solid, matcher, BarrierSettings(saddle_force=0.02), [])
     asked: list[np.ndarray] = []
 
-    def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(positions: np.ndarray) -> Forces:
         asked.append(positions)
         return engine.evaluate(positions)
 
@@ -321,12 +321,12 @@ def test_modes_are_those_of_the_mobile_atoms_and_no_translation_is_left_out() ->
     atoms = Atoms("OSi2", [[2, 2, 2], [5, 2, 2], [2, 5, 2]], cell=[9, 9, 9], pbc=True, constraint=FixAtoms([1, 2]))
     springs = np.array([2.0, 3.0, -1.0])
 
-    def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(positions: np.ndarray) -> Forces:
         away = positions - atoms.positions
         assert (away[1:] == 0).all()
         forces = np.zeros((3, 3))
         forces[0] = -springs * away[0]
-        return float(0.5 * (springs * away[0] ** 2).sum()), forces
+        return Forces(float(0.5 * (springs * away[0] ** 2).sum()), forces)
 
     guess = np.random.default_rng(4).normal(size=(3, 3))
     metric = Metric.of_solid(atoms, [atoms.positions])

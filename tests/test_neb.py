@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.build import bulk
 from muller_brown import SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum
 
+from mapmpi.calculation import solve
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import (
@@ -22,7 +23,6 @@ from mapmpi.path.band import (
 )
 from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import UNIT, Metric
 from mapmpi.path.quench import quench

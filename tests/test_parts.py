@@ -12,11 +12,10 @@ import pytest
 from muller_brown import ATOMS, FINE, MATCHER, evaluate, minimum
 from test_journal import same
 
+from mapmpi.calculation import Calculation, Subcalculation, solve
 from mapmpi.errors import EngineError
-from mapmpi.parallel.groups import Work
 from mapmpi.path.band import interpolate
 from mapmpi.path.barrier import Barrier, find_barrier
-from mapmpi.path.calculation import Calculation, Forces, solve
 from mapmpi.pneb.parts import Parts
 from mapmpi.store.journal import Journal, digest
 
@@ -30,9 +29,9 @@ def search() -> Calculation[Barrier]:
 
 
 def answer(request: Any) -> Any:
-    if isinstance(request, Work):
+    if isinstance(request, Subcalculation):
         return solve(request.function(*request.arguments), evaluate)
-    return Forces(*evaluate(request))
+    return evaluate(request)
 
 
 class Cut(Exception):

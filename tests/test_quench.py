@@ -9,8 +9,8 @@ import pytest
 from ase.build import bulk
 from muller_brown import MINIMA, SCALE, TOLERANCE_EV, evaluate, place
 
+from mapmpi.calculation import Forces, solve
 from mapmpi.errors import EngineError
-from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import LARGEST_TRUST, TRAIL, clipped, quench
 
@@ -58,7 +58,7 @@ def test_steps_in_the_energy_do_not_stop_it():
 
     def rough(positions):
         energy, forces = evaluate(positions)
-        return energy + 0.003 * (np.floor(1e3 * positions[0, 0]) % 2), forces
+        return Forces(energy + 0.003 * (np.floor(1e3 * positions[0, 0]) % 2), forces)
 
     x, y, _ = MINIMA["right"]
     found = solve(quench(place(x - 0.1, y + 0.1), Metric.uniform(5), 1e-3), rough)
@@ -121,7 +121,7 @@ def at_a_step(slope):
         apart = positions - place(0, 0)
         gradient = 4 * apart
         gradient[0, 0] += slope * np.sign(apart[0, 0])
-        return 2 * (apart**2).sum() + slope * abs(apart[0, 0]), -gradient
+        return Forces(2 * (apart**2).sum() + slope * abs(apart[0, 0]), -gradient)
 
     return engine
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, evaluate, hessian, minimum, place
 
+from mapmpi.calculation import Forces, solve
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.saddle import CLIMB, Saddle, find_saddle
 from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes, verify_saddle
@@ -38,7 +38,7 @@ def alone(slope):
     def engine(positions):
         energy, gradient = slope(positions[0])
         apart = positions[1:] - place(0, 0)[1:]
-        return energy + 2 * (apart**2).sum(), -np.vstack([gradient, 4 * apart])
+        return Forces(energy + 2 * (apart**2).sum(), -np.vstack([gradient, 4 * apart]))
 
     return engine
 

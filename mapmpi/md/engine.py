@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
@@ -115,7 +116,7 @@ class Engine(ABC):
         """Return the unwrapped positions of all atoms, (n, 3) in Å, in the order of their ids."""
 
     @abstractmethod
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         """Move the atoms to ``positions`` (n, 3) Å and return energy (eV) and forces (n, 3) eV/Å.
 
         The tether is not part of either. The answer depends on nothing but the positions: on one rank it is the

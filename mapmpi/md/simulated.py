@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot
@@ -93,13 +94,13 @@ class SimulatedEngine(Engine):
         forces[~self._mobile] = 0.0
         return energy + 0.5 * SPRING * float((stretched**2).sum()), forces
 
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         self._positions, self._agent = np.array(positions, dtype=float), None
         self._sleep(1.0 / self.dynamics.steps_per_action)
         energy, forces = self._energy_and_forces()
         if not np.isfinite(energy):
             raise EngineError(f"the potential energy is {energy}", "not_a_number")
-        return energy, forces
+        return Forces(energy, forces)
 
     def relax(self, calls: int) -> Segment:
         """Bring the molecule's center to rest under the tether; all else rests already."""

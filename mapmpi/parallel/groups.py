@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, answer_in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
 
 SERVE_ONLY = 64
@@ -120,14 +121,12 @@ class Team:
     ``renew`` makes the engine anew after an EngineError, which all ranks of a group raise together.
     """
 
-    def __init__(
-        self, comm: MPI.Comm, evaluate: Callable[[np.ndarray], Any], renew: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, comm: MPI.Comm, evaluate: Evaluate, renew: Callable[[], None] | None = None) -> None:
         self._comm, self._evaluate, self._renew = comm, evaluate, renew
         self.number = 0
         """The request that is computed."""
 
-    def evaluate(self, number: int, positions: np.ndarray) -> Any:
+    def evaluate(self, number: int, positions: np.ndarray) -> Forces:
         """Evaluate positions (n, 3) Å for a request (leader). Raises EngineError; EngineLost ends the group."""
         if self._comm.size > 1:
             self._comm.Ibcast(np.array([number, len(positions)], dtype="i8")).Wait()
@@ -161,7 +160,7 @@ class Team:
             time.sleep(PAUSE_S)
         return buffer
 
-    def _call(self, positions: np.ndarray) -> Any:
+    def _call(self, positions: np.ndarray) -> Forces:
         try:
             return self._evaluate(positions)
         except EngineLost:
@@ -173,17 +172,6 @@ class Team:
                 except (EngineError, UserError, OSError) as error:
                     raise EngineLost(f"the engine could not be made anew: {error}") from error
             raise
-
-
-@dataclass(frozen=True)
-class Work:
-    """A whole calculation for one group: ``function(*arguments)``, which its module can be asked for by name."""
-
-    function: Callable[..., Generator[Any, Any, Any]]
-    arguments: tuple[Any, ...] = ()
-
-
-Request = np.ndarray | Work
 
 
 @dataclass
@@ -201,7 +189,7 @@ class Computation:
     """A request that is computed by this rank's group, a force call at a time."""
 
     def __init__(self, number: int, request: Request, team: Team) -> None:
-        self.outcome, self.long = Outcome(number), isinstance(request, Work)
+        self.outcome, self.long = Outcome(number), isinstance(request, Subcalculation)
         self._team, self._steps = team, answer_in_steps(request, self._evaluate)
 
     def advance(self) -> bool:
@@ -220,16 +208,16 @@ class Computation:
             self.outcome.busy_s += time.monotonic() - began
         return True
 
-    def _evaluate(self, positions: np.ndarray) -> Any:
+    def _evaluate(self, positions: np.ndarray) -> Forces:
         self.outcome.calls += 1
         return self._team.evaluate(self.outcome.number, positions)
 
 
 class Hand:
-    """The requests that a group has been given. A configuration does not wait for a Work, which goes on after it.
+    """The requests that a group has been given. A configuration goes before a Subcalculation.
 
-    A band asks for a few configurations, round after round, and each round would else wait for calculations of a
-    hundred force calls.
+    That goes on after it. A band asks for a few configurations, round after round; otherwise each round would wait
+    for calculations of a hundred force calls.
     """
 
     def __init__(self, team: Team) -> None:
@@ -254,36 +242,3 @@ class Hand:
     def broken_off(self) -> list[Outcome]:
         """Return what there is of requests that will not be completed."""
         return [one.outcome for one in self._computations]
-
-
-def answer_in_steps(request: Request, evaluate: Callable[[np.ndarray], Any]) -> Generator[None, None, Any]:
-    """Return the answer to a request; pause after every force call. Raises EngineError where nobody takes it."""
-    if isinstance(request, Work):
-        return (yield from solve_in_steps(request.function(*request.arguments), evaluate))
-    answer = evaluate(request)
-    yield
-    return answer
-
-
-def solve_in_steps(
-    calculation: Generator[Any, Any, Any], evaluate: Callable[[np.ndarray], Any]
-) -> Generator[None, None, Any]:
-    """Return the result of a calculation; pause after every force call.
-
-    An EngineError is thrown in at the calculation's ``yield``; EngineLost ends it.
-    """
-    try:
-        wanted = next(calculation)
-        while True:
-            try:
-                answers = []
-                for one in wanted:
-                    answers.append((yield from answer_in_steps(one, evaluate)))
-            except EngineLost:
-                raise
-            except EngineError as error:
-                wanted = calculation.throw(error)
-            else:
-                wanted = calculation.send(answers)
-    except StopIteration as stop:
-        return stop.value

@@ -1,8 +1,6 @@
 """Force calls and whole calculations spread over groups of ranks: rank 0 hands out, whoever is free computes.
 
-A calculation is a generator: it yields a list of requests, is sent the list of their answers, EngineError is
-thrown in at its ``yield``, and it returns its result. A request is a configuration, positions (n, 3) Å, or a
-:class:`~mapmpi.parallel.groups.Work`. What an answer to a configuration is, the caller's ``evaluate`` decides.
+What a calculation is, and what it may request, :mod:`mapmpi.calculation` says.
 
 Rank 0 runs the calculations of :meth:`Pool.compute` side by side in asyncio's loop and sends what they ask for to
 the groups; all other ranks are in :func:`follow`. A group is given the next request before it has answered the last,
@@ -18,21 +16,20 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, TypeVar
 
-import numpy as np
 from mpi4py import MPI
 
+from mapmpi.calculation import Evaluate, Request, Subcalculation
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
-from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, Outcome, Request, Tag, Team, Work
+from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, Outcome, Tag, Team
 
 Result = TypeVar("Result")
-Evaluate = Callable[[np.ndarray], Any]
 
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
 
 PLENTY = 2
-"""Requests for each group that have to wait before a Work goes into the hand of a group that is at another."""
+"""Requests for each group that have to wait before a group that is at a Subcalculation is given another."""
 
 LIVES = 2
 """A request that has cost so many groups their lives is not tried again."""
@@ -112,7 +109,7 @@ class _Task:
     @property
     def long(self) -> bool:
         """Whether it is a whole calculation."""
-        return isinstance(self.request, Work)
+        return isinstance(self.request, Subcalculation)
 
 
 class Pool:
@@ -214,7 +211,7 @@ class Pool:
     def _hand_out(self) -> None:
         """Give each idle group a request, rank 0's own the last of them, and only then fill hands.
 
-        With Works only while there are PLENTY: in a hand one may wait long, and soon groups might idle meanwhile.
+        With Subcalculations only while there are PLENTY: in a hand one may wait long, while other groups become idle.
         """
         for burden in range(_FULL):
             for number in reversed(self._hands):  # rank 0's own group is the first
@@ -228,7 +225,7 @@ class Pool:
             heappop(self._queue).future.set_exception(EngineError(_NOBODY))
 
     def _burden(self, number: int, task: _Task) -> int:
-        """Return how much a group has before one more request: 0 nothing, 1 a Work, 2 a second request, _FULL.
+        """Return what a group has before one more request: 0 nothing, 1 a Subcalculation, 2 a second request, _FULL.
 
         Rank 0's own needs nothing in hand: it can begin the next at once.
         """

@@ -15,11 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Calculation, Subcalculation
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.md.engine import largest_force
-from mapmpi.parallel.groups import Work
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.curvature import Modes
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import Metric
@@ -176,14 +175,14 @@ class BarrierSearch:
         place, energy = near.images[top], float(near.energies[top])
         limits = self.settings.saddle_force, self.settings.saddle_calls
         search = (place, near.gradients[top], energy, near.tangent, self.metric(place), *limits, guided)
-        (saddle,) = yield [Work(find_saddle, search)]
+        (saddle,) = yield [Subcalculation(find_saddle, search)]
         self.other_calls += saddle.calls
         return saddle
 
     def quench(self, *places: np.ndarray, tighter: float = 1.0) -> Calculation[list[Minimum]]:
         """Quench configurations (n, 3) Å to the tolerance of the settings, or a fraction of it."""
         limits = self.settings.minimum_force * tighter, self.settings.minimum_calls
-        found = yield [Work(quench, (place, self.metric(place), *limits)) for place in places]
+        found = yield [Subcalculation(quench, (place, self.metric(place), *limits)) for place in places]
         self.other_calls += sum(minimum.calls for minimum in found)
         return found
 
@@ -259,7 +258,7 @@ class BarrierSearch:
         (there,) = yield [aside]
         limits = self.settings.saddle_force, self.settings.saddle_calls
         search = (aside, -there.forces, there.energy, modes.vectors[0], self.metric(aside), *limits)
-        (lower,) = yield [Work(find_saddle, search)]
+        (lower,) = yield [Subcalculation(find_saddle, search)]
         self.check_calls += 1 + lower.calls
         return lower
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
 from mapmpi.md.engine import largest_force
 from mapmpi.path.band import path_lengths, place_along, tangents
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import LimitedMemory, clipped
 

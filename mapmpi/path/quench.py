@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import Alignment, StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 
 MEMORY = 30

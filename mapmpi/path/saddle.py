@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.curvature import CurvatureModel, lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import clipped

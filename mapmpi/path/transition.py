@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mapmpi.calculation import Calculation, Subcalculation
 from mapmpi.md.engine import largest_force
-from mapmpi.parallel.groups import Work
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.curvature import Modes, lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, clipped, quench
@@ -40,7 +39,7 @@ def downhill(
 ) -> Calculation[tuple[Minimum, Minimum]]:
     """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
     ways = [(saddle, sign * saddle.mode, metric, fmax, max_calls) for sign in (-1.0, 1.0)]
-    backward, forward = yield [Work(way_down, way) for way in ways]
+    backward, forward = yield [Subcalculation(way_down, way) for way in ways]
     return backward, forward
 
 

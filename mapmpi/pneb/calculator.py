@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Subcalculation
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
-from mapmpi.parallel.groups import Work
 from mapmpi.parallel.tasks import Pool
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
 from mapmpi.path.barrier import Barrier, BarrierSearch, BarrierSettings
@@ -114,7 +114,7 @@ class Calculator:
         async def compute() -> Minimum | None:
             metric = Metric.of_solid(self.atoms, [positions])
             try:
-                return await self.pool.submit(Work(quench, (positions, metric, *limits)))
+                return await self.pool.submit(Subcalculation(quench, (positions, metric, *limits)))
             except EngineError:
                 return None
 

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Config, load
 from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
 from mapmpi.logs import log
@@ -21,7 +22,6 @@ from mapmpi.panel import Panel
 from mapmpi.parallel.agreement import heed_stop_signals
 from mapmpi.parallel.groups import Groups
 from mapmpi.parallel.tasks import Interrupted, Pool
-from mapmpi.path.calculation import Forces
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms

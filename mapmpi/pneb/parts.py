@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mapmpi.calculation import Calculation, Forces, Request, Subcalculation
 from mapmpi.errors import EngineError, UserError
-from mapmpi.parallel.groups import Request, Work
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import Calculation, Forces
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.store.journal import Journal, digest
@@ -115,7 +114,7 @@ def _marks(requests: Sequence[Request]) -> list[Any]:
     """Return by what requests are known: they, or the names of functions and the places where these begin."""
     marks: list[Any] = []
     for request in requests:
-        if not isinstance(request, Work):
+        if not isinstance(request, Subcalculation):
             marks.append(request)
             continue
         places = [one.positions if isinstance(one, StationaryPoint) else one for one in request.arguments]

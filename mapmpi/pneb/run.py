@@ -15,6 +15,7 @@ from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi import logs
+from mapmpi.calculation import Forces
 from mapmpi.config import Config
 from mapmpi.errors import EngineError, UserError
 from mapmpi.md.engine import Engine
@@ -23,7 +24,6 @@ from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import follow
-from mapmpi.path.calculation import Forces
 from mapmpi.store.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class _Worker:
     def evaluate(self, positions: np.ndarray) -> Forces:
         """Return energy and forces at positions (n, 3) Å. Raises EngineError."""
         assert self._engine is not None
-        return Forces(*self._engine.evaluate(positions))
+        return self._engine.evaluate(positions)
 
     def renew(self) -> None:
         """Make the engine anew."""

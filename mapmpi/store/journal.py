@@ -72,7 +72,7 @@ def count_entries(path: Path) -> tuple[int, int]:
 
 
 class Journal:
-    """Results on disk. ``types`` are the dataclasses that occur in them; one process writes."""
+    """Results on disk. ``types`` are the records that occur in them; one process writes."""
 
     def __init__(self, path: Path, types: tuple[type, ...]) -> None:
         """Open a journal or begin one.
@@ -115,7 +115,7 @@ class Journal:
         return self._result(self._handle.read(size))
 
     def __setitem__(self, key: bytes, result: Any) -> None:
-        """Keep a result: dataclasses of the known types, tuples and arrays, nested; numbers, texts, None."""
+        """Keep a result: records of the known types, tuples and arrays, nested; numbers, texts, None."""
         arrays: dict[str, np.ndarray] = {}
         tree = json.dumps(self._flat(result, arrays))
         archive = io.BytesIO()
@@ -142,6 +142,9 @@ class Journal:
         """Return a value as JSON can hold it, its arrays laid into ``arrays``."""
         if is_dataclass(value):
             inside = {field.name: self._flat(getattr(value, field.name), arrays) for field in fields(value)}
+            return {"type": type(value).__name__, "fields": inside}
+        if isinstance(value, tuple) and (names := getattr(value, "_fields", None)) is not None:
+            inside = {name: self._flat(one, arrays) for name, one in zip(names, value, strict=True)}
             return {"type": type(value).__name__, "fields": inside}
         if isinstance(value, np.ndarray):
             name = f"a{len(arrays)}"
