@@ -14,6 +14,7 @@ from ase.neighborlist import neighbor_list
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
+from mapmpi.config import BandSettings
 from mapmpi.md.fixed import is_fixed
 
 IDPP_REACH = 5.0
@@ -43,9 +44,10 @@ def path_lengths(band: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(band, axis=0), axis=(1, 2)))])
 
 
-def images_for(length: float, spacing: float = 0.6, most: int = 15) -> int:
-    """Return how many images, with the ends, a path of ``length`` Å gets: one each ``spacing`` Å, 5 to ``most``."""
-    return int(np.clip(round(length / spacing) + 1, 5, most))
+def images_for(length: float, settings: BandSettings | None = None) -> int:
+    """Return how many images, with the ends, a path of ``length`` Å gets, at least 5."""
+    settings = settings or BandSettings()
+    return int(np.clip(round(length / settings.spacing) + 1, 5, settings.images))
 
 
 def resample(frames: Sequence[np.ndarray] | np.ndarray, images: int, atoms: Atoms) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapmpi.calculation import Calculation, Subcalculation
+from mapmpi.config import Pneb, QuenchSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
@@ -35,16 +36,16 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
 
 
 def downhill(
-    saddle: Saddle, metric: Metric, fmax: float = 0.02, max_calls: int = 300
+    saddle: Saddle, metric: Metric, settings: QuenchSettings | None = None
 ) -> Calculation[tuple[Minimum, Minimum]]:
     """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
-    ways = [(saddle, sign * saddle.mode, metric, fmax, max_calls) for sign in (-1.0, 1.0)]
+    ways = [(saddle, sign * saddle.mode, metric, settings) for sign in (-1.0, 1.0)]
     backward, forward = yield [Subcalculation(way_down, way) for way in ways]
     return backward, forward
 
 
 def way_down(
-    saddle: Saddle, direction: np.ndarray, metric: Metric, fmax: float, max_calls: int
+    saddle: Saddle, direction: np.ndarray, metric: Metric, settings: QuenchSettings | None
 ) -> Calculation[Minimum]:
     """Quench from beside a saddle, along a direction (n, 3).
 
@@ -53,7 +54,7 @@ def way_down(
     calls = 0
     for push in PUSHES:
         side = saddle.positions + clipped(1e6 * direction, push)
-        end = yield from quench(side, metric, fmax, max_calls)
+        end = yield from quench(side, metric, settings)
         calls += end.calls
         if saddle.energy - end.energy > FALL or largest_force(end.positions - side) > push:
             break
@@ -120,19 +121,19 @@ def verify_saddle(
     end: StationaryPoint,
     metric: Metric,
     matcher: Matcher,
-    fmax: float = 0.05,
-    side_fmax: float = 0.02,
+    settings: Pneb | None = None,
 ) -> Calculation[Verification]:
     """Check that a point is the transition state from one minimum to another, and name every fault.
 
     Besides what :func:`judge` looks at, with the forces computed anew, the quenches from its two sides end in the
     two minima, each atom in its own place.
     """
+    settings = settings or Pneb()
     (here,) = yield [saddle.positions]
     saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
     modes = yield from two_lowest_modes(saddle, metric)
-    sides = yield from downhill(saddle, metric, side_fmax)
-    found = judge(saddle, modes, sides, fmax)
+    sides = yield from downhill(saddle, metric, settings.quench)
+    found = judge(saddle, modes, sides, settings.saddle.force)
     faults = [
         f"the way down towards the {name} leads to another minimum"
         for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))
