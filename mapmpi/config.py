@@ -58,7 +58,7 @@ class Section(BaseModel):
         return value
 
 
-class Region(Section):
+class AtomRegion(Section):
     """The atoms on one side of a plane, or outside the space between two, by their coordinates in the structure."""
 
     axis: Literal["x", "y", "z"] = Field(description="the coordinate that counts, the cell's origin at zero")
@@ -66,7 +66,7 @@ class Region(Section):
     above: Coordinate | None = Field(None, description="Å: atoms whose coordinate is larger belong to it")
 
     @model_validator(mode="after")
-    def _some_plane(self) -> Region:
+    def _some_plane(self) -> AtomRegion:
         if self.below is None and self.above is None:
             raise ValueError("a region needs below or above, a coordinate in Å")
         if self.below is not None and self.above is not None and self.above < self.below:
@@ -75,11 +75,11 @@ class Region(Section):
 
 
 def _kind_of_choice(value: Any) -> str:
-    return "region" if isinstance(value, dict | Region) else "ids"
+    return "region" if isinstance(value, dict | AtomRegion) else "ids"
 
 
 AtomChoice = Annotated[
-    Annotated[list[Count], Tag("ids")] | Annotated[Region, Tag("region")], Discriminator(_kind_of_choice)
+    Annotated[list[Count], Tag("ids")] | Annotated[AtomRegion, Tag("region")], Discriminator(_kind_of_choice)
 ]
 """Atoms by their ids (from 1), or by a region."""
 
@@ -314,7 +314,7 @@ class Episode(Section):
     max_actions: Count = Field(150, description="step limit")
 
 
-class Network(Section):
+class NetworkSettings(Section):
     """The Q function: a 3-D convolutional network."""
 
     channels: list[Size] = Field(
@@ -348,7 +348,7 @@ class Learning(Section):
     )
 
 
-class Replay(Section):
+class ReplaySettings(Section):
     """Prioritized experience replay (proportional)."""
 
     capacity: int = Field(200_000, ge=100, le=10**12, description="states kept; each takes channels·points³ bytes")
@@ -520,9 +520,9 @@ class Config(Section):
     state: StateGrid = StateGrid()
     rewards: Rewards = Rewards()
     episode: Episode = Episode()
-    network: Network = Network()
+    network: NetworkSettings = NetworkSettings()
     learning: Learning = Learning()
-    replay: Replay = Replay()
+    replay: ReplaySettings = ReplaySettings()
     exploration: Exploration = Exploration()
     train: Train = Train()
     pneb: Pneb = Pneb()

@@ -9,14 +9,14 @@ import pytest
 from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, evaluate, hessian, minimum, place
 
 from mapmpi.calculation import Forces, solve
-from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
+from mapmpi.config import QuenchSettings, SaddleSettings
+from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.saddle import CLIMB, Saddle, find_saddle
-from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes, verify_saddle
+from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes
 
 METRIC = Metric.uniform(5)
-ROUGH = Pneb(saddle=SaddleSettings(force=0.05), quench=QuenchSettings(force=0.02))
 CONNECTS = {"upper": ("deep", "middle"), "lower": ("middle", "right")}
 ALONG_X = np.vstack([[1.0, 0, 0], np.zeros((4, 3))])
 
@@ -32,7 +32,18 @@ def search(name, shift=(0.12, 0.10), backwards=False, **options):
 
 
 def verify(saddle, start, end, engine=evaluate):
-    return solve(verify_saddle(saddle, start, end, METRIC, MATCHER, ROUGH), engine)
+    """Check a saddle with its forces computed anew; the quenches from both sides end in the two minima, or not."""
+    here = engine(saddle.positions)
+    saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
+    modes = solve(two_lowest_modes(saddle, METRIC), engine)
+    sides = solve(downhill(saddle, METRIC, QuenchSettings(force=0.02)), engine)
+    astray = [
+        f"the way down towards the {name} leads to another minimum"
+        for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))
+        if not same_place(MATCHER, point, side)
+    ]
+    found = judge(saddle, modes, sides, 0.05)
+    return replace(found, faults=(*found.faults, *astray))
 
 
 def alone(slope):

@@ -70,7 +70,7 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
 
     Every image is brought as near as possible to distances between atoms that change linearly from end to end,
     short distances weighing most: S = Σ (d_ij - d_ij(target))²/d_ij(target)⁴ (Smidstrup et al., J. Chem. Phys.
-    140, 214106 (2014)); fixed atoms stay, and the images are spaced equally at last.
+    140, 214106 (2014)); fixed atoms stay, and in the end the images are equally spaced.
     """
     band, mobile = resample([start, end], images, atoms), ~is_fixed(atoms)[:, None]
     pairs = _near_pairs(band[[0, -1]], atoms)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapmpi.calculation import Calculation, Subcalculation
-from mapmpi.config import Pneb, QuenchSettings
+from mapmpi.config import QuenchSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
@@ -21,8 +21,8 @@ PUSHES = (0.15, 0.3, 0.6)
 FALL = 0.01
 """eV: a quench that ends less than this below a saddle may not have left it."""
 FLAT, SURE = 0.02, 0.005
-"""eV/Å²: a second curvature above minus FLAT counts as flat. The lowest has to be below minus SURE only, for that it
-goes down on both sides of that mode is seen by the ways down, too."""
+"""eV/Å²: a second curvature above minus FLAT counts as flat. For the lowest, below minus SURE is enough: the quenches
+from both sides show, too, that the energy falls along that mode."""
 
 
 def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint) -> bool:
@@ -113,31 +113,3 @@ def judge(saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: fl
         if not side.at_rest:
             faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
     return Verification(saddle.residual, plain_curvatures(modes)[:2], tuple(faults), modes.calls)
-
-
-def verify_saddle(
-    saddle: Saddle,
-    start: StationaryPoint,
-    end: StationaryPoint,
-    metric: Metric,
-    matcher: Matcher,
-    settings: Pneb | None = None,
-) -> Calculation[Verification]:
-    """Check that a point is the transition state from one minimum to another, and name every fault.
-
-    Besides what :func:`judge` looks at, with the forces computed anew, the quenches from its two sides end in the
-    two minima, each atom in its own place.
-    """
-    settings = settings or Pneb()
-    (here,) = yield [saddle.positions]
-    saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
-    modes = yield from two_lowest_modes(saddle, metric)
-    sides = yield from downhill(saddle, metric, settings.quench)
-    found = judge(saddle, modes, sides, settings.saddle.force)
-    faults = [
-        f"the way down towards the {name} leads to another minimum"
-        for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))
-        if not same_place(matcher, point, side)
-    ]
-    calls = 1 + modes.calls + sides[0].calls + sides[1].calls
-    return replace(found, faults=(*found.faults, *faults), calls=calls)

@@ -84,7 +84,7 @@ class Refinement:
             return energies, everything[:1] + everything[-1:]
         known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
         segments = profile_segments(known, self.settings.prominence)
-        borders = [segment.first for segment in segments] + [segment.last for segment in segments[-1:]]
+        borders = [first for first, _, _ in segments] + [last for _, _, last in segments[-1:]]
         return energies, sorted({0, *borders, everything[-1]})
 
     def _quench(self, frames: list[int]) -> Calculation[dict[int, Minimum | None]]:
