@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -15,7 +15,6 @@ from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
-from mapmpi.parallel.tasks import Pool
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
 from mapmpi.path.barrier import Barrier, BarrierSearch, BarrierSettings
 from mapmpi.path.basins import Matcher, StationaryPoint
@@ -27,6 +26,9 @@ from mapmpi.path.tst import hessian_calculation
 from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
 from mapmpi.store.journal import Journal, digest
+
+if TYPE_CHECKING:
+    from mapmpi.parallel.tasks import Pool  # starts MPI
 
 RESULTS = (Barrier, Minimum, Saddle, Verification)
 """The dataclasses that a journal of phase 2 holds."""
