@@ -90,7 +90,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
     paths, _ = choose_episodes(RunDirectory.open(run_dir), [], episodes)
     for path in paths:
         minima = [quenched(engine, positions) for positions in path.positions]
-        chain = group_basins([one.positions for one in minima], [one.energy for one in minima], matcher)
+        chain = group_basins(dict(enumerate(minima)), matcher)
         for number, (start, end) in enumerate(pairwise(chain.basins)):
             up, down = minima[start.frames[-1]], minima[end.frames[0]]
             labels = chain.labels[start.frames[-1]], chain.labels[end.frames[0]]

@@ -16,7 +16,7 @@ from mapmpi.path.band import images_for, interpolate, path_lengths, resample
 from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.connection import Connection
-from mapmpi.path.passes import Gap
+from mapmpi.path.network import Gap
 
 SCALE = 0.01
 HEIGHT = np.array([-200.0, -100.0, -170.0, 15.0])
@@ -86,7 +86,7 @@ def connect(connection: Connection, eager: bool = True) -> list[Gap]:
     running: list[tuple[Gap, Callable[[], Barrier]]] = []
     while True:
         for gap in connection.next_gaps():
-            energies = connection.minima[gap[0]].energy, connection.minima[gap[1]].energy
+            energies = connection.network.minima[gap[0]].energy, connection.network.minima[gap[1]].energy
             later = cache(partial(search, energies, connection.begin(gap)))
             if eager:
                 later()

@@ -37,7 +37,7 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
     if pathway.before is not None:
         tree["before"] = {
             "energy": Quantity(pathway.before.energies, "eV"),
-            "way": Quantity(pathway.before.way, "Angstrom"),
+            "way": Quantity(pathway.before.progress, "Angstrom"),
         }
     attributes = {
         "name": pathway.name,

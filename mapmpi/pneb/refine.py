@@ -12,11 +12,11 @@ import numpy as np
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
-from mapmpi.path.assembly import Way, assemble, passes_beside
-from mapmpi.path.basins import Basin, Chain, Loop, group_basins
+from mapmpi.path.assembly import assemble, beside
+from mapmpi.path.basins import Basin, Chain, StationaryPoint, group_basins
 from mapmpi.path.connection import Connection
-from mapmpi.path.passes import Gap
-from mapmpi.path.pathway import Hop, Pathway, Profile
+from mapmpi.path.network import Gap
+from mapmpi.path.pathway import Hop, Pathway, Profile, progress
 from mapmpi.path.quench import Minimum
 from mapmpi.path.segments import profile_segments
 from mapmpi.path.tst import frequencies_hz, moving_atoms, vineyard_hz
@@ -46,18 +46,31 @@ class Refinement:
         if energies is None:
             starts = [minimum and minimum.trail_energies[0] for minimum in minima.values()]
             energies = np.array([np.nan if start is None else start for start in starts])
-        chain = self._chain(minima)
+        chain = group_basins(minima, self.calculator.matcher)
         if not chain.basins:
             return None
         connection = self._connection(chain, minima, energies)
         await self._connect(connection)
-        distance, kelvin = self.settings.remote_distance, self.settings.temperatures[0]
-        way = assemble(connection, self.calculator.matcher, list(self.molecule), distance, kelvin)
-        hops = list(way.hops)
+        kelvin = self.settings.temperatures[0]
+        basins, hops, notes = assemble(connection, self.molecule, self.settings.remote_distance, kelvin)
         if self.settings.prefactor == "vineyard":
-            hops = list(await asyncio.gather(*(self._with_prefactors(way, index) for index in range(len(hops)))))
-        pathway = self._pathway(way, hops, chain, minima, energies, connection.ceiling_ev)
-        return replace(pathway, beside=passes_beside(connection, kelvin))
+            between = zip(hops, basins[:-1], basins[1:], strict=True)
+            hops = list(await asyncio.gather(*(self._with_prefactors(*one) for one in between)))
+        atoms = self.calculator.atoms
+        return Pathway(
+            name=self.stored.name,
+            source=self.stored.source,
+            atoms=atoms,
+            tagged=self.tagged,
+            molecule=self.molecule,
+            basins=basins,
+            hops=hops,
+            before=Profile(energies, progress(self.stored.positions, basins, atoms, self.tagged)),
+            notes=(*notes, *self._notes(hops, chain, minima, energies, connection.ceiling_ev)),
+            calls=self.calls,
+            reached=self.stored.reached,
+            beside=beside(connection, kelvin),
+        )
 
     async def _frames(self) -> tuple[np.ndarray | None, list[int]]:
         """Return the frames to be quenched, and the energies (f,) eV of all frames.
@@ -93,23 +106,6 @@ class Refinement:
         self.calls += sum(minimum.calls for minimum in found if minimum is not None)
         minima = dict(zip(order, found, strict=True))
         return {frame: minima[frame] for frame in frames}
-
-    def _chain(self, minima: dict[int, Minimum | None]) -> Chain:
-        """Group the quenched frames into basins, whose ``frames`` are numbers of the stored path's."""
-        there = {frame: minimum for frame, minimum in minima.items() if minimum is not None}
-        numbers = list(there)
-        chain = group_basins(
-            [minimum.positions for minimum in there.values()],
-            [minimum.energy for minimum in there.values()],
-            self.calculator.matcher,
-        )
-        basins = [replace(basin, frames=tuple(numbers[frame] for frame in basin.frames)) for basin in chain.basins]
-        labels = {numbers[frame]: alignment for frame, alignment in chain.labels.items()}
-        loops = [
-            Loop(numbers[loop.left], numbers[loop.back], tuple(numbers[frame] for frame in loop.frames))
-            for loop in chain.loops
-        ]
-        return Chain(basins, loops, labels)
 
     def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
@@ -160,14 +156,13 @@ class Refinement:
         """Begin the searches that are to be made now, at a clock in force calls."""
         begun = []
         for gap in connection.next_gaps():
-            first, last = (connection.minima[number].energy for number in gap)
-            search = self.calculator.barrier(first, last, connection.begin(gap), connection.known(), clock)
+            first, last = (connection.network.minima[number].energy for number in gap)
+            search = self.calculator.barrier(first, last, connection.begin(gap), connection.verified, clock)
             begun.append((gap, search))
         return begun
 
-    async def _with_prefactors(self, way: Way, index: int) -> Hop:
-        """Return a hop with Vineyard's prefactors, or with the reason why it has none."""
-        hop, (start, end) = way.hops[index], way.basins[index : index + 2]
+    async def _with_prefactors(self, hop: Hop, start: StationaryPoint, end: StationaryPoint) -> Hop:
+        """Return a hop between two basins with Vineyard's prefactors, or with the reason why it has none."""
         if hop.saddle is None:
             return hop
         atoms, calculator = self.calculator.atoms, self.calculator
@@ -183,39 +178,27 @@ class Refinement:
             reason = "; ".join(part for part in (hop.reason, f"no Vineyard prefactor: {error}") if part)
             return replace(hop, reason=reason)
 
-    def _pathway(
-        self,
-        way: Way,
+    @staticmethod
+    def _notes(
         hops: Sequence[Hop],
         chain: Chain,
         minima: dict[int, Minimum | None],
         energies: np.ndarray,
         ceiling_ev: float,
-    ) -> Pathway:
-        notes = [*way.notes]
+    ) -> list[str]:
+        """Say what was left out, and what is doubtful."""
+        notes = []
         highest = max((hop.saddle.energy for hop in hops if hop.saddle is not None), default=-np.inf)
         if highest > ceiling_ev:
             above = highest - float(np.nanmax(energies))
             notes.append(
                 f"a saddle lies {above:.2f} eV above all frames: there is a lower way, which was not found"
             )
-        notes += [f"cut out: a loop from frame {loop.left} back at frame {loop.back}" for loop in chain.loops]
+        notes += [f"cut out: a loop from frame {left} back at frame {back}" for left, back in chain.loops]
         notes += [
             f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None
         ]
         rough = [found.residual for found in minima.values() if found and not found.at_rest]
         if rough:
             notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.minimum_calls)")
-        pathway = Pathway(
-            name=self.stored.name,
-            source=self.stored.source,
-            atoms=self.calculator.atoms,
-            tagged=self.tagged,
-            molecule=self.molecule,
-            basins=way.basins,
-            hops=list(hops),
-            notes=tuple(notes),
-            calls=self.calls,
-            reached=self.stored.reached,
-        )
-        return replace(pathway, before=Profile(energies, pathway.way(self.stored.positions)))
+        return notes
