@@ -99,5 +99,18 @@ def test_reading_a_run(copper_run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
+def test_the_snippet_of_the_readme(tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().split("## As a library")[1].split("\n## ")[0]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert code is not None
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code[1]]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
+    barrier, verified = done.stdout.split()
+    assert (round(float(barrier), 3), verified) == (0.416, "True")
+    assert (tmp_path / "saddle.xyz").exists()
+    assert (tmp_path / "profile.png").exists()
+
+
 def test_all_together_take_less_than_two_minutes() -> None:
     assert sum(took_s.values()) < ALL_S, took_s
