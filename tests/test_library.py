@@ -45,9 +45,9 @@ def adatom() -> tuple[Atoms, Atoms]:
 
 
 def hydrogen() -> tuple[Atoms, Atoms]:
-    """Return hydrogen at an octahedral and at a tetrahedral site of nickel, 33 atoms."""
+    """Return hydrogen at an octahedral and at a tetrahedral site of nickel, 109 atoms."""
     places = [1.76, 0.0, 0.0], [0.88, 0.88, 0.88]
-    initial, final = (bulk("Ni", "fcc", 3.52, cubic=True) * 2 for _ in places)
+    initial, final = (bulk("Ni", "fcc", 3.52, cubic=True) * 3 for _ in places)
     for atoms, place in zip((initial, final), places, strict=True):
         atoms.append("H")
         atoms.positions[-1] = place
