@@ -11,21 +11,19 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.lammps import Prism
 from ase.geometry import find_mic
 
-from mapmpi.config import Config, Dynamics, ForceField, load, load_forcefield
+from mapmpi.calculation import solve
+from mapmpi.config import load
 from mapmpi.errors import EngineError, UserError
 from mapmpi.library.result import RefinedPath
-from mapmpi.library.serial import OneEngine, refine_alone
-from mapmpi.md.ase_engine import AseEngine
-from mapmpi.md.engine import Engine
-from mapmpi.md.factory import forces_engine
+from mapmpi.library.source import Calculator, Source, source_of
+from mapmpi.path.pathway import Pathway
 from mapmpi.plausible import doubt
-
-Calculator = Any
-"""An ASE calculator, an :class:`~mapmpi.md.engine.Engine`, a :class:`~mapmpi.config.ForceField`, the section
-``forcefield`` of an input as a dictionary, or the name of an ASE calculator such as ``emt``."""
+from mapmpi.pneb import calculator as phase_2
+from mapmpi.pneb.choose import StoredPath
+from mapmpi.pneb.progress import Tally
+from mapmpi.pneb.refine import Refinement
 
 
 def refine(
@@ -46,17 +44,13 @@ def refine(
     chosen = _moving(positions, first) if moving is None else [int(index) for index in moving]
     if not chosen or not all(0 <= index < len(first) for index in chosen):
         raise UserError(f"moving: {chosen} are not indices of {len(first)} atoms; give some from 0.")
-    ids = [index + 1 for index in chosen]
-    config = _config(calculator, ids, settings or {})
-    engine, own = _engine(calculator, first, config, ids)
+    source = source_of(calculator, first, [index + 1 for index in chosen])
     try:
-        one = OneEngine(engine.evaluate)
-        pathway = refine_alone(config, engine.atoms, one, positions)
+        pathway = _refined(source, positions, chosen, settings or {})
     finally:
-        if own:
-            engine.close()
+        source.close()
     if pathway is None:
-        raise EngineError(f"the forces of no frame could be computed ({one.last_error})")
+        raise EngineError(f"the forces of no frame could be computed ({source.last_error})")
     return RefinedPath(pathway)
 
 
@@ -105,45 +99,24 @@ def _moving(positions: np.ndarray, atoms: Atoms) -> list[int]:
     return [int(index) for index in np.flatnonzero(lengths >= 0.5 * lengths.max())]
 
 
-def _config(calculator: Calculator, ids: list[int], settings: Mapping[str, Any]) -> Config:
-    """Return the configuration of a refinement without an input file. Raises UserError for unknown settings."""
-    structure = {"file": "frames", "tagged_atoms": ids}
+class _NothingKept:
+    """In place of :class:`mapmpi.pneb.parts.Parts`: a search that is broken off is lost."""
+
+    def of(self, key: bytes) -> None:
+        """Keep nothing."""
+
+    def forget(self, key: bytes) -> None:
+        """Have nothing to remove."""
+
+
+def _refined(
+    source: Source, positions: np.ndarray, moving: list[int], settings: Mapping[str, Any]
+) -> Pathway | None:
+    """Return the refined path (f, n, 3) Å; None where not a single frame could be quenched."""
+    structure = {"file": "frames", "tagged_atoms": [index + 1 for index in moving]}
     tree = {"structure": structure, "goal": {"distance": 1.0}, "pneb": dict(settings)}
     config = load(tree, structure_needed=False)
-    if isinstance(calculator, str):
-        config.forcefield = load_forcefield({"ase": calculator})
-    elif isinstance(calculator, ForceField):
-        config.forcefield = calculator
-    elif isinstance(calculator, Mapping):
-        config.forcefield = load_forcefield(calculator)
-    else:
-        kind = type(calculator)
-        config.forcefield = ForceField(ase=f"{kind.__module__}:{kind.__qualname__}")
-    return config
-
-
-def _engine(calculator: Calculator, atoms: Atoms, config: Config, ids: list[int]) -> tuple[Engine, bool]:
-    """Return an engine for the atoms, and whether it was made here."""
-    if isinstance(calculator, Engine):
-        if len(calculator.atoms) != len(atoms) or (calculator.atoms.numbers != atoms.numbers).any():
-            raise UserError("calculator: this engine is of other atoms than the frames; make one for them.")
-        return calculator, False
-    if isinstance(calculator, str | Mapping | ForceField):
-        if config.forcefield.ase is None:
-            _check_cell(atoms)
-        return forces_engine(atoms, config.forcefield, Dynamics(), ids), True
-    if not hasattr(calculator, "get_property"):
-        raise UserError(
-            f"calculator: a {type(calculator).__name__} computes no forces; give an ASE calculator, an engine, a "
-            "force field, or a name such as 'emt'."
-        )
-    return AseEngine(atoms, calculator, Dynamics(), ids), True
-
-
-def _check_cell(atoms: Atoms) -> None:
-    """Refuse a cell that LAMMPS would take for another."""
-    if atoms.cell.rank < 3 or not np.allclose(Prism(atoms.cell.array).lammps_cell, atoms.cell.array, atol=1e-8):
-        raise UserError(
-            "frames: LAMMPS wants three cell vectors, the first along x and the second in the xy plane; turn the "
-            "structures so (mapmpi.structures.files.read_structure does), or compute with an ASE calculator."
-        )
+    config.forcefield = source.forcefield
+    calculator = phase_2.Calculator(config, source.engine.atoms, {}, _NothingKept(), Tally())  # type: ignore[arg-type]
+    path = StoredPath("path", "frames of one's own", positions, None)
+    return solve(Refinement(config, calculator, path).run(), source.evaluate)
