@@ -21,7 +21,7 @@ from mapmpi.md.engine import Snapshot, thermal_velocities
 from mapmpi.md.fixed import fix, id_ranges, is_fixed
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import difference, interpolate, without_drift
-from mapmpi.path.barrier import BarrierSearch, BarrierSettings
+from mapmpi.path.barrier import BarrierSettings, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.curvature import lowest_modes
 from mapmpi.path.preconditioner import Metric
@@ -258,14 +258,14 @@ def test_the_barrier_of_a_vacancy_beside_fixed_planes() -> None:
     band = interpolate(ends[0].positions, ends[1].positions, 5, solid)
     points = [StationaryPoint(band[0], ends[0].energy), StationaryPoint(band[-1], ends[1].energy)]
     matcher = Matcher(solid.numbers, solid.cell.array, solid.pbc, 0.3, 0.02, [0], held=True)
-    search = BarrierSearch(*points, band, solid, matcher, BarrierSettings(saddle_force=0.02), [])
+    search = find_barrier(*points, band, solid, matcher, BarrierSettings(saddle_force=0.02))
     asked: list[np.ndarray] = []
 
     def evaluate(positions: np.ndarray) -> Forces:
         asked.append(positions)
         return engine.evaluate(positions)
 
-    found = solve(search.run(), evaluate)
+    found = solve(search, evaluate)
     engine.close()
     assert found.status == "converged", found.reason
     assert found.saddle is not None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, answer_in_steps
+from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, Task, alone, in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
 
 SERVE_ONLY = 64
@@ -176,11 +176,10 @@ class Team:
 
 @dataclass
 class Outcome:
-    """The answer to a request or the error that it met, force calls, and seconds that the group spent on it."""
+    """The answer to a request, or its EngineError, the force calls, and the seconds that the group spent on it."""
 
     number: int
     answer: Any = None
-    error: EngineError | None = None
     calls: int = 0
     busy_s: float = 0.0
 
@@ -190,23 +189,16 @@ class Computation:
 
     def __init__(self, number: int, request: Request, team: Team) -> None:
         self.outcome, self.long = Outcome(number), isinstance(request, Subcalculation)
-        self._team, self._steps = team, answer_in_steps(request, self._evaluate)
+        self._team, self._task = team, Task(alone(request))
+        self._steps = in_steps(self._task, self._evaluate)
 
     def advance(self) -> bool:
         """Make a force call; return whether ``outcome`` is complete. Raises EngineLost."""
         began = time.monotonic()
-        try:
-            next(self._steps)
-            return False
-        except StopIteration as stop:
-            self.outcome.answer = stop.value
-        except EngineLost:
-            raise
-        except EngineError as error:
-            self.outcome.error = error
-        finally:
-            self.outcome.busy_s += time.monotonic() - began
-        return True
+        next(self._steps, None)
+        self.outcome.busy_s += time.monotonic() - began
+        self.outcome.answer = self._task.outcome
+        return self._task.done
 
     def _evaluate(self, positions: np.ndarray) -> Forces:
         self.outcome.calls += 1

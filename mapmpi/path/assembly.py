@@ -26,7 +26,8 @@ def lay_out(
     Return the minima and the hops between them. Where there is no edge the next minimum is laid as near as equal atoms
     can.
     """
-    points, hops = [network.minima[numbers[0]]], []
+    start = network.minima[numbers[0]]
+    points, hops = [StationaryPoint(start.positions, start.energy)], []
     labels = Alignment.identity(len(points[0].positions))
     for (first, last), edge in zip(pairwise(numbers), edges, strict=True):
         end, hop = network.minima[last], None

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 
-from mapmpi.calculation import Calculation, Subcalculation
-from mapmpi.errors import EngineError, EngineLost
+from mapmpi.calculation import CALLS, Calculation, Subcalculation
+from mapmpi.errors import EngineError
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.curvature import Modes
@@ -96,11 +96,11 @@ def find_barrier(
     A saddle of ``known`` barriers that is found again is not checked again. What happened is told by the result's
     status; an EngineError in a force call becomes ``engine failed``.
     """
-    return (yield from BarrierSearch(start, end, images, atoms, matcher, settings, known).run())
+    return (yield from _Search(start, end, images, atoms, matcher, settings, known).run())
 
 
-class BarrierSearch:
-    """One search of a barrier; see :func:`find_barrier`. ``calls`` are the force calls that it has made so far."""
+class _Search:
+    """One search of a barrier; see :func:`find_barrier`. ``arrived_at`` are the calls up to the saddle, once found."""
 
     def __init__(
         self,
@@ -116,31 +116,25 @@ class BarrierSearch:
         self.settings, self.known = settings or BarrierSettings(), known
         self.band = Band(images, (start.energy, end.energy), self.metric(images[len(images) // 2]))
         self.near = self.band
-        self.other_calls = self.check_calls = 0
+        self.arrived_at = 0
 
     def metric(self, positions: np.ndarray) -> Metric:
         """Return the metric at a configuration (n, 3) Å."""
         return Metric.of_solid(self.atoms, [positions])
 
-    @property
-    def calls(self) -> int:
-        """The force calls so far."""
-        near = self.near.calls if self.near is not self.band else 0
-        return self.band.calls + near + self.other_calls + self.check_calls
-
-    def result(self, status: Status, reason: str, **found: Any) -> Barrier:
-        """Return what is known as the result."""
-        images, energies = self.band.images, self.band.energies
-        return Barrier(status, reason, images, energies, self.calls, check_calls=self.check_calls, **found)
-
     def run(self) -> Calculation[Barrier]:
         """Search; an EngineError becomes the result ``engine failed``."""
+        (before,) = yield [CALLS]
         try:
-            return (yield from self.steps())
-        except EngineLost:
-            raise
+            found = yield from self.steps()
         except EngineError as error:
-            return self.result("engine failed", str(error))
+            found = self.result("engine failed", str(error))
+        (after,) = yield [CALLS]
+        return replace(found, calls=after - before, check_calls=after - (self.arrived_at or after))
+
+    def result(self, status: Status, reason: str, **found: Any) -> Barrier:
+        """Return what is known as the result; its calls are not counted yet."""
+        return Barrier(status, reason, self.band.images, self.band.energies, 0, **found)
 
     def steps(self) -> Calculation[Barrier]:
         """Search; EngineError passes through."""
@@ -154,7 +148,7 @@ class BarrierSearch:
         for force in self.settings.band_forces:
             if self.near is near or largest_force(self.band.gradients[self.band.top]) > force:
                 self.near = near
-                if near.calls and largest_force(near.gradients[near.top]) < force:
+                if near.computed and largest_force(near.gradients[near.top]) < force:
                     continue  # the last search began here
                 yield from near.relax(force, self.settings.band_iterations)
             saddle = yield from self.climb()
@@ -166,7 +160,7 @@ class BarrierSearch:
         return (yield from self.missed(saddle))
 
     def arrived(self, saddle: Saddle) -> bool:
-        """Tell whether a saddle search has come to an end that it was to come to."""
+        """Tell whether a saddle search has come to a saddle, or to a step of the energy."""
         return saddle.residual <= self.settings.saddle_force or saddle.on_step
 
     def climb(self, guided: bool = False) -> Calculation[Saddle]:
@@ -176,15 +170,12 @@ class BarrierSearch:
         limits = self.settings.saddle_force, self.settings.saddle_calls
         search = (place, near.gradients[top], energy, near.tangent, self.metric(place), *limits, guided)
         (saddle,) = yield [Subcalculation(find_saddle, search)]
-        self.other_calls += saddle.calls
         return saddle
 
     def quench(self, *places: np.ndarray, tighter: float = 1.0) -> Calculation[list[Minimum]]:
         """Quench configurations (n, 3) Å to the tolerance of the settings, or a fraction of it."""
         limits = self.settings.minimum_force * tighter, self.settings.minimum_calls
-        found = yield [Subcalculation(quench, (place, self.metric(place), *limits)) for place in places]
-        self.other_calls += sum(minimum.calls for minimum in found)
-        return found
+        return (yield [Subcalculation(quench, (place, self.metric(place), *limits)) for place in places])
 
     def collapsed(self) -> Calculation[Barrier]:
         """Say what it means that no image lies above both ends: the higher end may be no minimum of its own."""
@@ -196,6 +187,7 @@ class BarrierSearch:
 
     def connected(self, saddle: Saddle) -> Calculation[Barrier]:
         """Go down from a saddle, say whether it joins the two ends, and check it."""
+        (self.arrived_at,) = yield [CALLS]
         again = self.recognised(saddle)
         if again is not None:
             return self.joined(**again)
@@ -241,16 +233,12 @@ class BarrierSearch:
 
     def modes(self, saddle: Saddle) -> Calculation[Modes]:
         """Find the two lowest modes at a saddle."""
-        modes = yield from two_lowest_modes(saddle, self.metric(saddle.positions))
-        self.check_calls += modes.calls
-        return modes
+        return (yield from two_lowest_modes(saddle, self.metric(saddle.positions)))
 
     def sides(self, saddle: Saddle) -> Calculation[tuple[Minimum, Minimum]]:
         """Quench from both sides of a saddle."""
         limits = self.settings.minimum_force, self.settings.minimum_calls
-        sides = yield from downhill(saddle, self.metric(saddle.positions), *limits)
-        self.check_calls += sum(side.calls for side in sides)
-        return sides
+        return (yield from downhill(saddle, self.metric(saddle.positions), *limits))
 
     def off_the_hill(self, saddle: Saddle, modes: Modes) -> Calculation[Saddle]:
         """Search on from a point with two ways down, off it along the second."""
@@ -259,7 +247,6 @@ class BarrierSearch:
         limits = self.settings.saddle_force, self.settings.saddle_calls
         search = (aside, -there.forces, there.energy, modes.vectors[0], self.metric(aside), *limits)
         (lower,) = yield [Subcalculation(find_saddle, search)]
-        self.check_calls += 1 + lower.calls
         return lower
 
     def missed(self, saddle: Saddle) -> Calculation[Barrier]:

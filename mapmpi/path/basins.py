@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -25,8 +26,8 @@ def _assigned(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class StationaryPoint:
     """Positions (n, 3) Å at which the forces vanish, and the energy there in eV."""
 
-    positions: np.ndarray
-    energy: float
+    positions: Annotated[np.ndarray, "Angstrom"]
+    energy: Annotated[float, "eV"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 from ase import Atoms
@@ -19,6 +20,7 @@ from mapmpi.path.tst import (
     prefactor_hz,
     rate_hz,
 )
+from mapmpi.store.codec import COMPACT
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,18 @@ class Hop:
     prefactors are Vineyard's, NaN where they were not asked for or have none.
     """
 
-    band: np.ndarray
-    energies: np.ndarray
+    band: Annotated[np.ndarray, "Angstrom", COMPACT]
+    energies: Annotated[np.ndarray, "eV"]
     top: int
     name: str
     remote: bool
     saddle: Saddle | None = None
     verified: bool = False
     reason: str = ""
-    residual: float = np.nan
-    curvatures: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
-    forward_hz: float = np.nan
-    backward_hz: float = np.nan
+    residual: Annotated[float, "eV/Angstrom"] = np.nan
+    curvatures: Annotated[np.ndarray, "eV/Angstrom^2"] = field(default_factory=lambda: np.full(2, np.nan))
+    forward_hz: Annotated[float, "Hz"] = np.nan
+    backward_hz: Annotated[float, "Hz"] = np.nan
 
     def relabelled(self, labels: Alignment) -> Hop:
         """Return the same hop in other labels of the atoms."""
@@ -117,8 +119,8 @@ class Profile:
     The progress is that of :meth:`Pathway.progress`.
     """
 
-    energies: np.ndarray
-    progress: np.ndarray
+    energies: Annotated[np.ndarray, "eV"]
+    progress: Annotated[np.ndarray, "Angstrom"]
 
 
 def center(positions: np.ndarray, atoms: Atoms, some: Sequence[int]) -> np.ndarray:

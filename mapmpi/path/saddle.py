@@ -8,6 +8,7 @@ Zádor, J. Chem. Theory Comput. 18, 6974 (2022)). Gradients are minus forces, (n
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Saddle(StationaryPoint):
     """
 
     mode: np.ndarray
-    residual: float
+    residual: Annotated[float, "eV/Angstrom"]
     calls: int
     on_step: bool = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
-from mapmpi.calculation import Forces
+from mapmpi.calculation import Calculation, Forces
 from mapmpi.config import Config, load
 from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
 from mapmpi.logs import log
@@ -137,11 +136,13 @@ def drive(
         print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
     tally = Tally()
     parts = Parts(job.directory.pathways / "parts")
-    calculator = Calculator(config, atoms, pool, job.journal, parts, tally)
+    calculator = Calculator(config, atoms, job.journal, parts, tally, pool.lost)
     output = Output(config, job.directory, calculator.matcher)
     try:
         with Panel() as panel:
-            pool.run(_refine_all(config, calculator, output, job.paths, panel))
+            pool.run(
+                _refine_all(config, calculator, output, job.paths, panel), _reports(config, pool, tally, panel)
+            )
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -173,30 +174,32 @@ def drive(
     return 0
 
 
-async def _refine_all(
+def _refine_all(
     config: Config, calculator: Calculator, output: Output, paths: list[StoredPath], panel: Panel
-) -> None:
+) -> Calculation[None]:
     """Refine all paths side by side; each is written when it is done."""
 
-    async def one(stored: StoredPath) -> Pathway | None:
-        found = await Refinement(config, calculator, stored).run()
+    def one(stored: StoredPath) -> Calculation[Pathway | None]:
+        found = yield from Refinement(config, calculator, stored).run()
         if found is None:
             panel.console.print(f"{stored.name}: the simulation failed for every frame; left out.")
         else:
             output.write(found)
         return found
 
-    reports = asyncio.create_task(_report(config, calculator, panel))
-    try:
-        found = await asyncio.gather(*(one(stored) for stored in paths))
-    finally:
-        reports.cancel()
-    output.write_all([one for one in found if one is not None])
+    found = yield [one(stored) for stored in paths]
+    output.write_all([pathway for pathway in found if pathway is not None])
 
 
-async def _report(config: Config, calculator: Calculator, panel: Panel) -> None:
-    """Show the progress from time to time."""
-    live = panel.console.is_terminal
-    while True:
-        await asyncio.sleep(LIVE_INTERVAL_S if live else config.train.report_interval)
-        panel.show(calculator.tally.figures(calculator.pool.force_calls))
+def _reports(config: Config, pool: Pool, tally: Tally, panel: Panel) -> Callable[[], None]:
+    """Return what is to be called again and again; from time to time it shows the progress."""
+    interval = LIVE_INTERVAL_S if panel.console.is_terminal else config.train.report_interval
+    told = time.monotonic()
+
+    def tell() -> None:
+        nonlocal told
+        if time.monotonic() - told > interval:
+            told = time.monotonic()
+            panel.show(tally.figures(pool.force_calls))
+
+    return tell

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
@@ -23,9 +23,6 @@ from mapmpi.path.tst import frequencies_hz, moving_atoms, vineyard_hz
 from mapmpi.pneb.calculator import Calculator, Search
 from mapmpi.pneb.choose import StoredPath
 
-LOOK_S = 0.02
-"""How often the clocks of searches are looked at, seconds."""
-
 
 class Refinement:
     """The refinement of one stored path."""
@@ -36,13 +33,13 @@ class Refinement:
         self.molecule = tuple(number - 1 for number in config.structure.molecule)
         self.calls = 0
 
-    async def run(self) -> Pathway | None:
+    def run(self) -> Calculation[Pathway | None]:
         """Return the refined pathway; None where not a single frame could be quenched.
 
         What else cannot be computed is told by the pathway's notes and its hops' reasons.
         """
-        energies, frames = await self._frames()
-        minima = await self._quench(frames)
+        energies, frames = yield from self._frames()
+        minima = yield from self._quench(frames)
         if energies is None:
             starts = [minimum and minimum.trail_energies[0] for minimum in minima.values()]
             energies = np.array([np.nan if start is None else start for start in starts])
@@ -50,12 +47,12 @@ class Refinement:
         if not chain.basins:
             return None
         connection = self._connection(chain, minima, energies)
-        await self._connect(connection)
+        yield from self._connect(connection)
         kelvin = self.settings.temperatures[0]
         basins, hops, notes = assemble(connection, self.molecule, self.settings.remote_distance, kelvin)
         if self.settings.prefactor == "vineyard":
             between = zip(hops, basins[:-1], basins[1:], strict=True)
-            hops = list(await asyncio.gather(*(self._with_prefactors(*one) for one in between)))
+            hops = yield [self._with_prefactors(*one) for one in between]
         atoms = self.calculator.atoms
         return Pathway(
             name=self.stored.name,
@@ -72,7 +69,7 @@ class Refinement:
             beside=beside(connection, kelvin),
         )
 
-    async def _frames(self) -> tuple[np.ndarray | None, list[int]]:
+    def _frames(self) -> Calculation[tuple[np.ndarray | None, list[int]]]:
         """Return the frames to be quenched, and the energies (f,) eV of all frames.
 
         None for those that are not known: where every frame is quenched, the quenches begin with them.
@@ -82,7 +79,7 @@ class Refinement:
         if self.settings.segmentation == "basins":
             return energies, everything
         if energies is None:
-            energies = np.array(await asyncio.gather(*(self._energy(frame) for frame in everything)))
+            energies = np.array((yield [self.calculator.energy(frame) for frame in self.stored.positions]))
         if not np.isfinite(energies).any():
             return energies, everything[:1] + everything[-1:]
         known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
@@ -90,19 +87,13 @@ class Refinement:
         borders = [segment.first for segment in segments] + [segment.last for segment in segments[-1:]]
         return energies, sorted({0, *borders, everything[-1]})
 
-    async def _energy(self, frame: int) -> float:
-        try:
-            return await self.calculator.energy(self.stored.positions[frame])
-        except EngineError:
-            return float("nan")
-
-    async def _quench(self, frames: list[int]) -> dict[int, Minimum | None]:
+    def _quench(self, frames: list[int]) -> Calculation[dict[int, Minimum | None]]:
         """Return the minimum below each frame; None where the engine failed."""
         self.calculator.tally.frames += len(frames)
         energies = self.stored.energies
         # the most strained first: their quenches are the longest, and should not be left for the end
         order = frames if energies is None else sorted(frames, key=lambda frame: -energies[frame])
-        found = await asyncio.gather(*(self.calculator.quench(self.stored.positions[frame]) for frame in order))
+        found = yield [self.calculator.quench(self.stored.positions[frame]) for frame in order]
         self.calls += sum(minimum.calls for minimum in found if minimum is not None)
         minima = dict(zip(order, found, strict=True))
         return {frame: minima[frame] for frame in frames}
@@ -133,35 +124,38 @@ class Refinement:
         path += [chain.labels[last].apply(place) for place in down.trail]
         return [*path, end.positions]
 
-    async def _connect(self, connection: Connection) -> None:
+    def _connect(self, connection: Connection) -> Calculation[None]:
         """Search until the ends are connected or nothing is left to try.
 
         Searches run side by side, and what they found is taken up in the order of their clocks, in which they would
         end if none had to wait for ranks. So which gaps are searched depends on nothing but the path, however many
         ranks there are and whoever is fast.
         """
-        running = self._begin(connection, 0)
-        while running:
+        running: list[tuple[Gap, Search]] = []
+        begun = self._next_searches(connection, 0)
+        while running := [*running, *begun]:
+            if begun:
+                yield [search for _, search in begun]
             gap, first = min(running, key=lambda one: one[1].clock)  # of equals the one that was begun first
-            if not first.task.done():
-                await asyncio.wait([first.task], timeout=LOOK_S)
+            begun = []
+            if not first.done:
+                yield []
                 continue
             running.remove((gap, first))
-            barrier = first.task.result()
-            self.calls += barrier.calls
-            connection.learn(gap, barrier)
-            running += self._begin(connection, first.clock)
+            self.calls += first.result.calls
+            connection.learn(gap, first.result)
+            begun = self._next_searches(connection, first.clock)
 
-    def _begin(self, connection: Connection, clock: int) -> list[tuple[Gap, Search]]:
-        """Begin the searches that are to be made now, at a clock in force calls."""
+    def _next_searches(self, connection: Connection, clock: int) -> list[tuple[Gap, Search]]:
+        """Return the searches that are to begin now, at a clock in force calls."""
         begun = []
         for gap in connection.next_gaps():
             first, last = (connection.network.minima[number].energy for number in gap)
-            search = self.calculator.barrier(first, last, connection.begin(gap), connection.verified, clock)
+            search = self.calculator.search(first, last, connection.begin(gap), connection.verified, clock)
             begun.append((gap, search))
         return begun
 
-    async def _with_prefactors(self, hop: Hop, start: StationaryPoint, end: StationaryPoint) -> Hop:
+    def _with_prefactors(self, hop: Hop, start: StationaryPoint, end: StationaryPoint) -> Calculation[Hop]:
         """Return a hop between two basins with Vineyard's prefactors, or with the reason why it has none."""
         if hop.saddle is None:
             return hop
@@ -169,7 +163,7 @@ class Refinement:
         places = start.positions, hop.saddle.positions, end.positions
         movable = moving_atoms(*places, self.settings.moving_distance, is_fixed(atoms))
         try:
-            hessians = await asyncio.gather(*(calculator.hessian(place, movable) for place in places))
+            hessians = yield [calculator.hessian(place, movable) for place in places]
             masses, free = atoms.get_masses()[movable], len(movable) == len(atoms)
             at_start, at_saddle, at_end = (frequencies_hz(hessian, masses, free) for hessian in hessians)
             back = vineyard_hz(at_end, at_saddle)
