@@ -624,12 +624,14 @@ def load(
     return config
 
 
-def load_forcefield(source: Path | Mapping[str, Any], allow_commands: bool = False) -> ForceField:
+def load_forcefield(
+    source: Path | Mapping[str, Any], allow_commands: bool = False, name: str = "input"
+) -> ForceField:
     """Return the ``forcefield:`` section of a YAML file, or a dictionary like it, checked as :func:`load` does.
 
-    Raises UserError when there is none, or when it is wrong, or needs ``allow_commands``.
+    ``name`` is what errors call a dictionary. Raises UserError when there is none, or when it is wrong, or needs ``allow_commands``.
     """
-    path = Path("input") if isinstance(source, Mapping) else source
+    path = Path(name) if isinstance(source, Mapping) else source
     tree = {"forcefield": dict(source)} if isinstance(source, Mapping) else read_yaml(source)
     if not isinstance(tree, dict) or "forcefield" not in tree:
         raise UserError(f"{path}: expected YAML with a section forcefield:, found none.")

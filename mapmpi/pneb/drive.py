@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
@@ -22,6 +22,7 @@ from mapmpi.parallel.agreement import heed_stop_signals
 from mapmpi.parallel.groups import Groups
 from mapmpi.parallel.tasks import Interrupted, Pool
 from mapmpi.path.pathway import Pathway
+from mapmpi.pneb import opinion
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
 from mapmpi.pneb.comparison import against_straight
@@ -47,16 +48,27 @@ class Job:
     paths: list[StoredPath]
     choice: str
     journal: Journal
+    pathways: list[Pathway] = field(default_factory=list)
+    """Those that a second opinion is wanted on; then there are no paths."""
+    other: str = ""
+    """What the second opinion is called."""
 
 
 def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
-    """Return the run's configuration, with the command line's settings, and its structure."""
+    """Return the run's configuration, with the command line's settings and force field, and its structure."""
     _check(args)
+    config, atoms = _read(args)
+    if args.other is not None:
+        config.forcefield = opinion.other_forces(args.other, args.allow_commands)
+    return config, atoms
+
+
+def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     if args.input is not None:
         return read_input(args.input, args.set, args.allow_commands)
     directory = RunDirectory.open(args.run_dir)
     config = load(directory.config, args.set, structure_needed=False, allow_commands=args.allow_commands)
-    if args.trajectory is not None and not directory.trajectory_files():
+    if (args.trajectory is not None or args.other is not None) and not directory.trajectory_files():
         return read_input(directory.config, args.set, args.allow_commands)
     atoms = start_structure(directory)
     check_atoms(directory.config, config, atoms)
@@ -72,13 +84,23 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--trajectory is a path of its own; leave out --top and --episode.")
     if args.input is not None and args.trajectory is None:
         raise UserError("--input goes with --trajectory; a training's folder has its input already.")
+    if args.other is not None and (args.top is not None or args.episode or args.trajectory or args.input):
+        raise UserError(
+            "--with is a second opinion on all pathways that were refined; leave out what names paths."
+        )
     if args.top is not None and args.episode:
         raise UserError("--top chooses episodes and --episode names them; give one of the two.")
 
 
 def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Job:
     """Choose the paths and open the journal (rank 0)."""
-    if args.trajectory is not None:
+    paths: list[StoredPath] = []
+    pathways: list[Pathway] = []
+    if args.other is not None:
+        directory = RunDirectory.open(args.run_dir)
+        pathways = opinion.refined_pathways(directory)
+        choice = f"A second opinion on the {len(pathways)} refined pathways, in the cell of the run."
+    elif args.trajectory is not None:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
         directory = _folder_for(args, config, atoms)
     else:
@@ -94,7 +116,7 @@ def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Job:
         journal = Journal(directory.pathways / "journal", RESULTS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return Job(directory, paths, choice, journal)
+    return Job(directory, paths, choice, journal, pathways, opinion.label(args.other or ""))
 
 
 def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
@@ -129,7 +151,7 @@ def drive(
     print(job.choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(job.paths)} paths -> {job.directory.pathways}",
+        f"{len(job.paths or job.pathways)} paths -> {job.directory.pathways}",
         flush=True,
     )
     if groups.idle:
@@ -138,11 +160,15 @@ def drive(
     parts = Parts(job.directory.pathways / "parts")
     calculator = Calculator(config, atoms, job.journal, parts, tally, pool.lost)
     output = Output(config, job.directory, calculator.matcher)
+    opinions: list[opinion.Opinion] = []
     try:
         with Panel() as panel:
-            pool.run(
-                _refine_all(config, calculator, output, job.paths, panel), _reports(config, pool, tally, panel)
-            )
+            tell = _reports(config, pool, tally, panel)
+            if job.pathways:
+                opinions = pool.run(opinion.opinions(job.pathways, calculator), tell)
+                opinion.write(job.directory, job.other, opinions)
+            else:
+                pool.run(_refine_all(config, calculator, output, job.paths, panel), tell)
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -160,9 +186,12 @@ def drive(
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
             job.journal.close()
     parts.end()
-    if not output.pathways:
+    if job.pathways:
+        opinion.tell(panel.console, opinions, job.other, job.directory)
+    elif not output.pathways:
         return FAILED
-    output.tell(panel.console)
+    else:
+        output.tell(panel.console)
     if (compared := against_straight(job.paths, output.pathways, config.pneb)) is not None:
         print(compared)
     elapsed = time.monotonic() - tally.began

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mapmpi.calculation import Calculation
 from mapmpi.config import ForceField, load_forcefield
 from mapmpi.errors import UserError, of_option
+from mapmpi.path.assembly import NAME
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quench import Minimum
@@ -29,10 +31,19 @@ from mapmpi.pneb.calculator import Calculator
 from mapmpi.store.files import replace_file
 from mapmpi.store.rundir import RunDirectory
 
-NETWORK = "network"
-"""The route over all pathways has the hops of the others."""
-FIELDS = ("pathway", "from", "to", "name", "barrier_ev", "back_ev", "other_barrier_ev", "other_back_ev", "moved_A")
-"""Columns of the table for programs, before ``remark``; minima count from 1."""
+FIELDS = (
+    "pathway",
+    "from",
+    "to",
+    "name",
+    "barrier_ev",
+    "back_ev",
+    "other_barrier_ev",
+    "other_back_ev",
+    "moved_A",
+    "remark",
+)
+"""Columns of the table for programs; minima count from 1."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +67,10 @@ def other_forces(name: str, allow_commands: bool) -> ForceField:
 
     Raises UserError for what is neither, or needs consent.
     """
+    if Path(name).suffix not in (".yaml", ".yml"):
+        return load_forcefield({"ase": name}, allow_commands, "--with")
     with of_option("--with"):
-        if Path(name).suffix in (".yaml", ".yml"):
-            return load_forcefield(Path(name), allow_commands)
-        return load_forcefield({"ase": name}, allow_commands)
+        return load_forcefield(Path(name), allow_commands)
 
 
 def label(name: str) -> str:
@@ -69,8 +80,11 @@ def label(name: str) -> str:
 
 
 def refined_pathways(directory: RunDirectory) -> list[Pathway]:
-    """Return the refined pathways of a run but the network's. Raises UserError where there are none."""
-    files = [file for file in sorted(directory.pathways.glob("*.h5")) if file.stem != NETWORK]
+    """Return the refined pathways of a run. Raises UserError where there are none.
+
+    The network's route is left out, as its hops are those of the others.
+    """
+    files = [file for file in sorted(directory.pathways.glob("*.h5")) if file.stem != NAME]
     if not files:
         raise UserError(f"{directory.pathways} holds no refined pathway; refine first, without --with.")
     return [record.load(file) for file in files]
@@ -87,7 +101,8 @@ def _of_pathway(pathway: Pathway, calculator: Calculator) -> Calculation[list[Op
     places = [basin.positions for basin in pathway.basins]
     minima = yield [calculator.quench(place) for place in places]
     moved = [_farthest(calculator, place, one) for place, one in zip(places, minima, strict=True)]
-    found = yield [_of_hop(hop, *minima[index : index + 2], calculator) for index, hop in enumerate(pathway.hops)]
+    between = zip(pathway.hops, minima[:-1], minima[1:], strict=True)
+    found = yield [_of_hop(hop, start, end, calculator) for hop, start, end in between]
     forward, backward = pathway.barriers_ev(), pathway.barriers_ev(backward=True)
     return [
         Opinion(
@@ -137,7 +152,7 @@ def _doubts(barrier: Barrier) -> str:
     return "; ".join(faults)
 
 
-def table(found: Iterable[Opinion], other: str) -> Table:
+def _table(found: Iterable[Opinion], other: str) -> Table:
     """Return the barriers of both potentials for people, side by side; ``other`` names the second."""
     shown = Table(title="A second opinion: barriers in eV", title_justify="left")
     for name in ("pathway", "hop", "what moves"):
@@ -158,13 +173,23 @@ def table(found: Iterable[Opinion], other: str) -> Table:
     return shown
 
 
-def write(path: Path, found: Iterable[Opinion]) -> None:
-    """Write the same for programs, in place of the old file; what is not known stays empty."""
+def tell(console: Console, found: list[Opinion], other: str, directory: RunDirectory) -> None:
+    """Print the table, and where it lies for programs."""
+    console.print(_table(found, other))
+    console.print(f"The same for programs: {_file(directory, other)}", highlight=False, soft_wrap=True)
+
+
+def _file(directory: RunDirectory, other: str) -> Path:
+    return directory.pathways / f"second-opinion-{other}.csv"
+
+
+def write(directory: RunDirectory, other: str, found: Iterable[Opinion]) -> None:
+    """Write the table for programs, in place of the old file; what is not known stays empty. Raises OSError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIELDS, "remark"])
+    writer.writerow(FIELDS)
     for one in found:
         figures = [*one.first, *one.other, one.moved]
         cells = ["" if math.isnan(value) else f"{value:.10g}" for value in figures]
         writer.writerow([one.pathway, one.number, one.number + 1, one.name, *cells, one.remark])
-    replace_file(path, lambda handle: handle.write(text.getvalue().encode()))
+    replace_file(_file(directory, other), lambda handle: handle.write(text.getvalue().encode()))

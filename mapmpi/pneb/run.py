@@ -56,6 +56,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input"
     )
     parser.add_argument(
+        "--with",
+        dest="other",
+        metavar="NAME",
+        help="a second opinion on the pathways that were refined: an ASE calculator such as emt or chgnet, "
+        "module:factory (with --allow-commands), or a YAML file with a section forcefield:",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
