@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from mapmpi import calculators, commands
-from mapmpi.errors import ConsentError, UserError
+from mapmpi.errors import CONSENT, ConsentError, UserError
 from mapmpi.units import seconds
 from mapmpi.yamltext import parse_yaml, quoted, read_yaml
 
@@ -629,7 +629,8 @@ def load_forcefield(
 ) -> ForceField:
     """Return the ``forcefield:`` section of a YAML file, or a dictionary like it, checked as :func:`load` does.
 
-    ``name`` is what errors call a dictionary. Raises UserError when there is none, or when it is wrong, or needs ``allow_commands``.
+    ``name`` is what errors call a dictionary. Raises UserError when there is none, or when it is wrong, or needs
+    ``allow_commands``.
     """
     path = Path(name) if isinstance(source, Mapping) else source
     tree = {"forcefield": dict(source)} if isinstance(source, Mapping) else read_yaml(source)
@@ -646,17 +647,22 @@ def load_forcefield(
 def _settle_forces(path: Path, forcefield: ForceField, allowed: bool) -> None:
     """Make the paths of a force field absolute; refuse what is not there, and what needs consent."""
     if (reason := commands.refusal(forcefield.commands or [], allowed)) is not None:
-        raise ConsentError(f"{path}: forcefield.commands: {reason}.")
+        raise _refused(f"{path}: forcefield.commands: {reason}.")
     if forcefield.reaxff_file is not None:
         forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", forcefield.reaxff_file)
     if forcefield.ase is None:
         return
     if (reason := calculators.refusal(forcefield.ase, forcefield.arguments, allowed)) is not None:
-        raise ConsentError(f"{path}: forcefield.ase: {reason}.")
+        raise _refused(f"{path}: forcefield.ase: {reason}.")
     for key, value in calculators.files(forcefield.ase, forcefield.arguments).items():
         beside = path.parent / value
         if os.path.isfile(beside):  # else it is looked for among those of the installed LAMMPS
             forcefield.arguments[key] = str(beside.resolve())
+
+
+def _refused(sentence: str) -> UserError:
+    """Return the error for a force field that is not taken: some are not whoever allows them."""
+    return (ConsentError if CONSENT in sentence else UserError)(sentence)
 
 
 def _existing(input_path: Path, key: str, file: Path) -> Path:
