@@ -19,6 +19,7 @@ from mpi4py import MPI
 import mapmpi.parallel.agreement
 import mapmpi.parallel.groups
 from mapmpi.calculation import CALLS, Calculation, Forces, Subcalculation, Task, alone, solve
+from mapmpi.config import QuenchSettings
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import Interrupted, Pool, follow
@@ -89,7 +90,7 @@ def serial(positions: np.ndarray) -> Forces:
 
 def descent(x: float, y: float) -> Calculation[Minimum]:
     """Quench from x, y."""
-    return quench(at(x, y), Metric.uniform(5), 1e-4)
+    return quench(at(x, y), Metric.uniform(5), QuenchSettings(force=1e-4))
 
 
 def total(number: int) -> Calculation[float]:

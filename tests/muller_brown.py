@@ -12,8 +12,9 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.calculation import Forces, solve
+from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
-from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
+from mapmpi.path.barrier import Barrier, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.connection import Connection
 from mapmpi.path.network import Gap
@@ -33,7 +34,7 @@ ATOMS = Atoms("OSi4", np.vstack([np.zeros(3), HOST]), cell=np.eye(3) * 20, pbc=F
 MATCHER = Matcher(ATOMS.numbers, ATOMS.cell.array, ATOMS.pbc, 0.1, 0.01)
 TOLERANCE_EV = 1e-4 * SCALE * 200
 """1e-4 of the energy scale."""
-FINE = BarrierSettings(saddle_force=1e-3, minimum_force=1e-3)
+FINE = Pneb(saddle=SaddleSettings(force=1e-3), quench=QuenchSettings(force=1e-3))
 
 
 def place(x: float, y: float) -> np.ndarray:

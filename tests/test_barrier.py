@@ -7,13 +7,14 @@ import pytest
 from muller_brown import ATOMS, FINE, MATCHER, MINIMA, SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum, place
 
 from mapmpi.calculation import Forces, solve
+from mapmpi.config import BandSettings, Pneb, SaddleSettings
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.path.barrier import BarrierSettings, find_barrier
+from mapmpi.path.barrier import find_barrier
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.saddle import find_saddle
 from mapmpi.path.transition import downhill
 
-HOPELESS = BarrierSettings(band_forces=(1e-6,), band_iterations=1, saddle_calls=1)
+HOPELESS = Pneb(band=BandSettings(forces=[1e-6], iterations=1), saddle=SaddleSettings(calls=1))
 
 
 def barrier(start, end, images=9, band=None, settings=FINE, engine=evaluate):
@@ -129,7 +130,7 @@ def test_in_the_end_the_search_is_guided_by_the_band(monkeypatch):
     def lame(*arguments):
         *most, guided = arguments
         tries.append(guided)
-        return find_saddle(*(most if guided else [*most[:-1], 1]), guided)
+        return find_saddle(*(most if guided else [*most[:-1], SaddleSettings(calls=1)]), guided)
 
     monkeypatch.setattr("mapmpi.path.barrier.find_saddle", lame)
     found = barrier(minimum("middle"), minimum("right"))

@@ -9,7 +9,7 @@ from ase.build import bulk
 from muller_brown import SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum
 
 from mapmpi.calculation import Task, in_steps, solve
-from mapmpi.config import Dynamics, ForceField
+from mapmpi.config import Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import (
     difference,
@@ -21,7 +21,7 @@ from mapmpi.path.band import (
     tangents,
     without_drift,
 )
-from mapmpi.path.barrier import BarrierSettings, find_barrier
+from mapmpi.path.barrier import find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import UNIT, Metric
@@ -183,11 +183,14 @@ def test_vacancy_hop_in_copper():
     hopped[0] -= way
     matcher = Matcher(solid.numbers, solid.cell.array, solid.pbc, 0.3, 0.02)
     metric = Metric.of_solid(solid, [solid.positions])
-    ends = [solve(quench(place, metric, 0.005), engine.evaluate) for place in (solid.positions, hopped)]
+    ends = [
+        solve(quench(place, metric, QuenchSettings(force=0.005)), engine.evaluate)
+        for place in (solid.positions, hopped)
+    ]
     band = interpolate(ends[0].positions, ends[1].positions, 5, solid)
     assert without_drift(band, solid) == pytest.approx(band)
     ends[1] = StationaryPoint(band[-1], ends[1].energy)
-    settings = BarrierSettings(saddle_force=0.02)
+    settings = Pneb(saddle=SaddleSettings(force=0.02))
     found = solve(find_barrier(*ends, band, solid, matcher, settings), engine.evaluate)
     engine.close()
     assert found.status == "converged", found.reason

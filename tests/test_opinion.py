@@ -17,10 +17,9 @@ from mapmpi.calculation import Forces, solve
 from mapmpi.errors import EngineError, UserError
 from mapmpi.errors import told as at_command_line
 from mapmpi.md.factory import make_engine
-from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import drive
 from mapmpi.pneb.calculator import Calculator
-from mapmpi.pneb.opinion import FIELDS, Opinion, label, opinions, other_forces, refined_pathways, tell, write
+from mapmpi.pneb.opinion import FIELDS, Opinion, _label, opinions, other_forces, question, tell, write
 from mapmpi.pneb.progress import Tally
 from mapmpi.pneb.run import make_parser
 from mapmpi.store.rundir import RunDirectory
@@ -109,11 +108,11 @@ def test_mistakes_are_told_in_a_sentence(run: Path, words: tuple[str, ...], told
 def test_names_and_files(tmp_path: Path) -> None:
     assert other_forces("emt", False).ase == "emt"
     assert other_forces("my.module:make", True).ase == "my.module:make"
-    assert [label(name) for name in ("emt", "a.b:C.make", "/x/some file.yaml")] == ["emt", "C.make", "some-file"]
+    assert [_label(name) for name in ("emt", "a.b:C.make", "/x/some file.yaml")] == ["emt", "C.make", "some-file"]
     (tmp_path / "config.yaml").touch()
     (tmp_path / "trajectories").mkdir()
     with pytest.raises(UserError, match="holds no refined pathway; refine first, without --with"):
-        refined_pathways(RunDirectory.open(tmp_path))
+        question(RunDirectory.open(tmp_path), "emt")
 
 
 class Kept:
@@ -130,7 +129,7 @@ class Kept:
 def test_what_another_potential_does_not_find_is_said(run: Path) -> None:
     """In a potential without hills, and in one that fails, there is no barrier but a remark."""
     config, atoms = read_input(INPUT, [])
-    pathways: list[Pathway] = refined_pathways(RunDirectory.open(run))
+    pathways = question(RunDirectory.open(run), "emt").pathways
     home = pathways[0].basins[0].positions
 
     def opinion(evaluate: object) -> Opinion:

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from mapmpi.calculation import solve
-from mapmpi.config import load
+from mapmpi.config import load, merged
 from mapmpi.errors import EngineError, UserError
 from mapmpi.library.result import RefinedPath
 from mapmpi.library.source import Calculator, Source, source_of
@@ -67,7 +67,7 @@ def find_barrier(
     The first band is an interpolation by image-dependent pair potentials; where atoms have to go round something,
     give :func:`refine` frames of that way. Arguments and errors are those of :func:`refine`.
     """
-    interpolated = {"first_band": "idpp", **(settings or {})}
+    interpolated = merged({"band": {"first": "idpp"}}, dict(settings or {}))
     return refine([initial, final], calculator, moving=moving, settings=interpolated)
 
 

@@ -80,6 +80,11 @@ class Quench:
     calls: int
 
 
+def element_order(atoms: Atoms, elements: list[str] | None = None) -> list[str]:
+    """Return the chemical symbols in the order of the element indices: as given, or by the alphabet."""
+    return elements or sorted(set(atoms.symbols))
+
+
 def largest_force(forces: np.ndarray) -> float:
     """Return the largest norm among the force vectors (…, 3), in their unit."""
     return float(np.sqrt((forces**2).sum(axis=-1).max()))

@@ -22,6 +22,7 @@ from mapmpi.md.engine import (
     LocalAtoms,
     Segment,
     Snapshot,
+    element_order,
     noise_seed,
     thermal_velocities,
 )
@@ -66,7 +67,7 @@ class LammpsEngine(Engine):
         elements: list[str] | None = None,
     ) -> None:
         self.atoms, self.dynamics, self.comm = atoms, dynamics, comm
-        self.elements = elements or sorted(set(atoms.symbols))
+        self.elements = element_order(atoms, elements)
         self.masses = Atoms(atoms.symbols).get_masses()
         self._mobile = ~is_fixed(atoms)
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]

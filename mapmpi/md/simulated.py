@@ -22,7 +22,7 @@ from ase import Atoms
 from mapmpi.calculation import Forces
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
-from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot
+from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot, element_order
 from mapmpi.md.fixed import is_fixed
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
@@ -38,7 +38,7 @@ class SimulatedEngine(Engine):
     def __init__(self, config: Config, atoms: Atoms, comm: Any = None) -> None:
         assert config.forcefield.simulated is not None
         self.atoms, self.dynamics, self.comm = atoms, config.dynamics, comm
-        self.elements = config.structure.elements or sorted(set(atoms.symbols))
+        self.elements = element_order(atoms, config.structure.elements)
         self._pace, self._random = config.forcefield.simulated, np.random.default_rng(config.seed)
         self._types = np.array([self.elements.index(symbol) for symbol in atoms.symbols])
         self._spring = config.tether.spring_constant * KCAL_PER_MOL_IN_EV

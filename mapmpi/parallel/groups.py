@@ -65,12 +65,12 @@ def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Groups:
     return Groups(number, None if outside else comm, leaders, idle, serves)
 
 
-class Tag(IntEnum):
+class PoolTag(IntEnum):
     """What a message is, and what it holds."""
 
     TASK = 1  # rank 0: number of the request, request
     STOP = 2  # rank 0: None
-    ANSWER = 3  # leader: Outcome
+    ANSWER = 3  # leader: Reply
     LOST = 4  # any rank of a group: number of the group, number of the request it died of
     GOODBYE = 5  # leader: Outcomes of what STOP broke off
 
@@ -81,21 +81,21 @@ class Mailbox:
     def __init__(self, world: MPI.Intracomm) -> None:
         self._world = world
         self._leaving: list[tuple[MPI.Request, np.ndarray]] = []
-        self._coming: list[tuple[MPI.Request, np.ndarray, Tag, int]] = []
+        self._coming: list[tuple[MPI.Request, np.ndarray, PoolTag, int]] = []
 
-    def post(self, destination: int, tag: Tag, content: Any = None) -> None:
+    def post(self, destination: int, tag: PoolTag, content: Any = None) -> None:
         """Send something and go on."""
         data = np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8)
         self._leaving.append((self._world.Isend(data, dest=destination, tag=tag), data))
 
-    def take(self) -> tuple[Tag, int, Any] | None:
+    def take(self) -> tuple[PoolTag, int, Any] | None:
         """Return tag, source and content of a message that has come, or None when there is none."""
         self._sweep()
         status = MPI.Status()
         while (waiting := self._world.Improbe(status=status)) is not None:
             data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
             # a large message comes in only while its sender looks too: do not wait for that
-            self._coming.append((waiting.Irecv(data), data, Tag(status.Get_tag()), status.Get_source()))
+            self._coming.append((waiting.Irecv(data), data, PoolTag(status.Get_tag()), status.Get_source()))
         for place, (request, data, tag, source) in enumerate(self._coming):
             if request.Test():
                 del self._coming[place]
@@ -175,7 +175,7 @@ class Team:
 
 
 @dataclass
-class Outcome:
+class Reply:
     """The answer to a request, or its EngineError, the force calls, and the seconds that the group spent on it."""
 
     number: int
@@ -188,7 +188,7 @@ class Computation:
     """A request that is computed by this rank's group, a force call at a time."""
 
     def __init__(self, number: int, request: Request, team: Team) -> None:
-        self.outcome, self.long = Outcome(number), isinstance(request, Subcalculation)
+        self.outcome, self.long = Reply(number), isinstance(request, Subcalculation)
         self._team, self._task = team, Task(alone(request))
         self._steps = in_steps(self._task, self._evaluate)
 
@@ -223,7 +223,7 @@ class Hand:
         """Take a request up."""
         self._computations.append(Computation(number, request, self.team))
 
-    def advance(self) -> Outcome | None:
+    def advance(self) -> Reply | None:
         """Make a force call; return the outcome if that completes a request. Raises EngineLost."""
         turn = min(self._computations, key=lambda one: one.long)  # of equals the first
         if not turn.advance():
@@ -231,6 +231,6 @@ class Hand:
         self._computations.remove(turn)
         return turn.outcome
 
-    def broken_off(self) -> list[Outcome]:
+    def broken_off(self) -> list[Reply]:
         """Return what there is of requests that will not be completed."""
         return [one.outcome for one in self._computations]

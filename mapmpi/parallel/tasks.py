@@ -22,7 +22,7 @@ from mpi4py import MPI
 from mapmpi.calculation import Calculation, Evaluate, Request, Result, Subcalculation, Task
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
-from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, Outcome, Tag, Team
+from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, PoolTag, Reply, Team
 
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
@@ -61,11 +61,11 @@ def follow(
         if groups.leaders[groups.number] == 0:
             raise  # rank 0 itself hangs: nobody is left to go on
         log.warning("group %d is lost: %s", groups.number, error)
-        mail.post(0, Tag.LOST, (groups.number, team.number))
+        mail.post(0, PoolTag.LOST, (groups.number, team.number))
         stopped = groups.comm.rank > 0
         while not (stopped and mail.quiet()):
             message = mail.take()
-            stopped |= message is not None and message[0] is Tag.STOP
+            stopped |= message is not None and message[0] is PoolTag.STOP
             time.sleep(PAUSE_S)
 
 
@@ -74,7 +74,7 @@ def _lead(mail: Mailbox, team: Team) -> None:
     hand, stopped = Hand(team), False
     while not stopped:
         while (message := mail.take()) is not None:
-            if message[0] is Tag.STOP:
+            if message[0] is PoolTag.STOP:
                 stopped = True
             else:
                 hand.take(*message[2])
@@ -83,9 +83,9 @@ def _lead(mail: Mailbox, team: Team) -> None:
         if not hand:
             time.sleep(PAUSE_S)
         elif (outcome := hand.advance()) is not None:
-            mail.post(0, Tag.ANSWER, outcome)
+            mail.post(0, PoolTag.ANSWER, outcome)
     team.dismiss()
-    mail.post(0, Tag.GOODBYE, hand.broken_off())
+    mail.post(0, PoolTag.GOODBYE, hand.broken_off())
     while not mail.quiet():
         mail.take()
         time.sleep(PAUSE_S)
@@ -242,7 +242,7 @@ class Pool:
     def _give(self, order: _Order, number: int) -> None:
         self._hands[number][order.number] = order
         if self.groups.leaders[number] != 0:
-            self._mail.post(self.groups.leaders[number], Tag.TASK, (order.number, order.request))
+            self._mail.post(self.groups.leaders[number], PoolTag.TASK, (order.number, order.request))
         elif self._own is not None:
             self._own.take(order.number, order.request)
 
@@ -264,26 +264,26 @@ class Pool:
     def _take_messages(self) -> None:
         while (message := self._mail.take()) is not None:
             tag, source, content = message
-            if tag is Tag.ANSWER:
+            if tag is PoolTag.ANSWER:
                 # a group that was given up may still have answered: somebody else computes that by now
                 hand = self._hands.get(self.groups.leaders.index(source), {})
                 order = hand.pop(content.number, None)
                 if order is not None:
                     self._finish(order, content)
-            elif tag is Tag.LOST:
+            elif tag is PoolTag.LOST:
                 number, culprit = content
                 if number in self._hands:
                     self._retire(number, culprit)
-            elif tag is Tag.GOODBYE:
+            elif tag is PoolTag.GOODBYE:
                 self._hands.pop(self.groups.leaders.index(source), None)
                 for outcome in content:
                     self._count(outcome)
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Reply) -> None:
         self.force_calls += outcome.calls
         self.busy_s += outcome.busy_s
 
-    def _finish(self, order: _Order, outcome: Outcome) -> None:
+    def _finish(self, order: _Order, outcome: Reply) -> None:
         """Take what a request has come to."""
         self._count(outcome)
         self._news = True
@@ -299,7 +299,7 @@ class Pool:
                 heappush(self._queue, order)
             else:
                 error = EngineError(f"{LIVES} groups of ranks died of this configuration or calculation")
-                self._finish(order, Outcome(order.number, error))
+                self._finish(order, Reply(order.number, error))
 
     def _send_home(self) -> None:
         """Tell all groups to stop after the force call that they make, and see them off."""
@@ -310,7 +310,7 @@ class Pool:
             self._own.team.dismiss()
         for leader in self.groups.leaders:
             if leader != 0:
-                self._mail.post(leader, Tag.STOP)
+                self._mail.post(leader, PoolTag.STOP)
         started = time.monotonic()
         # what was sent to a dead group never leaves, and leave_together ends the job
         while self._hands or not (self.lost or self._mail.quiet()):

@@ -64,7 +64,7 @@ class Band:
         self.gradients[1:-1] = [-answer.forces for answer in answers]
 
     def focus(self, width: float, images: int, metric: Metric) -> Band:
-        """Return a band of its own, of so many images (odd), from ``width`` Å before the highest to as far behind.
+        """Return a new band of ``images`` images (an odd number) within ``width`` Å of the highest, on both sides.
 
         Its ends are points of this band, where they stay; their energies are interpolated.
         """

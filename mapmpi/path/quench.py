@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapmpi.calculation import Calculation
+from mapmpi.config import QuenchSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import Alignment, StationaryPoint
 from mapmpi.path.preconditioner import Metric
@@ -84,20 +85,19 @@ def clipped(step: np.ndarray, longest: float) -> np.ndarray:
     return step * min(1.0, longest / max(largest_force(step), 1e-300))
 
 
-def quench(
-    positions: np.ndarray, metric: Metric, fmax: float = 0.02, max_calls: int = 300
-) -> Calculation[Minimum]:
-    """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than ``fmax`` eV/Å.
+def quench(positions: np.ndarray, metric: Metric, settings: QuenchSettings | None = None) -> Calculation[Minimum]:
+    """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than the force of the settings.
 
     Or until the energy falls no more (see SETTLED): then the place with the least force since is the end. Give up
-    after ``max_calls`` and say so by ``at_rest``. EngineError passes through.
+    after so many calls and say so by ``at_rest``. EngineError passes through.
     """
+    settings = settings or QuenchSettings()
     memory, trust, convex = LimitedMemory(metric), FIRST_TRUST, True
     (here,) = yield [positions]
     gradient, energy, calls = -here.forces, here.energy, 1
     trail = [(positions, energy)]
     lowest = calmest = _Stop(positions, energy, largest_force(gradient), calls)
-    while largest_force(gradient) > fmax and calls < max_calls:
+    while largest_force(gradient) > settings.force and calls < settings.calls:
         if calls - lowest.call > PATIENCE and calmest.residual <= NOISE:
             break
         step = memory.descend(gradient)
@@ -121,7 +121,7 @@ def quench(
             calmest = stop
         if np.linalg.norm(positions - trail[-1][0]) > TRAIL:
             trail.append((positions, energy))
-    at_rest = calls < max_calls or calmest.residual <= fmax
+    at_rest = calls < settings.calls or calmest.residual <= settings.force
     places, energies = zip(*trail, (calmest.positions, calmest.energy), strict=True)
     end = calmest.positions, calmest.energy, calmest.residual
     return Minimum(*end, calls, np.array(places), np.array(energies), at_rest)

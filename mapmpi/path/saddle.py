@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 
 from mapmpi.calculation import Calculation
+from mapmpi.config import SaddleSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.curvature import CurvatureModel, lowest_modes
@@ -136,24 +137,26 @@ def find_saddle(
     energy: float,
     tangent: np.ndarray,
     metric: Metric,
-    fmax: float = 0.05,
-    max_calls: int = 150,
+    settings: SaddleSettings | None = None,
     guided: bool = False,
 ) -> Calculation[Saddle]:
     """Search the saddle near ``positions`` (n, 3) Å, where gradient (n, 3) eV/Å and energy (eV) are known.
 
     ``tangent`` (n, 3) is the path's direction, the first guess of the mode, whose sense the mode keeps. Where no
     curvature is negative the search goes up along the softest mode, which leads from any slope to some saddle, but
-    often to another than the path's; ``guided``, it goes up along the path. Gives up
-    after ``max_calls``, or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
+    often to another than the path's; ``guided``, it goes up along the path. Gives up after the calls of the settings,
+    or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
     """
+    settings = settings or SaddleSettings()
     climber, stuck = Climber(positions, gradient, energy, metric, tangent if guided else None), False
     yield from climber.look(tangent, 8)
-    while climber.residual > fmax and not stuck and climber.calls < max_calls and climber.energy < energy + CLIMB:
+    while climber.residual > settings.force and not stuck:
+        if climber.calls >= settings.calls or climber.energy >= energy + CLIMB:
+            break
         if climber.stale:
             yield from climber.look(climber.model.lowest_mode().reshape(positions.shape), 4)
         yield from climber.step()
-        stuck = climber.stuck and climber.residual > fmax
+        stuck = climber.stuck and climber.residual > settings.force
     if stuck:
         climber.go_up()
     found = Saddle(climber.positions, climber.energy, tangent, climber.residual, climber.calls, stuck)

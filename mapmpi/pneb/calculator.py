@@ -14,7 +14,7 @@ from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
-from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
+from mapmpi.path.barrier import Barrier, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
@@ -73,12 +73,6 @@ class Calculator:
             atoms.pbc,
             fixed,
         )
-        self._barrier_settings = BarrierSettings(
-            saddle_force=self.settings.saddle_force,
-            saddle_calls=self.settings.saddle_calls,
-            minimum_force=self.settings.minimum_force,
-            minimum_calls=self.settings.minimum_calls,
-        )
 
     def _key(self, *about: Any) -> bytes:
         """Return the key of a result of this system."""
@@ -108,17 +102,17 @@ class Calculator:
 
     def quench(self, positions: np.ndarray) -> Calculation[Minimum | None]:
         """Return the minimum below positions (n, 3) Å; None where the engine failed on the way."""
-        limits = self.settings.minimum_force, self.settings.minimum_calls
+        settings = self.settings.quench
 
         def compute() -> Calculation[Minimum | None]:
             metric = Metric.of_solid(self.atoms, [positions])
             try:
-                (found,) = yield [Subcalculation(quench, (positions, metric, *limits))]
+                (found,) = yield [Subcalculation(quench, (positions, metric, settings))]
             except EngineError:
                 return None
             return found
 
-        found = yield from self._remembered(self._key("quench", positions, limits), compute())
+        found = yield from self._remembered(self._key("quench", positions, settings.model_dump()), compute())
         self.tally.quenched(found)
         return found
 
@@ -132,13 +126,12 @@ class Calculator:
         """
         band = self._first_band(path)
         ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
-        settings = self._barrier_settings
-        limits = repr(settings), self.settings.same_distance, self.settings.same_energy
+        limits = self.settings.model_dump(include={"quench", "band", "saddle", "same_distance", "same_energy"})
         saddles = [barrier.saddle.positions for barrier in known if barrier.saddle is not None]
-        key = self._key("barrier", start_ev, end_ev, band, *limits, *saddles)
+        key = self._key("barrier", start_ev, end_ev, band, limits, *saddles)
 
         def find() -> Calculation[Barrier]:
-            search = find_barrier(*ends, band, self.atoms, self.matcher, settings, known)
+            search = find_barrier(*ends, band, self.atoms, self.matcher, self.settings, known)
             found = yield from self._remembered(key, search)
             if key in self.journal:
                 self.parts.forget(key)
@@ -151,7 +144,7 @@ class Calculator:
     def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
         """Return the images (m, n, 3) Å of a path, so many as its length asks for."""
         line = without_drift(path, self.atoms)
-        count = images_for(path_lengths(line)[-1], self.settings.image_spacing, self.settings.max_images)
+        count = images_for(path_lengths(line)[-1], self.settings.band)
         if len(path) == 2:
             return interpolate(line[0], line[-1], count, self.atoms)
         return resample(line, count, self.atoms)

@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
-from mapmpi.calculation import Calculation, Forces
+from mapmpi.calculation import Calculation, Evaluate
 from mapmpi.config import Config, load
 from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
 from mapmpi.logs import log
@@ -38,20 +37,6 @@ from mapmpi.units import duration_text
 
 LIVE_INTERVAL_S = 1.0
 """Time between looks at the progress on a terminal; elsewhere train.report_interval."""
-
-
-@dataclass
-class Job:
-    """What rank 0 has to do."""
-
-    directory: RunDirectory
-    paths: list[StoredPath]
-    choice: str
-    journal: Journal
-    pathways: list[Pathway] = field(default_factory=list)
-    """Those that a second opinion is wanted on; then there are no paths."""
-    other: str = ""
-    """What the second opinion is called."""
 
 
 def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
@@ -92,14 +77,14 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--top chooses episodes and --episode names them; give one of the two.")
 
 
-def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Job:
-    """Choose the paths and open the journal (rank 0)."""
+def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[..., int]:
+    """Choose the paths and open the journal; return :func:`drive`, which knows them then."""
     paths: list[StoredPath] = []
-    pathways: list[Pathway] = []
+    question = None
     if args.other is not None:
         directory = RunDirectory.open(args.run_dir)
-        pathways = opinion.refined_pathways(directory)
-        choice = f"A second opinion on the {len(pathways)} refined pathways, in the cell of the run."
+        question = opinion.question(directory, args.other)
+        choice = f"A second opinion on the {len(question.pathways)} refined pathways, in the cell of the run."
     elif args.trajectory is not None:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
         directory = _folder_for(args, config, atoms)
@@ -116,7 +101,7 @@ def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Job:
         journal = Journal(directory.pathways / "journal", RESULTS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return Job(directory, paths, choice, journal, pathways, opinion.label(args.other or ""))
+    return partial(drive, config, atoms, directory, paths, question, choice, journal)
 
 
 def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
@@ -136,39 +121,43 @@ def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDi
 
 
 def drive(
-    world: MPI.Intracomm,
     config: Config,
     atoms: Atoms,
+    directory: RunDirectory,
+    paths: list[StoredPath],
+    question: opinion.Question | None,
+    choice: str,
+    journal: Journal,
+    world: MPI.Intracomm,
     groups: Groups,
-    evaluate: Callable[[np.ndarray], Forces],
+    evaluate: Evaluate,
     renew: Callable[[], None],
-    job: Job,
 ) -> int:
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, evaluate, renew)
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))
     print(describe(config.forcefield))
-    print(job.choice)
+    print(choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(job.paths or job.pathways)} paths -> {job.directory.pathways}",
+        f"{len(paths if question is None else question.pathways)} paths -> {directory.pathways}",
         flush=True,
     )
     if groups.idle:
         print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
     tally = Tally()
-    parts = Parts(job.directory.pathways / "parts")
-    calculator = Calculator(config, atoms, job.journal, parts, tally, pool.lost)
-    output = Output(config, job.directory, calculator.matcher)
+    parts = Parts(directory.pathways / "parts")
+    calculator = Calculator(config, atoms, journal, parts, tally, pool.lost)
+    output = Output(config, directory, calculator.matcher)
     opinions: list[opinion.Opinion] = []
     try:
         with Panel() as panel:
             tell = _reports(config, pool, tally, panel)
-            if job.pathways:
-                opinions = pool.run(opinion.opinions(job.pathways, calculator), tell)
-                opinion.write(job.directory, job.other, opinions)
+            if question is None:
+                pool.run(_refine_all(config, calculator, output, paths, panel), tell)
             else:
-                pool.run(_refine_all(config, calculator, output, job.paths, panel), tell)
+                opinions = pool.run(opinion.opinions(question.pathways, calculator), tell)
+                opinion.write(directory, question.other, opinions)
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -179,20 +168,20 @@ def drive(
         log.error(
             "%s: %s; see to that, make room if the disk is full. What was done before is kept, the same command goes "
             "on from there.",
-            error.filename or job.directory.pathways, error.strerror or error,
+            error.filename or directory.pathways, error.strerror or error,
         )  # fmt: skip
         return FAILED
     finally:
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
-            job.journal.close()
+            journal.close()
     parts.end()
-    if job.pathways:
-        opinion.tell(panel.console, opinions, job.other, job.directory)
+    if question is not None:
+        opinion.tell(panel.console, opinions, question.other, directory)
     elif not output.pathways:
         return FAILED
     else:
         output.tell(panel.console)
-    if (compared := against_straight(job.paths, output.pathways, config.pneb)) is not None:
+    if (compared := against_straight(paths, output.pathways, config.pneb)) is not None:
         print(compared)
     elapsed = time.monotonic() - tally.began
     print(

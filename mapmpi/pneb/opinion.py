@@ -73,21 +73,29 @@ def other_forces(name: str, allow_commands: bool) -> ForceField:
         return load_forcefield(Path(name), allow_commands)
 
 
-def label(name: str) -> str:
+def _label(name: str) -> str:
     """Return a name of ``--with`` as it stands above a column and in the name of a file."""
     short = Path(name).stem if Path(name).suffix in (".yaml", ".yml") else name.rpartition(":")[2]
     return "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in short)
 
 
-def refined_pathways(directory: RunDirectory) -> list[Pathway]:
-    """Return the refined pathways of a run. Raises UserError where there are none.
+@dataclass(frozen=True)
+class Question:
+    """What a second opinion is wanted on, and what it is called."""
+
+    pathways: list[Pathway]
+    other: str
+
+
+def question(directory: RunDirectory, name: str) -> Question:
+    """Return the question about all refined pathways of a run. Raises UserError where there are none.
 
     The network's route is left out, as its hops are those of the others.
     """
     files = [file for file in sorted(directory.pathways.glob("*.h5")) if file.stem != NAME]
     if not files:
         raise UserError(f"{directory.pathways} holds no refined pathway; refine first, without --with.")
-    return [record.load(file) for file in files]
+    return Question([record.load(file) for file in files], _label(name))
 
 
 def opinions(pathways: list[Pathway], calculator: Calculator) -> Calculation[list[Opinion]]:

@@ -100,7 +100,7 @@ class Part:
 
 
 def _marks(requests: Sequence[Request]) -> list[Any]:
-    """Return by what requests are known: they, or the names of functions and the places where these begin."""
+    """Return what tells requests apart: configurations, or the names of functions and where they begin."""
     marks: list[Any] = []
     for request in requests:
         if not isinstance(request, Subcalculation):

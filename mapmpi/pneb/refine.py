@@ -84,7 +84,7 @@ class Refinement:
             return energies, everything[:1] + everything[-1:]
         known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
         segments = profile_segments(known, self.settings.prominence)
-        borders = [segment.first for segment in segments] + [segment.last for segment in segments[-1:]]
+        borders = [first for first, _, _ in segments] + [last for _, _, last in segments[-1:]]
         return energies, sorted({0, *borders, everything[-1]})
 
     def _quench(self, frames: list[int]) -> Calculation[dict[int, Minimum | None]]:
@@ -105,7 +105,7 @@ class Refinement:
         ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
         limits = self.settings.searches * gaps, self.settings.searches_at_once
         connection = Connection(chain.basins, self.calculator.matcher, *limits, ceiling)
-        if self.settings.first_band == "path":
+        if self.settings.band.first == "path":
             for number, (start, end) in enumerate(pairwise(chain.basins)):
                 connection.guess((number, number + 1), self._path_between(start, end, chain, minima))
         return connection
@@ -194,5 +194,5 @@ class Refinement:
         ]
         rough = [found.residual for found in minima.values() if found and not found.at_rest]
         if rough:
-            notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.minimum_calls)")
+            notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.quench.calls)")
         return notes

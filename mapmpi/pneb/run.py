@@ -6,9 +6,9 @@ import argparse
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -25,9 +25,6 @@ from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all,
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import follow
 from mapmpi.store.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from mapmpi.pneb.drive import Job
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -90,12 +87,12 @@ def refine(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     on_root(world, lambda: _stop_in_time(config))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
-    jobs: list[Job] = []
-    on_root(world, lambda: jobs.append(_rank_0().prepare(args, config, atoms)))
+    drive: list[Callable[..., int]] = []
+    on_root(world, lambda: drive.append(_rank_0().prepare(args, config, atoms)))
     logs.to_file(RunDirectory(args.run_dir).logs, world.rank, "rank of phase 2")
     code = 0
     if world.rank == 0:
-        code = _rank_0().drive(world, config, atoms, groups, worker.evaluate, worker.renew, jobs[0])
+        code = drive[0](world, groups, worker.evaluate, worker.renew)
     else:
         follow(world, groups, worker.evaluate, worker.renew)
     return leave_together(world, code)

@@ -21,6 +21,7 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
+from mapmpi.md.engine import element_order
 from mapmpi.md.factory import make_engine
 from mapmpi.md.forcefield import describe
 from mapmpi.memory import check_replay
@@ -157,7 +158,7 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     """Return the input and its structure (rank 0, which is to hold the replay buffer)."""
     config, atoms = resume.read(args)
     path = args.input or RunDirectory(args.resume).config
-    check_replay(path, config, len(config.structure.elements or set(atoms.symbols)))
+    check_replay(path, config, len(element_order(atoms, config.structure.elements)))
     return config, atoms
 
 
