@@ -70,7 +70,8 @@ class Memory(Protocol):
 class Task(Generic[Result]):
     """A calculation under way: what it waits for (``wanted``), and the force calls that were made for it (``calls``).
 
-    ``priority`` tells how soon its requests should be answered; the lowest goes first.
+    ``priority`` tells how soon its requests should be answered; the lowest goes first. Once it is ``done``, its
+    ``outcome`` is its result, or the EngineError with which it ended. Anything else that it raises passes.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, Task, alone, in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.parallel.messages import Outbox
 
 SERVE_ONLY = 64
 """With more groups than this, rank 0 belongs to none of them: handing out work keeps it busy enough."""
@@ -79,18 +80,16 @@ class Mailbox:
     """Pickled messages that leave and come while the ranks compute."""
 
     def __init__(self, world: MPI.Intracomm) -> None:
-        self._world = world
-        self._leaving: list[tuple[MPI.Request, np.ndarray]] = []
+        self._world, self._outbox = world, Outbox(world)
         self._coming: list[tuple[MPI.Request, np.ndarray, PoolTag, int]] = []
 
     def post(self, destination: int, tag: PoolTag, content: Any = None) -> None:
         """Send something and go on."""
-        data = np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8)
-        self._leaving.append((self._world.Isend(data, dest=destination, tag=tag), data))
+        self._outbox.post(np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8), destination, tag)
 
     def take(self) -> tuple[PoolTag, int, Any] | None:
         """Return tag, source and content of a message that has come, or None when there is none."""
-        self._sweep()
+        self._outbox.sweep()
         status = MPI.Status()
         while (waiting := self._world.Improbe(status=status)) is not None:
             data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
@@ -102,17 +101,12 @@ class Mailbox:
                 return tag, source, pickle.loads(data.data)
         return None
 
-    def _sweep(self) -> None:
-        """Let go of what has left."""
-        self._leaving = [(request, data) for request, data in self._leaving if not request.Test()]
-
     def quiet(self) -> bool:
         """Return whether all has left, and all that began to come has been taken.
 
         A message that nobody has received when MPI is closed may bring MPICH down.
         """
-        self._sweep()
-        return not self._leaving and not self._coming
+        return self._outbox.sweep() and not self._coming
 
 
 class Team:

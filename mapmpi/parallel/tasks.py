@@ -172,6 +172,8 @@ class Pool:
                 self._watching.clear()
                 self._news = False
             task, step = self._ready.popleft()
+            if task.done:  # it was closed
+                continue
             try:
                 step()
             except Exception as error:
@@ -199,7 +201,7 @@ class Pool:
                 self._begin(Task(request, task.priority), (task, place))
 
     def _answer(self, task: Task[Any], place: int, answer: Any, calls: int = 0) -> None:
-        """Give an answer to who waits for it."""
+        """Give the answer to a request to the task that waits for it."""
         if task.done:
             return
         task.answer(place, answer, calls)

@@ -96,9 +96,9 @@ def quench(positions: np.ndarray, metric: Metric, settings: QuenchSettings | Non
     (here,) = yield [positions]
     gradient, energy, calls = -here.forces, here.energy, 1
     trail = [(positions, energy)]
-    lowest = calmest = _Stop(positions, energy, largest_force(gradient), calls)
+    lowest, lowest_call, calmest = energy, calls, (positions, here)
     while largest_force(gradient) > settings.force and calls < settings.calls:
-        if calls - lowest.call > PATIENCE and calmest.residual <= NOISE:
+        if calls - lowest_call > PATIENCE and largest_force(calmest[1].forces) <= NOISE:
             break
         step = memory.descend(gradient)
         # where the energy curves downwards, as beside a saddle, the model has no length to offer: go far
@@ -114,22 +114,14 @@ def quench(positions: np.ndarray, metric: Metric, settings: QuenchSettings | Non
         if largest_force(step) > 0.99 * trust:
             trust = min(1.5 * trust, LARGEST_TRUST)
         positions, gradient, energy = positions + step, new, there.energy
-        stop = _Stop(positions, energy, largest_force(gradient), calls)
-        if energy < lowest.energy - SETTLED:
-            lowest = calmest = stop
-        elif stop.residual < calmest.residual:
-            calmest = stop
+        if energy < lowest - SETTLED:
+            lowest, lowest_call, calmest = energy, calls, (positions, there)
+        elif largest_force(gradient) < largest_force(calmest[1].forces):
+            calmest = positions, there
         if np.linalg.norm(positions - trail[-1][0]) > TRAIL:
             trail.append((positions, energy))
-    at_rest = calls < settings.calls or calmest.residual <= settings.force
-    places, energies = zip(*trail, (calmest.positions, calmest.energy), strict=True)
-    end = calmest.positions, calmest.energy, calmest.residual
-    return Minimum(*end, calls, np.array(places), np.array(energies), at_rest)
-
-
-@dataclass(frozen=True)
-class _Stop(StationaryPoint):
-    """A place on the way of a quench: the largest force there in eV/Å and the number of its call."""
-
-    residual: float
-    call: int
+    end, at_end = calmest
+    residual = largest_force(at_end.forces)
+    at_rest = calls < settings.calls or residual <= settings.force
+    places, energies = zip(*trail, (end, at_end.energy), strict=True)
+    return Minimum(end, at_end.energy, residual, calls, np.array(places), np.array(energies), at_rest)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
-from mapmpi.calculation import Calculation
+from mapmpi.calculation import Calculation, Forces
 from mapmpi.config import SaddleSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import StationaryPoint
@@ -51,17 +51,6 @@ class Saddle(StationaryPoint):
         return replace(self, mode=sign * mode / np.linalg.norm(mode))
 
 
-@dataclass(frozen=True)
-class _Place(StationaryPoint):
-    """Where a search has been: with the gradient (n, 3) eV/Å there."""
-
-    gradient: np.ndarray
-
-    @property
-    def residual(self) -> float:
-        return largest_force(self.gradient)
-
-
 class Climber:
     """A point on its way to a saddle: positions (n, 3) Å, gradient (n, 3) eV/Å, energy eV; what it has learned.
 
@@ -79,7 +68,7 @@ class Climber:
         self.positions, self.gradient, self.energy, self.tangent = positions, gradient, energy, tangent
         self.metric, self.model = metric, CurvatureModel(metric, positions.size)
         self.calls, self.trust, self._since = 0, FIRST_TRUST, 0
-        self._visited: list[_Place] = []
+        self._visited: list[tuple[np.ndarray, Forces]] = []
 
     @property
     def residual(self) -> float:
@@ -95,16 +84,16 @@ class Climber:
     def stuck(self) -> bool:
         """Whether the search only goes to and fro."""
         before, last = self._visited[:-STUCK], self._visited[-STUCK:]
-        if not before or any(largest_force(there.positions - self.positions) > NEAR for there in last):
+        if not before or any(largest_force(place - self.positions) > NEAR for place, _ in last):
             return False
-        return min(there.residual for there in last) > 0.8 * min(there.residual for there in before)
+        return _calmest(last) > 0.8 * _calmest(before)
 
     def go_up(self) -> None:
         """Go to the edge of the step on which the search is stuck: the highest of the last calm places."""
         last = self._visited[-STUCK:]
-        small = 2 * min(there.residual for there in last)
-        top = max((there for there in last if there.residual <= small), key=lambda there: there.energy)
-        self.positions, self.gradient, self.energy = top.positions, top.gradient, top.energy
+        calm = [one for one in last if largest_force(one[1].forces) <= 2 * _calmest(last)]
+        self.positions, top = max(calm, key=lambda one: one[1].energy)
+        self.gradient, self.energy = -top.forces, top.energy
 
     def look(self, guess: np.ndarray, max_calls: int) -> Calculation[None]:
         """Find the lowest mode at the present place, from a guess (n, 3)."""
@@ -119,7 +108,7 @@ class Climber:
         (there,) = yield [self.positions + step]
         self.calls, self._since = self.calls + 1, self._since + 1
         self.model.learn(step, -there.forces - self.gradient)
-        self._visited.append(_Place(self.positions + step, there.energy, -there.forces))
+        self._visited.append((self.positions + step, there))
         growth = self.metric.force_length(there.forces) / self.metric.force_length(self.gradient)
         if growth > 2.5 and self.trust > SMALLEST_TRUST:
             self.trust = max(0.4 * largest_force(step), SMALLEST_TRUST)
@@ -129,6 +118,11 @@ class Climber:
         elif growth < 1.05 and largest_force(step) > 0.99 * self.trust:
             self.trust = min(1.4 * self.trust, LARGEST_TRUST)
         self.positions, self.gradient, self.energy = self.positions + step, -there.forces, there.energy
+
+
+def _calmest(visited: list[tuple[np.ndarray, Forces]]) -> float:
+    """Return the least of the largest forces at some places in eV/Å."""
+    return min(largest_force(there.forces) for _, there in visited)
 
 
 def find_saddle(

@@ -21,8 +21,8 @@ from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.store.journal import Journal, digest
 
-ANSWERS = (Forces, Minimum, Saddle)
-"""The dataclasses with which requests of a search are answered."""
+KINDS = (Forces, Minimum, Saddle)
+"""The records with which requests of a search are answered."""
 
 
 class Parts:
@@ -35,7 +35,7 @@ class Parts:
         self.folder = folder
         self.free = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
-    def of(self, key: bytes) -> Part | None:
+    def of(self, key: bytes) -> Answers | None:
         """Return what was kept of a calculation that ``key`` determines, until :meth:`forget`.
 
         None where nothing can be kept: too many are open, the disk is full, or the file is damaged.
@@ -44,7 +44,7 @@ class Parts:
             return None
         try:
             self.folder.mkdir(exist_ok=True)
-            return Part(self, Journal(self._file(key), ANSWERS))
+            return Answers(self, Journal(self._file(key), KINDS))
         except (OSError, UserError):
             return None
 
@@ -62,7 +62,7 @@ class Parts:
         return self.folder / key.hex()[:24]
 
 
-class Part:
+class Answers:
     """The answers that a calculation was given, as they came: a :class:`~mapmpi.calculation.Memory`.
 
     Behind an EngineError none are kept: the next time the engine may not fail.

@@ -40,7 +40,7 @@ from mapmpi.parallel.agreement import (
 )
 from mapmpi.parallel.board import Board, make_board
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
-from mapmpi.parallel.messages import SILENCE_S, WEIGHTS_HEADER, AgentLink, LearnerLink, LearnerSilent, Tag
+from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag, weights_dtype
 from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
@@ -281,7 +281,7 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk, threa
 
 def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board | None:
     """Return the board of this rank's node, if it can have one (collective)."""
-    size = 4 * (WEIGHTS_HEADER + architecture(*_shape_and_actions(config, atoms), config.network).size)
+    size = weights_dtype(architecture(*_shape_and_actions(config, atoms), config.network).size).itemsize
     meet(world)
     node = world.Split_type(MPI.COMM_TYPE_SHARED)
     assert isinstance(node, MPI.Intracomm)
