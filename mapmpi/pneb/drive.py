@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 from mapmpi.calculation import Calculation, Evaluate
 from mapmpi.config import Config, load
-from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
+from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError, of_option
 from mapmpi.logs import log
 from mapmpi.md.forcefield import describe
 from mapmpi.panel import Panel
@@ -86,7 +86,11 @@ def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[
         question = opinion.question(directory, args.other)
         choice = f"A second opinion on the {len(question.pathways)} refined pathways, in the cell of the run."
     elif args.trajectory is not None:
-        paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
+        with of_option("--trajectory"):
+            paths, choice = (
+                [read_path(args.trajectory, atoms, config.structure.elements)],
+                "The path that was given.",
+            )
         directory = _folder_for(args, config, atoms)
     else:
         directory = RunDirectory.open(args.run_dir)
