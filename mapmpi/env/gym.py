@@ -1,6 +1,6 @@
 """The environment with Gymnasium's interface, for learners other than ours.
 
-``gymnasium.make("mapmpi/CopperAdatom-v0")`` and the other ids of :mod:`mapmpi.env.ids` lead here.
+``gymnasium.make("mapmpi.env.ids:mapmpi/CopperAdatom-v0")`` and the other ids of :mod:`mapmpi.env.ids` lead here.
 """
 
 from __future__ import annotations
@@ -69,7 +69,6 @@ def make(
     UserError for what is wrong with the input, gymnasium.error.Error for an id that is not registered.
     """
     if isinstance(what, str) and what.startswith(f"{ids.NAMESPACE}/"):
-        ids.register()
         return gymnasium.make(what, settings=settings)
     config = what if isinstance(what, Config) else load(what, settings, allow_commands=allow_commands)
     return PathfinderEnv(Environment(config))

@@ -1,8 +1,14 @@
-"""The environments that Gymnasium knows by an id; it calls :func:`register` when it is imported itself."""
+"""The environments that Gymnasium knows by an id, once this module has been imported.
+
+``gymnasium.make("mapmpi.env.ids:mapmpi/CopperAdatom-v0")`` imports it by itself. Nothing else is loaded before an
+environment is made.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import gymnasium
 
 NAMESPACE = "mapmpi"
 INPUTS = Path(__file__).parent / "inputs"
@@ -10,11 +16,5 @@ INPUTS = Path(__file__).parent / "inputs"
 FILES = {"CopperAdatom-v0": "copper-adatom.yaml", "SilicaSmall-v0": "silica-small.yaml"}
 """Ids behind ``mapmpi/``, and their inputs."""
 
-
-def register() -> None:
-    """Tell Gymnasium the ids; nothing else is loaded."""
-    import gymnasium
-
-    for name, file in FILES.items():
-        if (known := f"{NAMESPACE}/{name}") not in gymnasium.registry:
-            gymnasium.register(known, entry_point="mapmpi.env.gym:make_registered", kwargs={"file": file})
+for _name, _file in FILES.items():
+    gymnasium.register(f"{NAMESPACE}/{_name}", "mapmpi.env.gym:make_registered", kwargs={"file": _file})
