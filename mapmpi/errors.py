@@ -1,5 +1,10 @@
 """The ways in which mapmpi can end early, and its exit codes."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 FINISHED = 0
 """Exit code: what was asked for is done."""
 FAILED = 1
@@ -21,6 +26,28 @@ class UserError(Exception):
     The message is one sentence: the key or file, what was found, what was expected, what to do.
     Every entry point prints it without a traceback and leaves with exit code 2.
     """
+
+
+CONSENT = "allow all commands if you trust this file"
+"""What to do about a part of an input that could do anything."""
+
+
+class ConsentError(UserError):
+    """A part of an input could do anything, and whoever reads it did not say that it may (``allow_commands``)."""
+
+
+def told(error: UserError) -> str:
+    """Return the sentence of an error as a command line says it: with the option that an argument has there."""
+    return f"{error} The option is --allow-commands." if isinstance(error, ConsentError) else str(error)
+
+
+@contextmanager
+def of_option(option: str) -> Iterator[None]:
+    """Put an option of the command line before the sentence of a UserError that its value has led to."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{option} {error}") from None
 
 
 class EngineError(Exception):

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 from mapmpi.config import Config, Dynamics
 from mapmpi.md.analytic import AnalyticEngine, Landscape
@@ -78,6 +80,22 @@ def analytic_engine(config: Config, landscape: Landscape, comm: object = None) -
     return AnalyticEngine(
         landscape, np.array([2.0, 6.0, 6.0]), config.dynamics, config.tether.spring_constant, comm=comm
     )
+
+
+class Springs(Calculator):
+    """Every atom on a spring at its place in a lattice that is free to move as a whole."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, places: np.ndarray) -> None:
+        super().__init__()
+        self.places = places
+
+    def calculate(self, *arguments: Any, **more: Any) -> None:
+        super().calculate(*arguments, **more)
+        away = self.atoms.positions - self.places
+        away -= away.mean(axis=0)
+        self.results = {"energy": 1.5 * float((away**2).sum()), "forces": -3.0 * away}
 
 
 @pytest.fixture

@@ -170,6 +170,22 @@ def test_a_parameter_file_that_lammps_cannot_read(tmp_path: Path, capsys: pytest
     assert "locks work" in lines(page, "ok")
 
 
+def test_an_ase_calculator_needs_no_lammps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (ROOT / "inputs" / "copper-adatom.yaml", "--run-dir", tmp_path / "run")
+    code, page = check(*words, capsys=capsys)
+    assert code == 0
+    assert "ASE calculator emt(): it computes" in lines(page, "ok")
+    assert "LAMMPS" not in page
+    foreign = "forcefield.ase=ase.calculators.emt:EMT"
+    code, page = check(*words, "--set", foreign, capsys=capsys)
+    assert code == 2
+    assert "may run any Python code" in lines(page, "fails")
+    assert "The option is --allow-commands." in " ".join(lines(page, "fails").split())
+    code, page = check(*words, "--set", foreign, "--allow-commands", capsys=capsys)
+    assert code == 0
+    assert "ASE calculator ase.calculators.emt:EMT()" in " ".join(lines(page, "ok").split())
+
+
 def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot make the run directory"), trial_folder(tmp_path / "file" / "run"):

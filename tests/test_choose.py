@@ -154,7 +154,7 @@ def test_an_orphan_is_left_out_and_named(run: RunDirectory, caplog: pytest.LogCa
     assert line == (
         "left out, as what they continue is not stored: agent 2 episode 2, agent 2 episode 3, agent 2 episode 4."
     )
-    with pytest.raises(UserError, match="--episode 2:2: agent 2 episode 2 has no beginning"):
+    with pytest.raises(UserError, match=r"^episode 2:2: agent 2 episode 2 has no beginning"):
         choose(run, "2:2")
 
 
@@ -192,14 +192,14 @@ def test_an_episode_of_one_frame_is_no_path(run: RunDirectory) -> None:
     with pytest.raises(UserError, match="no episode of two frames or more; train longer"):
         choose(run)
     play(run, 2, [(b"goal", 6.0, HOP)])
-    with pytest.raises(UserError, match=r"--episode 1:1: no such episode .* for example 2:1"):
+    with pytest.raises(UserError, match=r"^episode 1:1: no such episode .* for example 2:1"):
         choose(run, "1:1")
 
 
 @pytest.mark.parametrize("name", ["3:1", "1", "1:01", "best"])
 def test_an_episode_that_is_not_there(run: RunDirectory, name: str) -> None:
     play(run, 1, [(b"goal", 6.0, HOP)])
-    with pytest.raises(UserError, match=f"--episode {name}: no such episode"):
+    with pytest.raises(UserError, match=f"^episode {name}: no such episode"):
         choose(run, name)
 
 
@@ -303,7 +303,7 @@ def test_a_path_of_another_system_is_refused(tmp_path: Path, change: str, messag
     ase.io.write(tmp_path / "path.extxyz", images)
     with pytest.raises(UserError, match=message) as refusal:
         read_path(tmp_path / "path.extxyz", silica(), None)
-    assert str(refusal.value).startswith(f"--trajectory {tmp_path / 'path.extxyz'}: ")
+    assert str(refusal.value).startswith(f"{tmp_path / 'path.extxyz'}: ")
     assert "\n" not in str(refusal.value)
 
 

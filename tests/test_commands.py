@@ -78,7 +78,7 @@ def test_what_runs_programs_or_writes_files_does_not(command: str, word: str) ->
     reason = refusal(["pair_style lj/cut 5.0", command])
     assert reason is not None
     assert f"as {word!r} is not" in reason
-    assert "--allow-commands" in reason
+    assert reason.endswith("or allow all commands if you trust this file")
     assert refusal([command], allowed=True) is None
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from conftest import ROOT, mpiexec, wall_with_a_gap
+from conftest import ROOT, Springs, mpiexec, wall_with_a_gap
 
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import FAILURES, EngineError, UserError
 from mapmpi.md import library
 from mapmpi.md.analytic import AnalyticEngine
+from mapmpi.md.ase_engine import AseEngine
 from mapmpi.md.engine import Engine, largest_force, thermal_velocities
 from mapmpi.md.forcefield import installed_file, reaxff_elements
 from mapmpi.md.lammps_engine import LammpsEngine, _kind
@@ -41,7 +42,18 @@ def analytic() -> AnalyticEngine:
     return AnalyticEngine(wall_with_a_gap(), np.array([3.6, 7.9, 6.1]), Dynamics(), SPRING)
 
 
-ENGINES = [pytest.param(copper, marks=pytest.mark.lammps, id="copper"), pytest.param(analytic, id="analytic")]
+def by_ase() -> Engine:
+    atoms = bulk("Cu") * 4
+    calculator = Springs(atoms.positions.copy())
+    atoms.rattle(0.02, seed=1)
+    return AseEngine(atoms, calculator, Dynamics(), [1], SPRING)
+
+
+ENGINES = [
+    pytest.param(copper, marks=pytest.mark.lammps, id="copper"),
+    pytest.param(analytic, id="analytic"),
+    pytest.param(by_ase, id="ase"),
+]
 
 
 @pytest.mark.parametrize("make", ENGINES)

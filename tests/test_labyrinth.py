@@ -146,13 +146,13 @@ def test_equal_seeds_give_equal_labyrinths_and_others_do_not() -> None:
 @pytest.mark.parametrize(
     ("sizes", "parts"),
     [
-        ({"length": 12.0}, ["--length 12", "13 to 40"]),
-        ({"length": 41.0}, ["--length 41"]),
-        ({"distance": 20.5}, ["--distance 20.5", "20 Å"]),
-        ({"count": 2000}, ["--obstacles 2000", "room", "ask for fewer"]),
+        ({"length": 12.0}, ["length 12", "13 to 40"]),
+        ({"length": 41.0}, ["length 41"]),
+        ({"distance": 20.5}, ["distance 20.5", "20 Å"]),
+        ({"count": 2000}, ["obstacles 2000", "room", "ask for fewer"]),
         (
             {"count": 1, "length": 13.0, "distance": 5.0},
-            ["--obstacles 1", "no way of 0.05 to 1 eV", "choose more"],
+            ["obstacles 1", "no way of 0.05 to 1 eV", "choose more"],
         ),
     ],
 )

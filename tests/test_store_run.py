@@ -73,7 +73,7 @@ def test_run_directory_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="never overwritten"):
         RunDirectory.create(tmp_path / "empty")  # not empty any more
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="choose another --run-dir"):
+    with pytest.raises(UserError, match="choose another folder"):
         RunDirectory.create(tmp_path / "file")
 
 

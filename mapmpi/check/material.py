@@ -14,7 +14,7 @@ from mapmpi.config import Config, Stop, load
 from mapmpi.md.engine import element_order, largest_force
 from mapmpi.md.factory import make_engine
 from mapmpi.md.fixed import is_fixed
-from mapmpi.md.forcefield import check_elements, reaxff_elements, reaxff_file, reaxff_title
+from mapmpi.md.forcefield import check_elements, describe, reaxff_elements, reaxff_file, reaxff_title
 from mapmpi.md.library import OLDEST, REMEDY, Build, installed, library, one_line
 from mapmpi.structures.analysis import density
 from mapmpi.structures.files import read_structure
@@ -31,10 +31,10 @@ _NAMED = {"silica": {"Si", "O"}, "water": {"O", "H"}, "fogarty": {"Si", "O", "H"
 """Words by which a title names elements without their symbols; Fogarty et al. 2010 made silica with water."""
 
 
-def read_config(page: Page, path: Path, settings: list[str]) -> Config | None:
+def read_config(page: Page, path: Path, settings: list[str], allow_commands: bool) -> Config | None:
     """Read the input and say what it asks for; None when it is refused."""
     with page.attempt("input"):
-        config = load(path, settings)
+        config = load(path, settings, allow_commands=allow_commands)
         page.ok("input", f"{path}: mode {config.mode}, ends after {stop_text(config.train.stop)}")
         return config
     return None
@@ -154,7 +154,8 @@ def check_forces(page: Page, config: Config, atoms: Atoms) -> bool:
 
     One rank does this alone: an error in a parameter file would leave the other ranks of a group hanging.
     """
-    if config.forcefield.commands is None and not _describe_reaxff(page, config, atoms):
+    reaxff = config.forcefield.commands is None and config.forcefield.ase is None
+    if reaxff and not _describe_reaxff(page, config, atoms):
         return False
     with page.attempt("forces"):
         engine = make_engine(config, atoms)
@@ -165,6 +166,8 @@ def check_forces(page: Page, config: Config, atoms: Atoms) -> bool:
         if config.forcefield.commands is not None:
             commands = "; ".join(config.forcefield.commands)
             page.ok("force field", f"{commands} (units {config.forcefield.units}): LAMMPS took them")
+        if config.forcefield.ase is not None:
+            page.ok("force field", f"{describe(config.forcefield).removeprefix('Forces: ')[:-1]}: it computes")
         _describe_forces(page, atoms, forces)
         return True
     return False

@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.errors import EngineError, EngineLost, UserError, told
 
 Verdict = Literal["ok", "note", "fails"]
 
@@ -64,7 +64,7 @@ class Page:
         try:
             yield
         except UserError as error:
-            self.fails(name, str(error))
+            self.fails(name, told(error))
         except EngineLost:
             raise  # the rest of the group hangs
         except EngineError as error:

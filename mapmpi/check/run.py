@@ -31,6 +31,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
     )
     parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="of an input: let its force field hold any LAMMPS command, or name any Python code",
+    )
+    parser.add_argument(
         "--every-frame",
         action="store_true",
         help="of a run directory: read all frames, not each file's last episode",
@@ -55,7 +60,7 @@ def check(world: MPI.Intracomm, args: argparse.Namespace) -> int:
             return on_root(world, lambda: check_run(args.input, args.every_frame))
         advice = "try --set train.ranks_per_agent=1"
         run_dir = on_root(world, lambda: args.run_dir or RunDirectory.next_free(args.input))
-        return check_input(world, args.input, args.set, run_dir)
+        return check_input(world, args.input, args.set, run_dir, args.allow_commands)
     except EngineLost as error:
         abort(
             world,

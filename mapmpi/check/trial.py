@@ -57,7 +57,9 @@ class Trial:
     alone: bool
 
 
-def check_input(world: MPI.Intracomm, path: Path, settings: list[str], run_dir: Path) -> int:
+def check_input(
+    world: MPI.Intracomm, path: Path, settings: list[str], run_dir: Path, allow_commands: bool = False
+) -> int:
     """Print the page for an input file (collective); return the exit code."""
     launched, page = launch(), Page(silent=world.rank > 0)
     if world.size < launched.ranks and launched.rank > 0:
@@ -67,7 +69,7 @@ def check_input(world: MPI.Intracomm, path: Path, settings: list[str], run_dir: 
     material = Material(None, None)
     if places is not None:
         page.heading("Material")
-        material = _material(page, path, settings)
+        material = _material(page, path, settings, allow_commands)
         describe_machine(page, launched, places, material.config)
     meet(world)
     material = world.bcast(material)
@@ -84,11 +86,12 @@ def check_input(world: MPI.Intracomm, path: Path, settings: list[str], run_dir: 
     return world.bcast(page.end() if world.rank == 0 else None)
 
 
-def _material(page: Page, path: Path, settings: list[str]) -> Material:
-    config = read_config(page, path, settings)
-    build = find_lammps(page, config)
+def _material(page: Page, path: Path, settings: list[str], allow_commands: bool) -> Material:
+    config = read_config(page, path, settings, allow_commands)
+    by_ase = config is not None and config.forcefield.ase is not None
+    computes = by_ase or find_lammps(page, config) is not None
     atoms = read_atoms(page, path, config) if config is not None else None
-    if config is None or atoms is None or build is None:
+    if config is None or atoms is None or not computes:
         return Material(config, atoms)
     return Material(config, atoms, check_forces(page, config, atoms))
 

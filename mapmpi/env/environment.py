@@ -80,15 +80,26 @@ class _Episode:
     actions: int = 0
 
 
+def _engine_maker(config: Config) -> Callable[[], Engine]:
+    from mapmpi.md.factory import make_engine
+    from mapmpi.structures.inputs import read_atoms
+
+    atoms = read_atoms(config.structure.file, config)
+    return lambda: make_engine(config, atoms)
+
+
 class Environment:
     """One material and one agent in it. All ranks of the engine's group call every method together.
 
-    ``make_engine`` makes a new engine; it is called again when a simulation breaks.
+    ``make_engine`` makes a new engine; it is called again when a simulation breaks. By default it is the one that the
+    configuration asks for, of the structure in its file, which :func:`mapmpi.load` has seen; a UserError says what is
+    wrong with them.
     """
 
-    def __init__(self, config: Config, make_engine: Callable[[], Engine]) -> None:
-        self.config, self._make_engine = config, make_engine
-        self.engine = make_engine()
+    def __init__(self, config: Config, make_engine: Callable[[], Engine] | None = None) -> None:
+        self.config = config
+        self._make_engine = make_engine or _engine_maker(config)
+        self.engine = self._make_engine()
         self.vectors = action_vectors(config.actions, config.goal)
         self.undoes = reversals(self.vectors)
         self.direction = unit(config.goal.direction)

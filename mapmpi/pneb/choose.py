@@ -155,9 +155,9 @@ def _named(run: RunDirectory, paths: WholePaths, rows: list[np.void], name: str)
             try:
                 return _read(paths, int(row["agent"]), int(row["episode"]))
             except UserError as error:
-                raise UserError(f"--episode {name}: {error}") from None
+                raise UserError(f"episode {name}: {error}") from None
     raise UserError(
-        f"--episode {name}: no such episode of two frames or more in {run.trajectories}; write AGENT:EPISODE as in "
+        f"episode {name}: no such episode of two frames or more in {run.trajectories}; write AGENT:EPISODE as in "
         f"{run.metrics.name}, for example {rows[0]['agent']}:{rows[0]['episode']}."
     )
 
@@ -186,13 +186,11 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
     try:
         frames = read_frames(file)
     except Exception as error:
-        raise UserError(
-            f"--trajectory {file}: cannot read it ({why(error)}); give an extxyz file or a dump."
-        ) from None
+        raise UserError(f"{file}: cannot read it ({why(error)}); give an extxyz file or a dump.") from None
     if file.stem == "network" or file.stem.startswith("agent-"):
-        raise UserError(f"--trajectory {file}: pathways of the run bear such names; rename the file.")
+        raise UserError(f"{file}: pathways of the run bear such names; rename the file.")
     if len(frames) < 2:
-        raise UserError(f"--trajectory {file}: {len(frames)} frame; a path needs two or more.")
+        raise UserError(f"{file}: {len(frames)} frame; a path needs two or more.")
     for number, frame in enumerate(frames, start=1):
         _check_frame(file, number, frame, atoms, elements)
     positions: list[np.ndarray] = []
@@ -227,10 +225,10 @@ def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: 
     """Refuse a frame of another system; give a dump's types their elements."""
     if len(frame) != len(atoms):
         raise UserError(
-            f"--trajectory {file}: frame {number} has {len(frame)} atoms, the run {len(atoms)}; give the same system."
+            f"{file}: frame {number} has {len(frame)} atoms, the run {len(atoms)}; give the same system."
         )
     if not (np.abs(frame.positions) < FARTHEST).all():
-        raise UserError(f"--trajectory {file}: an atom of frame {number} is at no place; mend the file.")
+        raise UserError(f"{file}: an atom of frame {number} is at no place; mend the file.")
     types = frame.arrays.get("type")
     if types is not None and elements is not None and types.min() >= 1 and types.max() <= len(elements):
         frame.set_chemical_symbols([elements[kind - 1] for kind in types])
@@ -238,10 +236,8 @@ def _check_frame(file: Path, number: int, frame: Atoms, atoms: Atoms, elements: 
         wrong = np.flatnonzero(frame.numbers != atoms.numbers)
         if len(wrong):
             raise UserError(
-                f"--trajectory {file}: atom {wrong[0] + 1} of frame {number} is {frame.symbols[wrong[0]]}, in the run "
+                f"{file}: atom {wrong[0] + 1} of frame {number} is {frame.symbols[wrong[0]]}, in the run "
                 f"{atoms.symbols[wrong[0]]}; give the atoms in the run's order."
             )
     if frame.cell.rank == 3 and not np.allclose(frame.cell.array, atoms.cell.array, atol=1e-3):
-        raise UserError(
-            f"--trajectory {file}: frame {number} has another cell than the run; give the same system."
-        )
+        raise UserError(f"{file}: frame {number} has another cell than the run; give the same system.")

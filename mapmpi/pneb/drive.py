@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 from mapmpi.calculation import Calculation, Evaluate
 from mapmpi.config import Config, load
-from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
+from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError, of_option
 from mapmpi.logs import log
 from mapmpi.md.forcefield import describe
 from mapmpi.panel import Panel
@@ -21,6 +21,7 @@ from mapmpi.parallel.agreement import heed_stop_signals
 from mapmpi.parallel.groups import Groups
 from mapmpi.parallel.tasks import Interrupted, Pool
 from mapmpi.path.pathway import Pathway
+from mapmpi.pneb import opinion
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
 from mapmpi.pneb.comparison import against_straight
@@ -39,13 +40,20 @@ LIVE_INTERVAL_S = 1.0
 
 
 def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
-    """Return the run's configuration, with the command line's settings, and its structure."""
+    """Return the run's configuration, with the command line's settings and force field, and its structure."""
     _check(args)
+    config, atoms = _read(args)
+    if args.other is not None:
+        config.forcefield = opinion.other_forces(args.other, args.allow_commands)
+    return config, atoms
+
+
+def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     if args.input is not None:
         return read_input(args.input, args.set, args.allow_commands)
     directory = RunDirectory.open(args.run_dir)
     config = load(directory.config, args.set, structure_needed=False, allow_commands=args.allow_commands)
-    if args.trajectory is not None and not directory.trajectory_files():
+    if (args.trajectory is not None or args.other is not None) and not directory.trajectory_files():
         return read_input(directory.config, args.set, args.allow_commands)
     atoms = start_structure(directory)
     check_atoms(directory.config, config, atoms)
@@ -61,14 +69,28 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--trajectory is a path of its own; leave out --top and --episode.")
     if args.input is not None and args.trajectory is None:
         raise UserError("--input goes with --trajectory; a training's folder has its input already.")
+    if args.other is not None and (args.top is not None or args.episode or args.trajectory or args.input):
+        raise UserError(
+            "--with is a second opinion on all pathways that were refined; leave out what names paths."
+        )
     if args.top is not None and args.episode:
         raise UserError("--top chooses episodes and --episode names them; give one of the two.")
 
 
 def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[..., int]:
     """Choose the paths and open the journal; return :func:`drive`, which knows them then."""
-    if args.trajectory is not None:
-        paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
+    paths: list[StoredPath] = []
+    question = None
+    if args.other is not None:
+        directory = RunDirectory.open(args.run_dir)
+        question = opinion.question(directory, args.other)
+        choice = f"A second opinion on the {len(question.pathways)} refined pathways, in the cell of the run."
+    elif args.trajectory is not None:
+        with of_option("--trajectory"):
+            paths, choice = (
+                [read_path(args.trajectory, atoms, config.structure.elements)],
+                "The path that was given.",
+            )
         directory = _folder_for(args, config, atoms)
     else:
         directory = RunDirectory.open(args.run_dir)
@@ -83,7 +105,7 @@ def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[
         journal = Journal(directory.pathways / "journal", RESULTS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return partial(drive, config, atoms, directory, paths, choice, journal)
+    return partial(drive, config, atoms, directory, paths, question, choice, journal)
 
 
 def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
@@ -107,6 +129,7 @@ def drive(
     atoms: Atoms,
     directory: RunDirectory,
     paths: list[StoredPath],
+    question: opinion.Question | None,
     choice: str,
     journal: Journal,
     world: MPI.Intracomm,
@@ -121,7 +144,7 @@ def drive(
     print(choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(paths)} paths -> {directory.pathways}",
+        f"{len(paths if question is None else question.pathways)} paths -> {directory.pathways}",
         flush=True,
     )
     if groups.idle:
@@ -130,9 +153,15 @@ def drive(
     parts = Parts(directory.pathways / "parts")
     calculator = Calculator(config, atoms, journal, parts, tally, pool.lost)
     output = Output(config, directory, calculator.matcher)
+    opinions: list[opinion.Opinion] = []
     try:
         with Panel() as panel:
-            pool.run(_refine_all(config, calculator, output, paths, panel), _reports(config, pool, tally, panel))
+            tell = _reports(config, pool, tally, panel)
+            if question is None:
+                pool.run(_refine_all(config, calculator, output, paths, panel), tell)
+            else:
+                opinions = pool.run(opinion.opinions(question.pathways, calculator), tell)
+                opinion.write(directory, question.other, opinions)
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -150,9 +179,12 @@ def drive(
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
             journal.close()
     parts.end()
-    if not output.pathways:
+    if question is not None:
+        opinion.tell(panel.console, opinions, question.other, directory)
+    elif not output.pathways:
         return FAILED
-    output.tell(panel.console)
+    else:
+        output.tell(panel.console)
     if (compared := against_straight(paths, output.pathways, config.pneb)) is not None:
         print(compared)
     elapsed = time.monotonic() - tally.began

@@ -58,7 +58,15 @@ def curves(pathway: Pathway) -> Curves:
 
 
 def profile_figure(path: Path, pathway: Pathway) -> None:
-    """Draw a pathway's profile into a file, which appears whole; its ending says the format (png, svg, pdf).
+    """Draw a pathway's profile into a file, which appears whole; its ending says the format (png, svg, pdf)."""
+    figure = draw_profile(pathway)
+    replace_file(
+        path, lambda handle: figure.savefig(handle, format=path.suffix.lstrip(".") or "png", dpi=DOTS_PER_INCH)
+    )
+
+
+def draw_profile(pathway: Pathway) -> Figure:
+    """Return the profile of a pathway as a figure.
 
     Energies in eV above the first basin against the way of the tagged atoms in Å: grey, the frames as they were
     stored, thermal energy and all; in colour, basins, saddles and the bands between them, each saddle with its
@@ -81,9 +89,7 @@ def profile_figure(path: Path, pathway: Pathway) -> None:
     _dress(axes)
     _draw_legends(figure)
     _draw_barriers(axes, canvas, pathway, found)
-    replace_file(
-        path, lambda handle: figure.savefig(handle, format=path.suffix.lstrip(".") or "png", dpi=DOTS_PER_INCH)
-    )
+    return figure
 
 
 def _dress(axes: Axes) -> None:

@@ -53,6 +53,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input"
     )
     parser.add_argument(
+        "--with",
+        dest="other",
+        metavar="NAME",
+        help="a second opinion on the pathways that were refined: an ASE calculator such as emt or chgnet, "
+        "module:factory (with --allow-commands), or a YAML file with a section forcefield:",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -62,7 +69,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-commands",
         action="store_true",
-        help="let forcefield.commands hold any LAMMPS command, also those that run programs or write files",
+        help="let the force field hold any LAMMPS command, also those that run programs or write files, and name any "
+        "Python code",
     )
     return parser
 

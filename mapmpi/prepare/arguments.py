@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from mapmpi.commands import refusal
-from mapmpi.config import ForceField
-from mapmpi.errors import UserError
+from mapmpi.config import ForceField, load_forcefield
+from mapmpi.errors import of_option
 from mapmpi.structures.insert import START
 from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
-from mapmpi.yamltext import quoted, read_yaml
 
 EXAMPLES = """examples:
   python -m mapmpi.prepare silica --formula-units 64 --density 2.20 --rate 50 --insert H2O --output glass.data
@@ -63,7 +58,7 @@ def _placing(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--allow-commands", action="store_true",
-        help="let the force field hold any LAMMPS command, also those that run programs or write files",
+        help="let the force field hold any LAMMPS command, also those that write files, and name any Python code",
     )  # fmt: skip
     command.add_argument("--force", action="store_true", help="overwrite existing files")
 
@@ -144,19 +139,5 @@ def read_forcefield(file: Path | None, allow_commands: bool = False) -> ForceFie
     """
     if file is None:
         return ForceField()
-    tree = read_yaml(file)
-    if not isinstance(tree, dict) or "forcefield" not in tree:
-        raise UserError(f"--forcefield {file}: expected YAML with a section forcefield:, found none.")
-    try:
-        forcefield = ForceField.model_validate(tree["forcefield"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["forcefield", *map(str, first["loc"])])
-        raise UserError(f"--forcefield {file}: {key}: {first['msg']}, found {quoted(first['input'])}.") from None
-    if (reason := refusal(forcefield.commands or [], allow_commands)) is not None:
-        raise UserError(f"--forcefield {file}: forcefield.commands: {reason}.")
-    if forcefield.reaxff_file is not None:
-        if not os.path.isfile(found := file.parent / forcefield.reaxff_file):
-            raise UserError(f"--forcefield {file}: forcefield.reaxff_file: no file {quoted(str(found))}.")
-        forcefield.reaxff_file = found.resolve()
-    return forcefield
+    with of_option("--forcefield"):
+        return load_forcefield(file, allow_commands)

@@ -45,13 +45,13 @@ class RunDirectory:
             if any(run.path.iterdir()):
                 raise UserError(
                     f"{path} is not empty, and an existing run directory is never overwritten; "
-                    "choose another folder (--run-dir)."
+                    "choose another folder."
                 )
             run.checkpoints.mkdir()
             run.trajectories.mkdir()
         except OSError as error:
             raise UserError(
-                f"{path}: cannot make the run directory ({error.strerror}); choose another --run-dir."
+                f"{path}: cannot make the run directory ({error.strerror}); choose another folder."
             ) from None
         return run
 

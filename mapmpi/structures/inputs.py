@@ -17,13 +17,21 @@ from mapmpi.structures.files import check_elements, read_structure
 def read_input(path: Path, settings: list[str], allow_commands: bool = False) -> tuple[Config, Atoms]:
     """Read an input file and its structure; UserError for whatever does not fit together."""
     config = load(path, settings, allow_commands=allow_commands)
+    return config, read_atoms(path, config)
+
+
+def read_atoms(path: Path, config: Config) -> Atoms:
+    """Return the structure of a configuration, and settle there which atoms are fixed.
+
+    Raises UserError, with the input's ``path``, for whatever does not fit together.
+    """
     atoms = read_structure(config.structure.file, config.structure.elements)
     if config.forcefield.simulated is not None and config.forcefield.simulated.atoms is not None:
         atoms = resized(atoms, config.forcefield.simulated.atoms)
     check_atoms(path, config, atoms)
     settle_fixed_atoms(path, config, atoms)
     check_goal(path, config, atoms)
-    return config, atoms
+    return atoms
 
 
 def resized(atoms: Atoms, count: int) -> Atoms:

@@ -82,10 +82,10 @@ def make_labyrinth(
     make none.
     """
     if not SHORTEST <= length <= LONGEST:
-        raise UserError(f"--length {length:g}: expected {SHORTEST:g} to {LONGEST:g} Å; choose a length between.")
+        raise UserError(f"length {length:g}: expected {SHORTEST:g} to {LONGEST:g} Å; choose a length between.")
     if not 0 < distance <= length:
         raise UserError(
-            f"--distance {distance:g}: expected more than 0 Å, and no more than the cube's {length:g} Å; choose so."
+            f"distance {distance:g}: expected more than 0 Å, and no more than the cube's {length:g} Å; choose so."
         )
     random = np.random.default_rng(seed)
     for _ in range(DRAWS):
@@ -99,7 +99,7 @@ def make_labyrinth(
             if best is not None and HEIGHTS[0] <= best.energy - energy <= HEIGHTS[1]:
                 return Labyrinth(seed, obstacles, start, distance, best)
     raise UserError(
-        f"--obstacles {count}: {DRAWS} random cubes of {length:g} Å have no way of {HEIGHTS[0]:g} to {HEIGHTS[1]:g} "
+        f"obstacles {count}: {DRAWS} random cubes of {length:g} Å have no way of {HEIGHTS[0]:g} to {HEIGHTS[1]:g} "
         f"eV over {distance:g} Å; {LENGTH:g} Å take {OBSTACLES}, choose more or fewer."
     )
 

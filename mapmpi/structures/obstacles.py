@@ -61,7 +61,7 @@ class Obstacles:
                     break
             else:
                 raise UserError(
-                    f"--obstacles {count}: no more than {number} found room {SEPARATION} Å apart in a cube of "
+                    f"obstacles {count}: no more than {number} found room {SEPARATION} Å apart in a cube of "
                     f"{length:g} Å; ask for fewer."
                 )
             places[number] = place

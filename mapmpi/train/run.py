@@ -82,7 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-commands",
         action="store_true",
-        help="let forcefield.commands hold any LAMMPS command, also those that run programs or write files",
+        help="let the force field hold any LAMMPS command, also those that run programs or write files, and name any "
+        "Python code",
     )
     return parser
 

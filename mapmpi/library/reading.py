@@ -1,0 +1,61 @@
+"""What a training and a refinement have left, for a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ase import Atoms
+
+from mapmpi.config import load
+from mapmpi.errors import UserError
+from mapmpi.library.result import RefinedPath
+from mapmpi.pneb.choose import choose_episodes
+from mapmpi.pneb.record import load as load_pathway
+from mapmpi.pneb.table import ranked
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import TrajectoryReader, episode_atoms
+from mapmpi.store.wholepath import WholePaths
+
+
+def read_episode(run_dir: Path | str, agent: int | None = None, episode: int | None = None) -> list[Atoms]:
+    """Return the whole path of an episode from the start, by default of the best that reached the goal.
+
+    Each frame has its energy; ``info`` has its step, its action, and where the agent was (Å). Positions are
+    unwrapped. Raises UserError for an episode that is not there, or has no whole path.
+    """
+    run = RunDirectory.open(run_dir)
+    if (agent is None) != (episode is None):
+        raise UserError("read_episode: give agent and episode, or neither for the best of all.")
+    if agent is None or episode is None:
+        best = choose_episodes(run, [], 1)[0][0].name.split("-")  # agent-00001-episode-00002
+        agent, episode = int(best[1]), int(best[3])
+    files = run.trajectory_files()
+    if not files:
+        raise UserError(f"{run.trajectories} holds no trajectory; give the folder of a training that ran.")
+    with TrajectoryReader(files[0]) as reader:
+        start = reader.atoms_template()
+    try:
+        return episode_atoms(start, WholePaths(files).path(agent, episode))
+    except KeyError:
+        raise UserError(
+            f"{run.trajectories} holds no episode {episode} of agent {agent}; give one it has."
+        ) from None
+
+
+def read_pathway(source: Path | str, name: str | None = None) -> RefinedPath:
+    """Return a refined pathway: that of a file, or of a run directory the fastest one, or the one of a name.
+
+    Names are those of ``pathways/*.h5``, such as ``agent-00001-episode-00002`` or ``network``. Raises UserError where
+    there is none.
+    """
+    if Path(source).is_file():
+        return RefinedPath(load_pathway(Path(source)))
+    run = RunDirectory.open(source)
+    if name is not None:
+        return RefinedPath(load_pathway(run.pathways / f"{name}.h5"))
+    files = sorted(run.pathways.glob("*.h5"))
+    if not files:
+        raise UserError(f"{run.pathways} holds no refined pathway; run python -m mapmpi.pneb {source} first.")
+    settings = load(run.config, structure_needed=False, allow_commands=True).pneb
+    pathways = [load_pathway(file) for file in files]
+    return RefinedPath(ranked(pathways, settings.prefactor, settings.temperatures)[0])
