@@ -26,6 +26,7 @@ from pydantic import (
 
 from mapmpi import commands
 from mapmpi.errors import UserError
+from mapmpi.nearest import nearest_key
 from mapmpi.units import seconds
 from mapmpi.yamltext import parse_yaml, quoted, read_yaml
 
@@ -547,7 +548,9 @@ def _complaint(path: Path, error: ValidationError) -> str:
         key = ".".join(part if _is_plain(part) else quoted(part) for part in item["loc"]) or "(whole input)"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "unknown key; look for a spelling mistake (`mapmpi keys` lists all)"
+            meant = nearest_key(Config, item["loc"])
+            advice = "look for a spelling mistake" if meant is None else f"did you mean {meant}?"
+            message = f"unknown key; {advice} (`mapmpi keys` lists all)"
         elif item["type"] == "missing":
             message = "this key is required and missing; add it"
         elif not isinstance(item["input"], dict):

@@ -73,7 +73,7 @@ class Run:
 def gather(path: Path, with_map: bool = True) -> Run:
     """Read a run directory. Raises UserError for what is none, or whose config.yaml cannot be read."""
     directory = RunDirectory.open(path)
-    config, text = _read_config(directory)
+    config, text = read_config(directory)
     troubles: list[str] = []
 
     def attempt(read: Callable[[], Found], otherwise: Found) -> Found:
@@ -109,7 +109,7 @@ def gather(path: Path, with_map: bool = True) -> Run:
     )
 
 
-def _read_config(directory: RunDirectory) -> tuple[Config, str]:
+def read_config(directory: RunDirectory) -> tuple[Config, str]:
     """Return the input of a run and its text. Files that it names need not be there any more."""
     tree = read_yaml(directory.config)
     try:

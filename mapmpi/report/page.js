@@ -155,13 +155,13 @@
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, width, height);
-    const reach = Number(at("reach").value), size = (zoom * Math.min(width, height)) / (2 * (reach + 0.5));
+    const reach = Number(at("reach").value), unit = (zoom * Math.min(width, height)) / (2 * (reach + 0.5)); // pixels of an Å
     const shown = film.atoms.map((_, atom) => atom).filter((atom) => part.near[atom] <= reach || film.molecule.includes(atom));
     const paint = colours(), points = [];
     const project = (point) => {
       const [x, y, z] = point.map((value, axis) => value - part.center[axis]);
       const [a, b, c] = [0, 3, 6].map((row) => turn[row] * x + turn[row + 1] * y + turn[row + 2] * z);
-      const scale = (size * EYE_A) / (EYE_A - c);
+      const scale = (unit * EYE_A) / (EYE_A - c);
       return { x: width / 2 + a * scale, y: height / 2 - b * scale, z: c, scale };
     };
     for (const atom of shown) points[atom] = project(place(frame, atom));
@@ -169,16 +169,22 @@
     bonds = bonds || { reach, pairs: bonded(shown) };
     if (bonds.reach !== reach) bonds = { reach, pairs: bonded(shown) };
     const items = shown.map((atom) => ({ z: points[atom].z, atom }));
-    for (const [i, j] of bonds.pairs) items.push({ z: (points[i].z + points[j].z) / 2 - 0.1, i, j });
+    const radius = (atom) => 0.2 + 0.27 * film.elements[film.atoms[atom][1]].radius; // Å
+    for (const [i, j] of bonds.pairs) {
+      const long = distance(place(frame, i), place(frame, j));
+      for (const [from, to] of [[i, j], [j, i]]) { // half a stick from the surface of each ball
+        const start = between(points[from], points[to], (0.85 * radius(from)) / long), end = between(points[from], points[to], 0.5);
+        items.push({ z: (start.z + end.z) / 2, start, end, colour: paint[from] });
+      }
+    }
     items.sort((one, other) => one.z - other.z);
     drawn = [];
-    pen.lineCap = "round";
     for (const item of items) {
-      if (item.atom === undefined) { stick(points[item.i], points[item.j], paint[item.i], paint[item.j], fog(item.z)); continue; }
-      const point = points[item.atom], radius = (0.2 + 0.27 * film.elements[film.atoms[item.atom][1]].radius) * point.scale;
-      pen.drawImage(sprite(paint[item.atom], fog(point.z)), point.x - radius, point.y - radius, 2 * radius, 2 * radius);
-      if (film.molecule.includes(item.atom)) ring(point, radius, "#111", 1.6);
-      drawn.push({ atom: item.atom, x: point.x, y: point.y, radius });
+      if (item.atom === undefined) { stick(item.start, item.end, item.colour, fog(item.z)); continue; }
+      const point = points[item.atom], size = radius(item.atom) * point.scale;
+      pen.drawImage(sprite(paint[item.atom], fog(point.z)), point.x - size, point.y - size, 2 * size, 2 * size);
+      if (film.molecule.includes(item.atom)) ring(point, size, "#111", 1.8);
+      drawn.push({ atom: item.atom, x: point.x, y: point.y, radius: size });
     }
     markSilicon(points, project);
     drawAxes(height);
@@ -193,16 +199,18 @@
     pen.stroke();
   }
 
-  function stick(from, to, first, second, fog) {
-    const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 }, haze = (0.75 * fog) / FOG;
-    pen.lineWidth = 0.16 * (from.scale + to.scale) / 2;
-    for (const [start, colour] of [[from, first], [to, second]]) {
-      pen.strokeStyle = css(mixed(mixed(colour, [0, 0, 0], 0.18), [255, 255, 255], haze));
-      pen.beginPath();
-      pen.moveTo(start.x, start.y);
-      pen.lineTo(middle.x, middle.y);
-      pen.stroke();
-    }
+  function between(from, to, share) {
+    const mix = (name) => from[name] + (to[name] - from[name]) * share;
+    return { x: mix("x"), y: mix("y"), z: mix("z"), scale: mix("scale") };
+  }
+
+  function stick(start, end, colour, fog) {
+    pen.lineWidth = 0.17 * start.scale;
+    pen.strokeStyle = css(mixed(mixed(colour, [0, 0, 0], 0.22), [255, 255, 255], (0.75 * fog) / FOG));
+    pen.beginPath();
+    pen.moveTo(start.x, start.y);
+    pen.lineTo(end.x, end.y);
+    pen.stroke();
   }
 
   function label(text, x, y, align) {
