@@ -56,7 +56,8 @@ def trust(one: Refined) -> str:
     count = len(one.hops)
     if one.verified == count:
         return "its saddle is verified" if count == 1 else f"all {count} saddles are verified"
-    return f"{count - one.verified} of {count} saddles are not verified"
+    doubtful = count - one.verified
+    return f"{doubtful} of {count} saddles {'is' if doubtful == 1 else 'are'} not verified"
 
 
 def _without_time(run: Run, one: Refined) -> str:

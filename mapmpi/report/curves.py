@@ -83,7 +83,7 @@ def _final_x(run: Run, grid: np.ndarray, agents: dict[int, np.ndarray]) -> Drawi
             )  # fmt: skip
     band(axes, grid, _over_agents(run.episodes["final_x"], agents), COLOURS[0], _label(agents))
     axes.axhline(run.config.goal.distance, color="0.4", linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.legend(loc="best", ncols=2)
+    figure.legend(loc="outside upper left", ncols=5, columnspacing=1.0, handletextpad=0.4)
     return Drawing(
         "training-position",
         "Where the agents are at the end of their episodes, along the goal direction; dashed: the goal.",
@@ -137,7 +137,7 @@ def _terms(run: Run, grid: np.ndarray, agents: dict[int, np.ndarray]) -> Drawing
     figure, axes = with_axes(EACH, "terms of the reward")
     for term, colour in zip(REWARD_TERMS, COLOURS, strict=False):
         band(axes, grid, _over_agents(run.episodes[term], agents), colour, term)
-    axes.legend(loc="best", ncols=3)
+    figure.legend(loc="outside upper left", ncols=6, columnspacing=1.0, handlelength=1.0, handletextpad=0.4)
     return Drawing("training-terms", "The weighted terms of the reward, summed over an episode.", figure)
 
 

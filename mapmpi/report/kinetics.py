@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from mapmpi.report.drawing import COLOURS, Drawing, style, with_axes
 from mapmpi.report.gather import Run
 from mapmpi.report.stored import Refined
-from mapmpi.units import SECONDS_PER_DAY, duration_text
+from mapmpi.units import SECONDS_PER_DAY
 
 SHOWN = 5
 """Pathways in a plot."""
@@ -23,6 +23,16 @@ GAS_CONSTANT_KJ = 8.314462618e-3
 
 RANGE_K = (ZERO_CELSIUS_K + 150.0, ZERO_CELSIUS_K + 900.0)
 """Temperatures that a plot shows at least."""
+
+MARKS = {
+    "1 µs": 1e-6,
+    "1 ms": 1e-3,
+    "1 s": 1.0,
+    "1 h": 3600.0,
+    "1 day": SECONDS_PER_DAY,
+    "1 year": 365.25 * SECONDS_PER_DAY,
+}
+"""Times that a plot marks."""
 
 BAND_DECADES = 0.3
 """Half the width of the band in which a measured law is drawn: a factor of two. Its authors give no error."""
@@ -137,12 +147,10 @@ def _times(run: Run, shown: Sequence[Refined], grid: np.ndarray) -> Drawing:
     figure, axes = with_axes("1000/T (1/K)", "time (s)")
     _draw(axes, run, shown, grid, ("time_s", "passage_s"))
     low, high = axes.get_ylim()
-    for seconds in (1e-6, 1.0, 3600.0, SECONDS_PER_DAY, 365.25 * SECONDS_PER_DAY):
+    for label, seconds in MARKS.items():
         if low < seconds < high:
             axes.axhline(seconds, color="0.85", linewidth=0.7, zorder=0)
-            axes.text(
-                1e3 / grid.max(), seconds, f" {duration_text(seconds)}", fontsize=7, color="0.45", va="bottom"
-            )
+            axes.text(1e3 / grid.max(), seconds, f" {label}", fontsize=7, color="0.45", va="bottom")
     _dress(axes, grid)
     axes.legend(loc="lower right")
     return Drawing(

@@ -9,7 +9,7 @@ from mapmpi.report.drawing import COLOURS, Drawing, new, style
 from mapmpi.report.energymap import Map
 
 SLICES = 6
-SLICE_SIZE = (6.4, 5.6)
+SLICE_SIZE = (6.6, 4.4)
 NEAR = 0.8
 """Å from a slice within which a path is drawn on it."""
 CEILING = 2.5
@@ -21,7 +21,7 @@ def map_drawing(found: Map) -> Drawing:
     with style():
         figure = new(SLICE_SIZE)
         top = CEILING * max(found.scale, 1e-3)
-        axes_of = figure.subplots(3, 2, sharex=True, sharey=True).ravel()
+        axes_of = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
         picture = None
         for axes, place in zip(axes_of, _places(found), strict=True):
             index = int(np.abs(found.ticks[2] - place).argmin())
@@ -33,7 +33,7 @@ def map_drawing(found: Map) -> Drawing:
             )  # fmt: skip
             unknown = np.where(found.known[:, :, index], np.nan, 1.0)
             axes.pcolormesh(
-                *ticks, unknown.T, cmap="gray", vmin=0.0, vmax=1.0, alpha=0.55, shading="nearest",
+                *ticks, unknown.T, cmap="gray", vmin=0.0, vmax=1.0, alpha=0.4, shading="nearest",
                 rasterized=True,
             )  # fmt: skip
             _draw_paths(axes, found, float(found.ticks[2][index]))
@@ -41,7 +41,7 @@ def map_drawing(found: Map) -> Drawing:
             axes.set_title(f"at {found.ticks[2][index]:+.1f} Å", fontsize=8, loc="left", pad=2)
             axes.set_aspect("equal")
         assert picture is not None
-        figure.colorbar(picture, ax=list(axes_of), label="energy above the start (eV)", shrink=0.6, pad=0.02)
+        figure.colorbar(picture, ax=list(axes_of), label="energy above the start (eV)", shrink=0.8, pad=0.02)
         figure.supxlabel("forward (Å)", fontsize=9)
         figure.supylabel("across (Å)", fontsize=9)
     caption = (

@@ -14,6 +14,8 @@ from mapmpi.report.drawing import PALE, Drawing, style, with_axes
 from mapmpi.report.stored import Place, Refined, center, matcher
 
 MOST_PASSES = 400
+HIGHEST = 1.5
+"""A saddle is drawn up to so many times the height of the best pathway above its highest one, or 1 eV."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,12 @@ def make_network(refined: Sequence[Refined], config: Config) -> Network:
 
 def network_drawing(found: Network) -> Drawing:
     """Return the picture of a network: energies against the way, and lines from each saddle to its two minima."""
+    heights = [one.energy for one in found.passes if one.best] or list(found.energies)
+    ceiling = max(heights) + max(HIGHEST * float(np.ptp([0.0, *heights])), 1.0)
+    passes = [one for one in found.passes if one.energy <= ceiling]
     with style():
         figure, axes = with_axes("along the goal direction (Å)", "energy above the start (eV)", (6.4, 4.0))
-        for one in sorted(found.passes, key=lambda one: one.best):
+        for one in sorted(passes, key=lambda one: one.best):
             colour = AFTER if one.best else PALE
             for end in (one.first, one.last):
                 xs = np.linspace(found.forward[end], one.forward, 24)
@@ -83,16 +88,17 @@ def network_drawing(found: Network) -> Drawing:
                 axes.plot(
                     xs, smooth, color=colour, linewidth=1.6 if one.best else 0.9, zorder=2 if one.best else 1
                 )
-        used = {end for one in found.passes if one.best for end in (one.first, one.last)}
+        shown = {end for one in passes for end in (one.first, one.last)}
+        used = {end for one in passes if one.best for end in (one.first, one.last)}
         for best in (False, True):
-            nodes = [node for node in range(len(found.energies)) if (node in used) == best]
+            nodes = [node for node in sorted(shown) if (node in used) == best]
             if nodes:
                 axes.plot(
                     found.forward[nodes], found.energies[nodes], "o", color=AFTER if best else PALE, markersize=5,
                     label="minimum of the best pathway" if best else "other minimum", zorder=3,
                 )  # fmt: skip
         for verified, fill, label in ((True, SADDLE, "saddle"), (False, "white", "saddle, not verified")):
-            points = [(one.forward, one.energy) for one in found.passes if one.verified == verified]
+            points = [(one.forward, one.energy) for one in passes if one.verified == verified]
             if points:
                 axes.plot(
                     *np.transpose(points), "^", color=SADDLE, markerfacecolor=fill, markersize=5.5, label=label,
@@ -103,4 +109,6 @@ def network_drawing(found: Network) -> Drawing:
         f"Network of {len(found.energies)} minima and {len(found.passes)} saddles that all pathways found, equal ones "
         "drawn once; blue: the best pathway."
     )
+    if hidden := len(found.passes) - len(passes):
+        caption += f" Not drawn: {hidden} saddle{'s' * (hidden > 1)} above {ceiling:.1f} eV."
     return Drawing("network-of-minima", caption, figure)

@@ -9,7 +9,7 @@
 
   const ELEMENTS = { H: [240, 240, 240], O: [213, 62, 50], Si: [214, 178, 112], C: [90, 90, 90], N: [60, 90, 200], Al: [170, 160, 175],
     Na: [150, 100, 200], Cu: [200, 120, 60], Ni: [90, 170, 110] };
-  const OTHER = [150, 170, 190], FOG = 8, EYE_A = 45, FRAMES_PER_S = 12;
+  const OTHER = [150, 170, 190], FOG = 8, EYE_A = 45, MOST_A = 1.5, FRAMES_PER_S = 12;
   const SCALE = [[205, 210, 216], [240, 205, 120], [213, 94, 0], [110, 10, 40]]; // of displacements, from none to the largest
 
   let film, part, frame = 0, playing = false, bonds = null, zoom = 1;
@@ -51,9 +51,15 @@
     for (const button of at("parts").children) button.setAttribute("aria-pressed", String(Number(button.dataset.part) === part.index));
     at("frame").min = part.first;
     at("frame").max = part.last;
-    for (let f = part.first; f <= part.last; f++) part.most = Math.max(part.most || 0.2, ...moved(f, part.first));
-    part.near = nearness();
-    part.center = mean(film.tagged, hop && hop.top !== null ? hop.top : Math.round((part.first + part.last) / 2));
+    part.most = 0.2;
+    for (let f = part.first; f <= part.last; f++) part.most = Math.max(part.most, ...moved(f, part.first));
+    part.scale = Math.min(part.most, MOST_A);
+    const centers = [];
+    for (let f = part.first; f <= part.last; f++) centers.push(mean(film.tagged, f));
+    const middle = (axis) => { const all = centers.map((center) => center[axis]); return (Math.min(...all) + Math.max(...all)) / 2; };
+    part.center = [0, 1, 2].map(middle);
+    part.extent = Math.max(...centers.map((center) => distance(center, part.center)));
+    part.near = film.atoms.map((_, atom) => Math.min(...centers.map((center, i) => distance(center, place(part.first + i, atom)))));
     show(hop && hop.top !== null ? hop.top : part.first);
   }
 
@@ -79,12 +85,6 @@
   }
 
   function moved(f, from) { return film.atoms.map((_, atom) => distance(place(f, atom), place(from, atom))); }
-
-  function nearness() { // the closest that each atom and the tagged ones come in this part
-    const centers = [];
-    for (let f = part.first; f <= part.last; f++) centers.push(mean(film.tagged, f));
-    return film.atoms.map((_, atom) => Math.min(...centers.map((center, i) => distance(center, place(part.first + i, atom)))));
-  }
 
   function closestSilicon() {
     const center = mean(film.tagged, frame);
@@ -130,7 +130,7 @@
 
   function colours() {
     if (at("colour").value === "element") return film.atoms.map((_, atom) => ELEMENTS[symbol(atom)] || OTHER);
-    return moved(frame, part.first).map((length) => scaled(length / part.most));
+    return moved(frame, part.first).map((length) => scaled(length / part.scale));
   }
 
   function bonded(shown) {
@@ -155,7 +155,7 @@
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, width, height);
-    const reach = Number(at("reach").value), unit = (zoom * Math.min(width, height)) / (2 * (reach + 0.5)); // pixels of an Å
+    const reach = Number(at("reach").value), unit = (zoom * Math.min(width, height)) / (2 * (reach + 0.7 * part.extent)); // pixels of an Å
     const shown = film.atoms.map((_, atom) => atom).filter((atom) => part.near[atom] <= reach || film.molecule.includes(atom));
     const paint = colours(), points = [];
     const project = (point) => {
@@ -263,13 +263,13 @@
       }
       return;
     }
-    const long = Math.min(160, width / 3), steps = 32;
+    const long = Math.min(180, Math.max(130, width / 3)), steps = 32;
     for (let i = 0; i < steps; i++) {
       pen.fillStyle = css(scaled(i / (steps - 1)));
       pen.fillRect(14 + (i * long) / steps, 14, long / steps + 0.6, 10);
     }
     label("0", 14, 40, "left");
-    label(`moved ${part.most.toFixed(2)} Å`, 14 + long, 40, "right");
+    label(`moved ${part.most > part.scale ? "≥ " : ""}${part.scale.toFixed(2)} Å`, 14 + long, 40, "right");
   }
 
   // ---- the profile -----------------------------------------------------------------------------------------------
@@ -325,12 +325,14 @@
     film.kinds.forEach((kind, i) => {
       if (kind === "basin") inside.append(piece("circle", { cx: x(film.way[i]), cy: y(film.energies[i]), r: 4, class: "basin" }));
     });
-    film.hops.forEach((hop) => {
-      if (hop.top === null) return;
+    const labels = []; // the higher barriers first: of two that would overlap the lower one has none
+    for (const hop of film.hops.filter((one) => one.top !== null).sort((one, other) => other.forward - one.forward)) {
       const cx = x(film.way[hop.top]), cy = y(film.energies[hop.top]);
       inside.append(piece("path", { d: `M${cx} ${cy - 6}l6 10h-12z`, class: hop.status === "verified" ? "saddle" : "saddle doubtful" }));
-      if (film.hops.length <= 16 || hop === film.hops[part.index]) inside.append(piece("text", { x: cx, y: cy - 10, "text-anchor": "middle", class: "barrier" }, hop.forward.toFixed(2)));
-    });
+      if (labels.some((one) => Math.abs(one[0] - cx) < 28 && Math.abs(one[1] - cy) < 13)) continue;
+      labels.push([cx, cy]);
+      inside.append(piece("text", { x: cx, y: cy - 10, "text-anchor": "middle", class: "barrier" }, hop.forward.toFixed(2)));
+    }
     inside.append(piece("circle", { cx: x(film.way[frame]), cy: y(film.energies[frame]), r: 7, class: "here" }));
   }
 

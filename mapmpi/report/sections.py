@@ -94,17 +94,9 @@ def viewer(run: Run) -> str:
 def pathways(run: Run) -> str:
     """Return the pathways by their times, and the hops of each."""
     kelvins = run.settings.temperatures
-    head = [
-        "",
-        "pathway",
-        "hops",
-        "verified",
-        "highest barrier (eV)",
-        "T (K)",
-        "passage time",
-        "time (Eq. 3)",
-        "D (cm²/s)",
-    ]
+    head = ["", "pathway", "hops", "verified", "highest barrier (eV)", "T (K)"]
+    for time in ("passage time", "time (Eq. 3)"):
+        head += [time, "D from it (cm²/s)"]
     rows = []
     for place, one in enumerate(run.refined):
         for kelvin in kelvins:
@@ -121,13 +113,16 @@ def pathways(run: Run) -> str:
                     *(lead if kelvin == kelvins[0] else [""] * 5),
                     f"{kelvin:g}",
                     escape(spelled(times.passage_s)),
+                    number(times.passage_diffusion_cm2_s, ".2e"),
                     escape(spelled(times.time_s)),
                     number(times.diffusion_cm2_s, ".2e"),
                 ]
             )
     prefactor = escape(run.settings.prefactor_text)
-    text = f'<p class="note">Prefactor {prefactor}. The passage time counts the ways back, too.</p>'
-    text += table(head, rows, numbers=range(2, 9))
+    text = (
+        f'<p class="note">Prefactor {prefactor}. The passage time counts the ways back, too; Eq. 3 does not.</p>'
+    )
+    text += table(head, rows, numbers=range(2, 10))
     return text + "".join(_hops(place, one) for place, one in enumerate(run.refined))
 
 
