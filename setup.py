@@ -14,7 +14,10 @@ setup(
     long_description_content_type="text/markdown",
     license="BSD-3-Clause",
     packages=find_packages(include=["mapmpi", "mapmpi.*"]),
-    package_data={"mapmpi.jobs": ["templates/*"], "mapmpi.report": ["*.css", "*.html", "*.js"]},  # templates: a link
+    package_data={
+        "mapmpi.jobs": ["templates/*"],
+        "mapmpi.report": ["*.css", "*.html", "*.js"],
+    },  # templates: a link
     python_requires=">=3.10",
     install_requires=[
         "ase>=3.25",

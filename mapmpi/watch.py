@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from mapmpi.errors import FAILED, REFUSED, UserError
 from mapmpi.panel import Panel
-from mapmpi.report.answer import answer
+from mapmpi.report.answer import answer, printable
 from mapmpi.report.gather import Run, gather
 from mapmpi.store.journal import count_entries
 from mapmpi.train.progress import progress_line
@@ -83,7 +83,7 @@ def _watch(path: Path, page: Path | None, interval_s: float, once: bool) -> None
             figures = state(run)
             if page is not None:
                 figures["page"] = str(_write(run, page, interval_s))
-            panel.show({name: escape(value) for name, value in figures.items()})
+            panel.show({name: escape(printable(value)) for name, value in figures.items()})
             if once:
                 return
             time.sleep(interval_s)

@@ -134,9 +134,9 @@ class Browser:
         for kind, (x, y) in zip(kinds, [*places, end], strict=True):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
-    def click(self, selector: str) -> None:
-        """Click in the middle of an element, with the mouse, once it is in sight."""
-        box = self.run(
+    def place(self, selector: str) -> tuple[float, float]:
+        """Bring an element into sight and return where its middle is."""
+        x, y = self.run(
             f"""(() => {{
                 const one = document.querySelector({json.dumps(selector)});
                 one.scrollIntoView({{block: "center", behavior: "instant"}});
@@ -144,7 +144,12 @@ class Browser:
                 return [box.x + box.width / 2, box.y + box.height / 2];
             }})()"""
         )
-        self.drag((box[0], box[1]), (box[0], box[1]))
+        return x, y
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element, with the mouse."""
+        place = self.place(selector)
+        self.drag(place, place)
 
     def picture(self, whole: bool = False) -> bytes:
         """Return a screenshot as PNG, of what is in sight or of the whole page."""

@@ -10,8 +10,17 @@ from mapmpi.store.ancestry import best_first
 from mapmpi.units import duration_text
 
 
+def printable(text: str) -> str:
+    """Return a text without signs that would command a terminal; whoever made a run wrote it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def answer(run: Run) -> str:
-    """Return the answer: a time, or what is known before there is one."""
+    """Return the answer in a line: a time, or what is known before there is one."""
+    return printable(_answer(run))
+
+
+def _answer(run: Run) -> str:
     timed = best(run)
     if timed is not None:
         return _time(run, timed)
