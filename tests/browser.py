@@ -135,16 +135,19 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
     def place(self, selector: str) -> tuple[float, float]:
-        """Bring an element into sight and return where its middle is."""
-        x, y = self.run(
-            f"""(() => {{
-                const one = document.querySelector({json.dumps(selector)});
-                one.scrollIntoView({{block: "center", behavior: "instant"}});
-                const box = one.getBoundingClientRect();
-                return [box.x + box.width / 2, box.y + box.height / 2];
-            }})()"""
-        )
-        return x, y
+        """Bring an element into sight and return where its middle is, once nothing scrolls any more."""
+        look = f"""(() => {{
+            const one = document.querySelector({json.dumps(selector)});
+            one.scrollIntoView({{block: "center", behavior: "instant"}});
+            const box = one.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];
+        }})()"""
+        deadline, before, here = time.monotonic() + self._timeout, None, self.run(look)
+        while here != before:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            before, here = here, self.run(look)
+        return here[0], here[1]
 
     def click(self, selector: str) -> None:
         """Click in the middle of an element, with the mouse."""

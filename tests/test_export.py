@@ -100,6 +100,19 @@ def test_h5md_read_by_mdanalysis(run: RunDirectory, tmp_path: Path, words: tuple
             assert np.array_equal(agent, right.agent)
 
 
+@pytest.mark.parametrize("ending", [".extxyz", ".lammpstrj"])
+def test_films_read_by_ovito(run: RunDirectory, tmp_path: Path, ending: str) -> None:
+    ovito = pytest.importorskip("ovito.io")
+    right = expected(run, PATHWAY)
+    pipeline = ovito.import_file(str(export(run, tmp_path / f"film{ending}", *PATHWAY)))
+    assert pipeline.source.num_frames == len(right)
+    for number in range(len(right)):
+        data = pipeline.compute(number)
+        np.testing.assert_allclose(data.particles.positions, right.positions[number], atol=1e-7)
+        if ending == ".extxyz":
+            assert data.attributes["energy"] == pytest.approx(right.energies[number], abs=1e-9)
+
+
 def test_a_saddle_as_cif_and_as_a_data_file(run: RunDirectory, tmp_path: Path) -> None:
     right = film.pathway_film(run, "pathway-001")
     place = film.chosen_frame(right, "saddle:1")

@@ -79,6 +79,11 @@ def style() -> Iterator[None]:
         yield
 
 
+def plain(text: str) -> str:
+    """Return a text of a run as a figure shows it letter by letter: matplotlib reads formulas between dollar signs."""
+    return text.replace("$", r"\$")
+
+
 def new(size: tuple[float, float] = SIZE_INCHES) -> Figure:
     """Return an empty figure."""
     return Figure(figsize=size, layout="constrained")

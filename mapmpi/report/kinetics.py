@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from mapmpi.report.drawing import COLOURS, Drawing, style, with_axes
+from mapmpi.report.drawing import COLOURS, Drawing, plain, style, with_axes
 from mapmpi.report.gather import Run
 from mapmpi.report.stored import Refined
 from mapmpi.units import SECONDS_PER_DAY
@@ -130,7 +130,7 @@ def _draw(axes: Axes, run: Run, shown: Sequence[Refined], grid: np.ndarray, name
     """Draw a pair of measures of each pathway, the first dashed: by Eq. 3, and with the ways back."""
     for one, colour in zip(shown, COLOURS, strict=False):
         found = [one.times(run.settings, float(kelvin)) for kelvin in grid]
-        for name, line, label in zip(names, ((0, (4, 2)), "-"), ("_", one.name), strict=True):
+        for name, line, label in zip(names, ((0, (4, 2)), "-"), ("_", plain(one.name)), strict=True):
             values = np.array([getattr(times, name) for times in found])
             values[~(np.isfinite(values) & (values > 0))] = np.nan
             axes.plot(

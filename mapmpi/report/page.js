@@ -401,7 +401,7 @@
   at("on").addEventListener("click", () => { play(false); show(frame + 1); });
   at("frame").addEventListener("input", () => { play(false); show(Number(at("frame").value)); });
   at("colour").addEventListener("change", draw);
-  at("reach").addEventListener("input", draw);
+  at("reach").addEventListener("input", () => { at("far").textContent = `${at("reach").value} Å`; draw(); });
   at("reset").addEventListener("click", () => { turn = ASIDE; zoom = 1; draw(); });
   at("picture").addEventListener("click", () => {
     const link = document.createElement("a");

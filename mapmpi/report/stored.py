@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from ase import Atoms
 
@@ -162,7 +163,8 @@ class Refined:
 
     def draw_profile(self, path: Path) -> None:
         """Draw the profile before and after into a file (png, pdf, svg)."""
-        profile_figure(path, self.record)
+        with matplotlib.rc_context({"text.parse_math": False}):  # a name with dollar signs is no formula
+            profile_figure(path, self.record)
 
 
 def center(positions: np.ndarray, chosen: Sequence[int], atoms: Atoms) -> np.ndarray:
