@@ -14,7 +14,7 @@ _WORDS = {
     "check": ("mapmpi.check.__main__", "is all well on this machine, with an input, or a run directory"),
     "train": ("mapmpi.train.run", "phase 1: learn pathways (under mpiexec)"),
     "pneb": ("mapmpi.pneb.run", "phase 2: refine pathways to barriers and times (under mpiexec)"),
-    "watch": ("mapmpi.watch", "follow a running job from its files, in the terminal or as a page"),
+    "watch": ("mapmpi.watch.run", "follow a running job from its files, in the terminal or as a page"),
     "report": ("mapmpi.report.run", "the answer, as one page that opens without a network, and figures"),
     "export": ("mapmpi.export.run", "an episode or pathway for other programs: extxyz, LAMMPS, H5MD, CIF"),
     "jobs": ("mapmpi.jobs.run", "write job scripts for Slurm or PBS: a chain of trainings, and phase 2"),

@@ -12,7 +12,7 @@ import pytest
 import reported
 from conftest import ROOT
 
-from mapmpi import watch
+from mapmpi.watch import run as watch
 
 
 def test_a_look_at_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

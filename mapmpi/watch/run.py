@@ -144,7 +144,3 @@ def _phase_2(run: Run) -> dict[str, str]:
     if (folder / "journal").exists():
         figures["results so far"] = f"{count_entries(folder / 'journal')[0]:,}"
     return figures
-
-
-if __name__ == "__main__":
-    sys.exit(main())
