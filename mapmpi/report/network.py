@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mapmpi.config import Config, unit
-from mapmpi.path.basins import Basin
+from mapmpi.path.basins import StationaryPoint
 from mapmpi.pneb.figure import AFTER, SADDLE
 from mapmpi.report.drawing import PALE, Drawing, style, with_axes
 from mapmpi.report.stored import Place, Refined, center, matcher
@@ -48,8 +48,9 @@ def make_network(refined: Sequence[Refined], config: Config) -> Network:
     passes: dict[tuple[int, int, float], Pass] = {}
 
     def node(place: Place) -> int:
+        point = StationaryPoint(place.positions, place.energy)
         for number, known in enumerate(minima):
-            if same.match(Basin(known.positions, known.energy), Basin(place.positions, place.energy)) is not None:
+            if same.match(StationaryPoint(known.positions, known.energy), point) is not None:
                 return number
         minima.append(place)
         return len(minima) - 1
