@@ -37,6 +37,13 @@ def test_a_look_at_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert not run.report.exists()
 
 
+def test_a_training_at_its_end_has_nothing_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = reported.make_run(tmp_path / "run", train={"stop": {"actions": 120}})
+    reported.train(run)
+    assert watch.main([str(run.path), "--once"]) == 0
+    assert "left nothing: the training is at its end" in capsys.readouterr().out
+
+
 def test_the_page_reads_itself_again(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     reported.train(run)

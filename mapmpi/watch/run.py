@@ -15,7 +15,7 @@ from mapmpi.panel import Panel
 from mapmpi.report.answer import answer, printable
 from mapmpi.report.gather import Run, gather
 from mapmpi.store.journal import count_entries
-from mapmpi.train.progress import progress_line
+from mapmpi.train.progress import progress_line, time_left_s
 from mapmpi.units import duration_text, seconds
 
 LEAST_S = 1.0
@@ -106,6 +106,8 @@ def state(run: Run) -> dict[str, str]:
         row = {name: float(run.learner[name][-1]) for name in run.learner.dtype.names or ()}
         epsilons = run.episodes["epsilon"] if len(run.episodes) else np.array([run.config.exploration.epsilon_max])
         figures |= progress_line(run.config.train.stop, row, epsilons)
+        if time_left_s(run.config.train.stop, row) == 0.0:
+            figures["left"] = "nothing: the training is at its end"
     if len(run.episodes):
         failed = int((run.episodes["outcome"] == b"failed").sum())
         figures["reached the goal"] = f"{len(run.goals)} of {len(run.episodes)} episodes ({failed} failed)"
