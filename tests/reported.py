@@ -64,7 +64,7 @@ def refine(run: RunDirectory, *pathways: Any) -> None:
     table.write_csv(run.pathways / "pathways.csv", list(some), "hbar", KELVINS)
 
 
-def checkpoint_with_a_map(run: RunDirectory, visits: int = 60) -> None:
+def checkpoint_with_a_map(run: RunDirectory, visits: int = 60, mapped: bool = True) -> None:
     """Add a checkpoint that knows what planned exploration has visited in the structure of ``ancestors``."""
     from mapmpi.store import checkpoint
 
@@ -74,6 +74,6 @@ def checkpoint_with_a_map(run: RunDirectory, visits: int = 60) -> None:
         "guidance.visited": np.column_stack([places, rises]),
         "guidance.positions": ancestors.START.positions,
         "guidance.scale": np.array(1.0),
-        "guidance.mapped": np.array(True),
+        "guidance.mapped": np.array(mapped),
     }
     checkpoint.save(run.checkpoints / "checkpoint-000001.npz", arrays, {"facts": {"elapsed_s": 1.0}, "rings": {}})

@@ -246,6 +246,11 @@ def test_the_map_is_made_again_from_a_checkpoint(both: RunDirectory) -> None:
     assert trained == {"agent 2 episode 2", "agent 1 episode 2", "agent 2 episode 1"}
 
 
+def test_a_map_that_was_given_up_is_shown_with_these_words(both: RunDirectory) -> None:
+    reported.checkpoint_with_a_map(both, mapped=False)
+    assert "The training gave the map up" in report(both)
+
+
 def test_measurements_are_shown_of_water_in_silica_alone() -> None:
     water = Atoms("OHH", np.eye(3))
     assert kinetics.is_water_in_silica(replace(refined(pathway(1.0)), atoms=water + Atoms("SiO2" * 10)))

@@ -44,7 +44,7 @@ class Map:
     """Energies in eV above the start on a grid of places in the goal's frame: forward, and two ways across.
 
     energies (a, b, c), known (a, b, c) bool; ticks are the coordinates in Å along each axis; ``scale`` is the height
-    of the barriers in eV.
+    of the barriers in eV. ``believed`` tells that the training explored by it to the end.
     """
 
     energies: np.ndarray
@@ -53,6 +53,7 @@ class Map:
     scale: float
     distance: float
     visits: int
+    believed: bool
     lines: list[Line]
 
 
@@ -64,12 +65,13 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]
     if config.exploration.kind != "planned" or not directory.trajectory_files():
         return None
     arrays = _newest(directory)
-    if arrays is None or not bool(arrays.get(f"{_PART}mapped", False)):
+    if arrays is None or f"{_PART}visited" not in arrays:
         return None
     atoms = start_structure(directory)
     _check_ids(config, atoms)
     try:
         visited = np.asarray(arrays[f"{_PART}visited"], dtype=float)
+        believed = bool(arrays[f"{_PART}mapped"])
         scale = float(arrays[f"{_PART}scale"])
         atoms.positions[:] = arrays[f"{_PART}positions"]
         if visited.ndim != 2 or visited.shape[1] != 4 or not np.isfinite(visited).all() or not 0 < scale < 1e6:
@@ -96,6 +98,7 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]
         scale=scale,
         distance=region.distance,
         visits=len(visited),
+        believed=believed,
         lines=[*_trained(directory, region), *_refined(refined, region)],
     )
 

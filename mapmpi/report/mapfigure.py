@@ -49,6 +49,11 @@ def map_drawing(found: Map) -> Drawing:
         "the veil, far from visited places, it is a guess. Blue: the best refined pathway where it is within "
         f"{NEAR:g} Å of the slice; orange: the best episodes; dashed: the goal."
     )
+    if not found.believed:
+        caption += (
+            " The training gave the map up for the archive of states alone: visits to the same place differed too much "
+            "in energy."
+        )
     return Drawing("energy-map", caption, figure)
 
 
