@@ -74,6 +74,7 @@ def checkpoint_with_a_map(run: RunDirectory, visits: int = 60, mapped: bool = Tr
         "guidance.visited": np.column_stack([places, rises]),
         "guidance.positions": ancestors.START.positions,
         "guidance.scale": np.array(1.0),
+        "guidance.best": np.array(np.inf),
         "guidance.mapped": np.array(mapped),
     }
     checkpoint.save(run.checkpoints / "checkpoint-000001.npz", arrays, {"facts": {"elapsed_s": 1.0}, "rings": {}})

@@ -43,14 +43,15 @@ class Line:
 class Map:
     """Energies in eV above the start on a grid of places in the goal's frame: forward, and two ways across.
 
-    energies (a, b, c), known (a, b, c) bool; ticks are the coordinates in Å along each axis; ``scale`` is the height
-    of the barriers in eV. ``believed`` tells that the training explored by it to the end.
+    energies (a, b, c), known (a, b, c) bool; ticks are the coordinates in Å along each axis; ``height`` is the climb
+    of the best path in eV, or that of the barriers where no path has arrived. ``believed`` tells that the training
+    explored by it to the end.
     """
 
     energies: np.ndarray
     known: np.ndarray
     ticks: tuple[np.ndarray, np.ndarray, np.ndarray]
-    scale: float
+    height: float
     distance: float
     visits: int
     believed: bool
@@ -71,6 +72,7 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]
     _check_ids(config, atoms)
     try:
         visited = np.asarray(arrays[f"{_PART}visited"], dtype=float)
+        best = float(arrays[f"{_PART}best"])
         believed = bool(arrays[f"{_PART}mapped"])
         scale = float(arrays[f"{_PART}scale"])
         atoms.positions[:] = arrays[f"{_PART}positions"]
@@ -95,7 +97,7 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]
         energies=energies.reshape(region.shape),
         known=np.isfinite(apart).reshape(region.shape),
         ticks=(grid[:, 0, 0, 0], grid[0, :, 0, 1], grid[0, 0, :, 2]),
-        scale=scale,
+        height=best if 0 < best < np.inf else scale,
         distance=region.distance,
         visits=len(visited),
         believed=believed,

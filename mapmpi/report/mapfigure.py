@@ -12,24 +12,26 @@ SLICES = 6
 SLICE_SIZE = (6.6, 4.4)
 NEAR = 0.8
 """Å from a slice within which a path is drawn on it."""
-CEILING = 2.5
-"""Energies above so many times the height of the barriers are all alike: walls."""
+CEILING, FLOOR = 1.3, -0.4
+"""Energies above and below so many times the climb of the best path are all alike: walls, and places of which the map
+knows too little."""
 
 
 def map_drawing(found: Map) -> Drawing:
     """Return slices through a map along the forward direction, at the heights that the best path takes."""
     with style():
         figure = new(SLICE_SIZE)
-        top = CEILING * max(found.scale, 1e-3)
+        height = max(found.height, 1e-3)
+        lowest = float(found.energies[found.known].min(initial=0.0))
+        low, top = max(FLOOR * height, lowest), CEILING * height
         axes_of = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
         picture = None
         for axes, place in zip(axes_of, _places(found), strict=True):
             index = int(np.abs(found.ticks[2] - place).argmin())
-            energies = np.clip(found.energies[:, :, index], None, top)
+            energies = found.energies[:, :, index]
             ticks = found.ticks[:2]
             picture = axes.pcolormesh(
-                *ticks, energies.T, cmap="cividis_r", vmin=min(0.0, float(energies.min())),
-                vmax=top, shading="nearest", rasterized=True,
+                *ticks, energies.T, cmap="cividis_r", vmin=low, vmax=top, shading="nearest", rasterized=True,
             )  # fmt: skip
             unknown = np.where(found.known[:, :, index], np.nan, 1.0)
             axes.pcolormesh(
@@ -51,8 +53,8 @@ def map_drawing(found: Map) -> Drawing:
     )
     if not found.believed:
         caption += (
-            " The training gave the map up for the archive of states alone: visits to the same place differed too much "
-            "in energy."
+            " The training gave the map up for the archive of states alone: visits to the same place differed too "
+            "much in energy."
         )
     return Drawing("energy-map", caption, figure)
 
