@@ -37,14 +37,14 @@ from ase.calculators.calculator import Calculator, all_changes  # noqa: E402
 from ase.mep.neb import NEB, NEBOptimizer  # noqa: E402
 from ase.optimize import FIRE, LBFGS  # noqa: E402
 
-from mapmpi.config import Dynamics, ForceField  # noqa: E402
+from mapmpi.calculation import solve  # noqa: E402
+from mapmpi.config import Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings  # noqa: E402
 from mapmpi.md.factory import make_engine  # noqa: E402
 from mapmpi.md.forcefield import installed_file  # noqa: E402
 from mapmpi.md.lammps_engine import LammpsEngine  # noqa: E402
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift  # noqa: E402
 from mapmpi.path.barrier import find_barrier  # noqa: E402
 from mapmpi.path.basins import Matcher, StationaryPoint, group_basins  # noqa: E402
-from mapmpi.path.calculation import solve  # noqa: E402
 from mapmpi.path.preconditioner import Metric  # noqa: E402
 from mapmpi.path.quench import Minimum, quench  # noqa: E402
 from mapmpi.path.saddle import find_saddle  # noqa: E402
@@ -60,6 +60,7 @@ HOPS, PATHS = (1.0, 7.0), (1.0, 8.0)
 RESIDUAL, FINE = 0.05, 0.02
 """eV/Å: at which all methods are stopped, and to which two saddles are refined to see if they are one."""
 SAME_EV = 0.01
+SETTINGS = Pneb(saddle=SaddleSettings(force=RESIDUAL, calls=150), quench=QuenchSettings(calls=300))
 METALS = {
     "Cu": ("Cu_mishin1.eam.alloy", 3.615),
     "Al": ("Al_zhou.eam.alloy", 4.05),
@@ -78,7 +79,9 @@ class Case:
 
 def quenched(engine: LammpsEngine, positions: np.ndarray, fmax: float = 0.01) -> Minimum:
     """Return the minimum below some positions."""
-    return solve(quench(positions, Metric.of_solid(engine.atoms, [positions]), fmax, 400), engine.evaluate)
+    return solve(
+        quench(positions, Metric.of_solid(engine.atoms, [positions]), QuenchSettings(force=fmax)), engine.evaluate
+    )
 
 
 def make_segments(run_dir: Path, episodes: int = 3) -> None:
@@ -90,7 +93,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
     paths, _ = choose_episodes(RunDirectory.open(run_dir), [], episodes)
     for path in paths:
         minima = [quenched(engine, positions) for positions in path.positions]
-        chain = group_basins([one.positions for one in minima], [one.energy for one in minima], matcher)
+        chain = group_basins(dict(enumerate(minima)), matcher)
         for number, (start, end) in enumerate(pairwise(chain.basins)):
             up, down = minima[start.frames[-1]], minima[end.frames[0]]
             labels = chain.labels[start.frames[-1]], chain.labels[end.frames[0]]
@@ -203,7 +206,10 @@ def refined(engine: LammpsEngine, place: StationaryPoint, tangent: np.ndarray) -
     """Return the energy in eV of the saddle near a place, to FINE eV/Å or at a step; NaN where none is found."""
     metric = Metric.of_solid(engine.atoms, [place.positions])
     energy, forces = engine.evaluate(place.positions)
-    found = solve(find_saddle(place.positions, -forces, energy, tangent, metric, FINE, 400), engine.evaluate)
+    found = solve(
+        find_saddle(place.positions, -forces, energy, tangent, metric, SaddleSettings(force=FINE, calls=400)),
+        engine.evaluate,
+    )
     return found.energy if found.residual <= FINE or found.on_step else float("nan")
 
 
@@ -212,7 +218,7 @@ def compare(case: Case, cap: int) -> dict:
     engine, band = case.engine, case.band
     ends = [StationaryPoint(place, engine.evaluate(place)[0]) for place in band[[0, -1]]]
     matcher = Matcher(engine.atoms.numbers, engine.atoms.cell.array, np.ones(3, dtype=bool), 0.3, 0.02)
-    found = solve(find_barrier(*ends, band, engine.atoms, matcher), engine.evaluate)
+    found = solve(find_barrier(*ends, band, engine.atoms, matcher, SETTINGS), engine.evaluate)
     calls = found.calls - found.check_calls
     solved = found.verification is not None and found.verification.verified
     barrier = found.saddle.energy - ends[0].energy if solved else np.nan

@@ -52,9 +52,9 @@ def main() -> None:
     if arguments.quick:
         words += [
             "--set",
-            "pneb.minimum_force=0.03",
+            "pneb.quench.force=0.03",
             "--set",
-            "pneb.saddle_force=0.05",
+            "pneb.saddle.force=0.05",
             "--set",
             "pneb.searches=2",
         ]

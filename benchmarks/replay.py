@@ -24,7 +24,7 @@ one_thread_per_rank()
 
 import numpy as np  # noqa: E402  (after the threads are set)
 
-from mapmpi.config import Replay as Settings  # noqa: E402
+from mapmpi.config import ReplaySettings as Settings  # noqa: E402
 from mapmpi.rl.exploration import ANY  # noqa: E402
 from mapmpi.rl.replay import Replay  # noqa: E402
 from mapmpi.rl.returns import TRANSITION  # noqa: E402

@@ -172,7 +172,12 @@ def draw_profiles(rows: list[Row], folder: Path, file: Path) -> None:
         refined, zero = curves(pathway), pathway.basins[0].energy
         if pathway.before is not None:
             axes.plot(
-                pathway.before.way, pathway.before.energies - zero, "-o", color=BEFORE, markersize=2, linewidth=0.8
+                pathway.before.progress,
+                pathway.before.energies - zero,
+                "-o",
+                color=BEFORE,
+                markersize=2,
+                linewidth=0.8,
             )
         for way, energy in refined.bands:
             axes.plot(way, energy, color=AFTER)

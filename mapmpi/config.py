@@ -59,7 +59,7 @@ class Section(BaseModel):
         return value
 
 
-class Region(Section):
+class AtomRegion(Section):
     """The atoms on one side of a plane, or outside the space between two, by their coordinates in the structure."""
 
     axis: Literal["x", "y", "z"] = Field(description="the coordinate that counts, the cell's origin at zero")
@@ -67,7 +67,7 @@ class Region(Section):
     above: Coordinate | None = Field(None, description="Å: atoms whose coordinate is larger belong to it")
 
     @model_validator(mode="after")
-    def _some_plane(self) -> Region:
+    def _some_plane(self) -> AtomRegion:
         if self.below is None and self.above is None:
             raise ValueError("a region needs below or above, a coordinate in Å")
         if self.below is not None and self.above is not None and self.above < self.below:
@@ -76,11 +76,11 @@ class Region(Section):
 
 
 def _kind_of_choice(value: Any) -> str:
-    return "region" if isinstance(value, dict | Region) else "ids"
+    return "region" if isinstance(value, dict | AtomRegion) else "ids"
 
 
 AtomChoice = Annotated[
-    Annotated[list[Count], Tag("ids")] | Annotated[Region, Tag("region")], Discriminator(_kind_of_choice)
+    Annotated[list[Count], Tag("ids")] | Annotated[AtomRegion, Tag("region")], Discriminator(_kind_of_choice)
 ]
 """Atoms by their ids (from 1), or by a region."""
 
@@ -251,20 +251,22 @@ class StateGrid(Section):
 class Reward(Section):
     """One term of the reward."""
 
-    weight: NotNegative = 1.0
-    enabled: bool = True
+    weight: NotNegative = Field(1.0, description="factor of the term")
+    enabled: bool = Field(True, description="whether it counts")
 
 
 class PositionReward(Reward):
     """Along the goal direction: the agent's progress in this action, or its coordinate (the paper), per Å."""
 
-    measure: Literal["progress", "coordinate"] = "progress"
+    measure: Literal["progress", "coordinate"] = Field(
+        "progress", description="of the agent along the goal's direction: since the last action, or from the start"
+    )
 
 
 class EnergyReward(Reward):
     """Reference energy minus present energy, per eV."""
 
-    weight: NotNegative = 0.5
+    weight: NotNegative = Field(0.5, description="factor of the term")
     reference_steps: Count = Field(100, description="MD steps before the action whose mean is the reference")
     average_steps: Count = Field(20, description="last MD steps whose mean is the present energy")
     clip: Positive = Field(2.0, description="eV at which the term saturates")
@@ -273,27 +275,27 @@ class EnergyReward(Reward):
 class BarrierReward(Reward):
     """Minus the rise of the episode's highest energy so far, per eV."""
 
-    weight: NotNegative = 1.0
+    weight: NotNegative = Field(1.0, description="factor of the term")
 
 
 class DensityReward(Reward):
     """Minus the overlap Σ(1 - d/radius) of the agent with atoms outside the molecule nearer than radius."""
 
-    weight: NotNegative = 0.5
+    weight: NotNegative = Field(0.5, description="factor of the term")
     radius: Positive = Field(1.3, description="Å")
 
 
 class DistanceReward(Reward):
     """Minus the length in Å by which the tether exceeds the threshold."""
 
-    weight: NotNegative = 0.5
+    weight: NotNegative = Field(0.5, description="factor of the term")
     threshold: Positive = Field(1.0, description="Å")
 
 
 class TimeReward(Reward):
     """Minus one per action."""
 
-    weight: NotNegative = 0.05
+    weight: NotNegative = Field(0.05, description="factor of the term")
 
 
 class Rewards(Section):
@@ -313,13 +315,13 @@ class Episode(Section):
     max_actions: Count = Field(150, description="step limit")
 
 
-class Network(Section):
+class NetworkSettings(Section):
     """The Q function: a 3-D convolutional network."""
 
     channels: list[Size] = Field(
         [16, 32, 32], min_length=1, max_length=16, description="features of each convolution"
     )
-    kernel: Literal[3, 5] = 3
+    kernel: Literal[3, 5] = Field(3, description="edge of a convolution's kernel in grid points")
     hidden: Size = Field(128, description="features of the fully connected layer")
     dueling: bool = Field(True, description="separate value and advantage streams")
 
@@ -330,8 +332,8 @@ class Learning(Section):
     discount: float = Field(0.98, gt=0, lt=1, description="γ of one action")
     steps: int = Field(3, ge=1, le=20, description="n of the n-step return")
     double: bool = Field(True, description="the behaviour network chooses, the target network values")
-    batch: Size = 64
-    learning_rate: Positive = 5e-4
+    batch: Size = Field(64, description="transitions of a gradient step")
+    learning_rate: Positive = Field(5e-4, description="of Adam")
     gradient_clip: Positive = Field(10.0, description="largest gradient norm")
     target_interval: Count = Field(50, description="updates between copies into the target network")
     start: Count = Field(100, description="transitions in the buffer before learning starts")
@@ -347,7 +349,7 @@ class Learning(Section):
     )
 
 
-class Replay(Section):
+class ReplaySettings(Section):
     """Prioritized experience replay (proportional)."""
 
     capacity: int = Field(200_000, ge=100, le=10**12, description="states kept; each takes channels·points³ bytes")
@@ -364,7 +366,7 @@ class Exploration(Section):
         "visited; archive: any action from such a state, the one on the lowest path first; random (the paper's): any "
         "action",
     )
-    epsilon_max: float = Field(1.0, ge=0, le=1)
+    epsilon_max: float = Field(1.0, ge=0, le=1, description="ε of the agent that explores most")
     schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
     alpha: Positive = Field(7.0, description="α of the apex schedule")
     greedy_share: float = Field(
@@ -403,7 +405,7 @@ class Stop(Section):
 class Train(Section):
     """How phase 1 is spread over the ranks, and when it ends."""
 
-    ranks_per_agent: Count = 1
+    ranks_per_agent: Count = Field(1, description="ranks that run the simulation of an agent together")
     across_nodes: bool = Field(False, description="whether the ranks of one agent may lie on several nodes")
     stop: Stop = Stop(wall_time="1h")
     learner_threads: Count | Literal["auto"] = Field(
@@ -421,6 +423,38 @@ class Train(Section):
     )
 
 
+class QuenchSettings(Section):
+    """When a quench is at rest, and when it gives up."""
+
+    force: Positive = Field(0.01, description="eV/Å: largest force on an atom of a quenched structure")
+    calls: Count = Field(400, description="force calls after which a quench gives up")
+
+
+class BandSettings(Section):
+    """The first band between two minima, and how far it is relaxed before a saddle search goes on from its top."""
+
+    first: Literal["path", "idpp"] = Field(
+        "path", description="path: the trajectory's frames and their ways down to the minima; or interpolation"
+    )
+    spacing: Positive = Field(0.6, description="Å (over all coordinates) between images of a first band")
+    images: int = Field(15, ge=5, le=1000, description="most images of a band, with its ends")
+    focus_width: Positive = Field(1.0, description="Å before and behind the highest image that are relaxed")
+    focus_images: int = Field(5, ge=3, le=99, description="images of that part, an odd number")
+    forces: list[Positive] = Field(
+        [0.8, 0.4, 0.2],
+        min_length=1,
+        description="eV/Å on the highest image, down to which the band is relaxed before the first, second … search",
+    )
+    iterations: Count = Field(15, description="most moves of the band before each search")
+
+
+class SaddleSettings(Section):
+    """When a saddle search has arrived, and when it gives up."""
+
+    force: Positive = Field(0.02, description="eV/Å: largest force on an atom of a transition state")
+    calls: Count = Field(250, description="force calls after which a saddle search gives up")
+
+
 class Pneb(Section):
     """Phase 2: from stored pathways to barriers and a time (python -m mapmpi.pneb)."""
 
@@ -434,15 +468,9 @@ class Pneb(Section):
         "the minima of the energy profile between its peaks",
     )
     prominence: Positive = Field(0.1, description="eV by which a peak of the profile stands out")
-    first_band: Literal["path", "idpp"] = Field(
-        "path", description="path: the trajectory's frames and their ways down to the minima; or interpolation"
-    )
-    image_spacing: Positive = Field(0.6, description="Å (over all coordinates) between images of a first band")
-    max_images: int = Field(15, ge=5, le=1000, description="most images of a band, with its ends")
-    minimum_force: Positive = Field(0.01, description="eV/Å: largest force on an atom of a quenched structure")
-    minimum_calls: Count = Field(400, description="force calls after which a quench gives up")
-    saddle_force: Positive = Field(0.02, description="eV/Å: largest force on an atom of a transition state")
-    saddle_calls: Count = Field(250, description="force calls after which a saddle search gives up")
+    quench: QuenchSettings = QuenchSettings()
+    band: BandSettings = BandSettings()
+    saddle: SaddleSettings = SaddleSettings()
     searches: Count = Field(
         10, description="searches for each segment that a path is first cut into, and as many for two more"
     )
@@ -478,7 +506,7 @@ class Config(Section):
     """A whole input."""
 
     mode: Literal["default", "paper"] = Field("default", description="paper: vanilla DQN and its rewards")
-    seed: int = Field(1, ge=0, le=2**32 - 1)
+    seed: int = Field(1, ge=0, le=2**32 - 1, description="of all random numbers")
     deterministic: bool = Field(
         False,
         description="equal seeds repeat a whole training, to the last bit, with one agent on one rank: learner and "
@@ -493,9 +521,9 @@ class Config(Section):
     state: StateGrid = StateGrid()
     rewards: Rewards = Rewards()
     episode: Episode = Episode()
-    network: Network = Network()
+    network: NetworkSettings = NetworkSettings()
     learning: Learning = Learning()
-    replay: Replay = Replay()
+    replay: ReplaySettings = ReplaySettings()
     exploration: Exploration = Exploration()
     train: Train = Train()
     pneb: Pneb = Pneb()
@@ -516,6 +544,29 @@ PAPER: dict[str, Any] = {
 }
 """What ``mode: paper`` changes: the paper's rewards, action set and vanilla DQN (target network, prioritized
 replay). What the input itself says goes before it."""
+
+
+RENAMED = {
+    "minimum_force": ("quench", "force"),
+    "minimum_calls": ("quench", "calls"),
+    "saddle_force": ("saddle", "force"),
+    "saddle_calls": ("saddle", "calls"),
+    "first_band": ("band", "first"),
+    "image_spacing": ("band", "spacing"),
+    "max_images": ("band", "images"),
+}
+"""Keys of ``pneb`` that inputs and run directories of before have, and what they are called now."""
+
+
+def _renamed(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return an input in which the keys of ``pneb`` have their present names."""
+    if not isinstance(tree.get("pneb"), dict):
+        return tree
+    pneb: dict[str, Any] = {}
+    for key, value in tree["pneb"].items():
+        section, name = RENAMED.get(key, (key, None))
+        pneb = merged(pneb, {section: value if name is None else {name: value}})
+    return {**tree, "pneb": pneb}
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -581,8 +632,9 @@ def load(
     tree = read_yaml(path)
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
+    tree = _renamed(tree)
     for text in settings or []:
-        tree = merged(tree, _setting(text))
+        tree = merged(tree, _renamed(_setting(text)))
     if tree.get("mode") == "paper":
         tree = merged(PAPER, tree)
     try:

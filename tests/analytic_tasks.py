@@ -6,7 +6,6 @@ assertion on any rank ends the job; at the end rank 0 prints ``good``.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 import time
@@ -19,10 +18,11 @@ from mpi4py import MPI
 
 import mapmpi.parallel.agreement
 import mapmpi.parallel.groups
+from mapmpi.calculation import CALLS, Calculation, Forces, Subcalculation, Task, alone, solve
+from mapmpi.config import QuenchSettings
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.parallel.groups import Groups, Work, make_groups
+from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import Interrupted, Pool, follow
-from mapmpi.path.calculation import Calculation, Forces, solve
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 
@@ -67,7 +67,7 @@ def evaluate(positions: np.ndarray) -> Forces:
         return Forces(0.0, np.zeros_like(positions))
     if len(positions) == LARGE:
         return Forces(float(positions.sum()), -positions)
-    return Forces(*muller_brown.evaluate(positions))
+    return muller_brown.evaluate(positions)
 
 
 def renew() -> None:
@@ -85,12 +85,12 @@ def at(x: float, y: float = 0.0) -> np.ndarray:
 
 def serial(positions: np.ndarray) -> Forces:
     """Return the landscape's answer without counting."""
-    return Forces(*muller_brown.evaluate(positions))
+    return muller_brown.evaluate(positions)
 
 
 def descent(x: float, y: float) -> Calculation[Minimum]:
     """Quench from x, y."""
-    return quench(at(x, y), Metric.uniform(5), 1e-4)
+    return quench(at(x, y), Metric.uniform(5), QuenchSettings(force=1e-4))
 
 
 def total(number: int) -> Calculation[float]:
@@ -141,11 +141,12 @@ def defect() -> Calculation[None]:
 def mixed() -> Calculation[list[Any]]:
     """Ask for configurations and for whole calculations at a time."""
     configurations = [at(0.01 * number, 0.5) for number in range(20)]
-    wanted: list[Any] = [*configurations, *(Work(total, (number,)) for number in range(7)), Work(nothing)]
+    whole = [Subcalculation(total, (number,)) for number in range(7)]
+    wanted: list[Any] = [*configurations, *whole, Subcalculation(nothing)]
     wanted[3], wanted[22] = wanted[22], wanted[3]
     answers = yield wanted
     for one, answer in zip(wanted, answers, strict=True):
-        if isinstance(one, Work):
+        if isinstance(one, Subcalculation):
             assert answer == solve(one.function(*one.arguments), muller_brown.evaluate)
         else:
             assert answer.energy == serial(one).energy
@@ -153,95 +154,114 @@ def mixed() -> Calculation[list[Any]]:
     return answers
 
 
-async def answers(pool: Pool) -> None:
+def finished(*tasks: Task[Any]) -> Calculation[list[Any]]:
+    """Wait for tasks that were begun; return their results."""
+    while not all(task.done for task in tasks):
+        yield []
+    return [task.result for task in tasks]
+
+
+def answers(pool: Pool) -> Calculation[None]:
     """All answers are right, in order, and counted; also those of large messages."""
-    several = await asyncio.gather(*(pool.compute(mixed()) for _ in range(3)))
+    several = yield [mixed() for _ in range(3)]
     assert [len(one) for one in several] == [28, 28, 28]
     large = [np.full((LARGE, 3), float(number)) for number in range(12)]
-    for number, answer in enumerate(await asyncio.gather(*map(pool.submit, large))):
+    for number, answer in enumerate((yield large)):
         assert answer.energy == 3.0 * LARGE * number
         assert np.array_equal(answer.forces, -large[number])
     assert pool.force_calls == 3 * (20 + 7 * 6) + 12
-    assert pool.outstanding == 0
+    assert (yield [CALLS]) == [pool.force_calls]
     assert pool.busy_s > 0
 
 
-async def quenches(pool: Pool) -> None:
-    """A quench is the same as a Work, driven from rank 0, and without a pool."""
+def quenches(pool: Pool) -> Calculation[None]:
+    """A quench is the same as a Subcalculation, driven from rank 0, and without a pool."""
     starts = [(x + 0.08, y - 0.08) for x, y, _ in muller_brown.MINIMA.values()]
-    works = await asyncio.gather(*(pool.submit(Work(descent, start)) for start in starts))
-    driven = await asyncio.gather(*(pool.compute(descent(*start)) for start in starts))
-    for start, one, other in zip(starts, works, driven, strict=True):
-        alone = solve(descent(*start), muller_brown.evaluate)
+    whole = yield [Subcalculation(descent, start) for start in starts]
+    driven = yield [descent(*start) for start in starts]
+    for start, one, other in zip(starts, whole, driven, strict=True):
+        by_itself = solve(descent(*start), muller_brown.evaluate)
         for found in (one, other):
-            assert (found.energy, found.calls) == (alone.energy, alone.calls)
-            assert np.array_equal(found.positions, alone.positions)
-    assert pool.force_calls == 2 * sum(found.calls for found in works)
+            assert (found.energy, found.calls) == (by_itself.energy, by_itself.calls)
+            assert np.array_equal(found.positions, by_itself.positions)
+    assert pool.force_calls == 2 * sum(found.calls for found in whole)
+    assert (yield [CALLS]) == [pool.force_calls]
 
 
-async def errors(pool: Pool) -> None:
+def errors(pool: Pool) -> Calculation[None]:
     """An error comes where it belongs, with class and message, and the engine is made anew."""
     for _ in range(4):
-        told = await asyncio.gather(pool.compute(fails()), pool.submit(Work(fails)), pool.compute(mixed()))
+        told = yield [fails(), Subcalculation(fails), mixed()]
         assert told[:2] == ["the energy is too high"] * 2
-        for one in (pool.submit(at(BAD)), pool.submit(Work(gives_up)), pool.compute(gives_up())):
+        for one in (at(BAD), Subcalculation(gives_up), gives_up()):
             with pytest.raises(Unphysical, match="the energy is too high"):
-                await one
+                yield [one]
 
 
-async def lost(pool: Pool) -> None:
+def lost(pool: Pool) -> Calculation[None]:
     """What a dead group had is computed elsewhere."""
-    done = await asyncio.gather(*(pool.submit(Work(slowly, (3,))) for _ in range(12)), pool.compute(mixed()))
+    done = yield [*(Subcalculation(slowly, (3,)) for _ in range(12)), mixed()]
     assert done[:12] == [3] * 12
     assert pool.lost == [len(pool.groups.leaders) - 1]
 
 
-async def deadly(pool: Pool) -> None:
+def deadly(pool: Pool) -> Calculation[None]:
     """A configuration that kills groups is tried twice, whatever else they had is computed."""
-    harmless = [pool.submit(at(SLOW)) for _ in range(20)]
+    harmless = [Task(alone(at(SLOW))) for _ in range(20)]
+    killer = Task(alone(at(DEADLY)), lambda: -1)
+    yield [*harmless, killer]
     with pytest.raises(EngineError, match="2 groups of ranks died"):
-        await pool.submit(at(DEADLY), priority=-1)
-    await asyncio.gather(*harmless)
+        yield from finished(killer)
+    yield from finished(*harmless)
     assert len(pool.lost) == 2
 
 
-async def nobody(pool: Pool) -> None:
+def nobody(pool: Pool) -> Calculation[None]:
     """All groups die."""
-    await asyncio.gather(*(pool.submit(at(DEADLY)) for _ in range(world.size)), return_exceptions=True)
-    await asyncio.sleep(60)
+    with contextlib.suppress(EngineError):
+        yield [at(DEADLY) for _ in range(world.size)]
+    while True:
+        yield []
 
 
-async def interrupted(pool: Pool) -> None:
+def interrupted(pool: Pool) -> Calculation[None]:
     """A signal comes while much is to be done."""
-    works = [pool.submit(Work(slowly, (1000,))) for _ in range(world.size)]
-    large = [pool.submit(np.ones((LARGE, 3)), priority=-1) for _ in range(50)]
+    works = [Task(alone(Subcalculation(slowly, (1000,)))) for _ in range(world.size)]
+    large = [Task(alone(np.ones((LARGE, 3))), lambda: -1) for _ in range(50)]
     try:
-        await asyncio.gather(*large[:10])
+        yield [*works, *large]
+        yield from finished(*large[:10])
         pool.interrupted = True
-        await asyncio.gather(*works)
-    except asyncio.CancelledError:
+        yield from finished(*works)
+    except GeneratorExit:
         print("cancelled", flush=True)
         raise
 
 
-async def shares(pool: Pool) -> None:
+def shares(pool: Pool) -> Calculation[None]:
     """Equal tasks, one after another or together."""
-    await asyncio.gather(*(pool.submit(at(SLOW)) for _ in range(100)))
-    await asyncio.gather(*(pool.submit(Work(slowly, (5,))) for _ in range(20)))
+    yield [at(SLOW) for _ in range(100)]
+    yield [Subcalculation(slowly, (5,)) for _ in range(20)]
     assert pool.force_calls == 200
     assert pool.busy_s > 200 * 0.005
 
 
-async def order(pool: Pool) -> None:
-    """The lowest priority value goes first, then what came first; what is cancelled is not computed."""
+def order(pool: Pool) -> Calculation[None]:
+    """The lowest priority value goes first, then what came first; what is closed is not computed."""
     begun: list[int] = []
-    futures = []
-    for number, priority in enumerate([2, 1, 1, 0, 2]):
-        futures.append(pool.submit(at(number), priority))
-        futures[-1].add_done_callback(lambda _, number=number: begun.append(number))
-    dropped = pool.submit(at(0))
-    dropped.cancel()
-    await asyncio.gather(*futures)
+
+    def one(number: int) -> Calculation[None]:
+        yield [at(number)]
+        begun.append(number)
+
+    tasks = [
+        Task(one(number), lambda priority=priority: priority) for number, priority in enumerate([2, 1, 1, 0, 2])
+    ]
+    dropped = Task(alone(at(0)), lambda: 3)
+    yield [*tasks, dropped]
+    yield from finished(tasks[1])
+    dropped.close()
+    yield from finished(*tasks)
     assert begun == [3, 1, 2, 0, 4], begun
 
     clocks, turns = {"one": 3, "other": 0}, []
@@ -252,28 +272,31 @@ async def order(pool: Pool) -> None:
             turns.append(name)
             clocks[name] += 2
 
-    await asyncio.gather(*(pool.compute(steps(name), lambda name=name: clocks[name]) for name in clocks))
+    both = [Task(steps(name), lambda name=name: clocks[name]) for name in clocks]
+    yield both
+    yield from finished(*both)
     assert turns == ["other", "other", "one", "other", "one", "one"], turns
     assert pool.force_calls == 5 + 6
 
 
-async def overtaking(pool: Pool) -> None:
+def overtaking(pool: Pool) -> Calculation[None]:
     """A configuration goes before the whole calculations that the groups are at, and these go on after it."""
-    works = [pool.submit(Work(slowly, (400,))) for _ in pool.groups.leaders]
-    await asyncio.sleep(0.1)
+    works = [Task(alone(Subcalculation(slowly, (400,)))) for _ in pool.groups.leaders]
+    yield works
+    yield [at(0.3)]  # behind them in the queue: by its answer they are under way
     for step in range(3):
-        first, second = await asyncio.gather(pool.submit(at(0.1 * step)), pool.submit(at(0.2)))
+        first, second = yield [at(0.1 * step), at(0.2)]
         assert (first.energy, second.energy) == (serial(at(0.1 * step)).energy, serial(at(0.2)).energy)
     with pytest.raises(Unphysical):
-        await pool.submit(at(BAD))
-    assert not any(work.done() for work in works)
-    assert await asyncio.gather(*works) == [400] * len(works)
-    assert pool.force_calls == 400 * len(works) + 7
+        yield [at(BAD)]
+    assert not any(work.done for work in works)
+    assert (yield from finished(*works)) == [400] * len(works)
+    assert pool.force_calls == 400 * len(works) + 8
 
 
-async def defects(pool: Pool) -> None:
+def defects(pool: Pool) -> Calculation[None]:
     """A defect on any rank ends the job."""
-    await asyncio.gather(pool.submit(Work(defect)), pool.submit(at(0)))
+    yield [Subcalculation(defect), at(0)]
 
 
 def lead(groups: Groups) -> None:

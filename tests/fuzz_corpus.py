@@ -138,8 +138,8 @@ def _write_checkpoint(path: Path) -> None:
 
 def training() -> dict[str, checkpoint.Part]:
     """Return the parts of a small training with some experience."""
-    replay = Replay((1, 4, 4, 4), config.Replay(capacity=100), 1)
-    network, learning = config.Network(channels=[2], hidden=4), config.Learning(batch=4)
+    replay = Replay((1, 4, 4, 4), config.ReplaySettings(capacity=100), 1)
+    network, learning = config.NetworkSettings(channels=[2], hidden=4), config.Learning(batch=4)
     learner = Learner(replay.shape, 5, network, learning, replay, 1)
     record = np.zeros(1, TRANSITION)
     for number in range(12):

@@ -11,12 +11,13 @@ from functools import cache, partial
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Forces, solve
+from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
-from mapmpi.path.barrier import Barrier, BarrierSettings, find_barrier
+from mapmpi.path.barrier import Barrier, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.connection import Connection
-from mapmpi.path.passes import Gap
+from mapmpi.path.network import Gap
 
 SCALE = 0.01
 HEIGHT = np.array([-200.0, -100.0, -170.0, 15.0])
@@ -33,7 +34,7 @@ ATOMS = Atoms("OSi4", np.vstack([np.zeros(3), HOST]), cell=np.eye(3) * 20, pbc=F
 MATCHER = Matcher(ATOMS.numbers, ATOMS.cell.array, ATOMS.pbc, 0.1, 0.01)
 TOLERANCE_EV = 1e-4 * SCALE * 200
 """1e-4 of the energy scale."""
-FINE = BarrierSettings(saddle_force=1e-3, minimum_force=1e-3)
+FINE = Pneb(saddle=SaddleSettings(force=1e-3), quench=QuenchSettings(force=1e-3))
 
 
 def place(x: float, y: float) -> np.ndarray:
@@ -41,7 +42,7 @@ def place(x: float, y: float) -> np.ndarray:
     return np.vstack([[x, y, 0.0], HOST])
 
 
-def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+def evaluate(positions: np.ndarray) -> Forces:
     """Return energy in eV and forces (5, 3) in eV/Å."""
     x, y, z = positions[0]
     dx, dy = x - X0, y - Y0
@@ -49,7 +50,7 @@ def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
     slope = [terms @ (2 * XX * dx + XY * dy), terms @ (XY * dx + 2 * YY * dy), 200 * z]
     apart = positions[1:] - HOST
     energy = terms.sum() + 100 * z**2 + 100 * (apart**2).sum()
-    return SCALE * float(energy), -SCALE * np.vstack([slope, 200 * apart])
+    return Forces(SCALE * float(energy), -SCALE * np.vstack([slope, 200 * apart]))
 
 
 def minimum(name: str) -> StationaryPoint:
@@ -86,7 +87,7 @@ def connect(connection: Connection, eager: bool = True) -> list[Gap]:
     running: list[tuple[Gap, Callable[[], Barrier]]] = []
     while True:
         for gap in connection.next_gaps():
-            energies = connection.minima[gap[0]].energy, connection.minima[gap[1]].energy
+            energies = connection.network.minima[gap[0]].energy, connection.network.minima[gap[1]].energy
             later = cache(partial(search, energies, connection.begin(gap)))
             if eager:
                 later()

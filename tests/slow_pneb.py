@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 import mapmpi.pneb.run
+from mapmpi.calculation import Forces
 from mapmpi.config import Config
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
@@ -22,7 +23,7 @@ pause = float(sys.argv[1])
 class Slow(LammpsEngine):
     """Waits before it computes."""
 
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         time.sleep(pause)
         return super().evaluate(positions)
 

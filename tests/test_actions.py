@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mapmpi.config import Actions, Goal
-from mapmpi.env.actions import NO_ACTION, action_vectors, goal_frame, reversals
+from mapmpi.env.actions import action_vectors, goal_frame, reversals
+from mapmpi.store.records import NO_ACTION
 
 
 def test_the_papers_five_vectors_in_its_order() -> None:

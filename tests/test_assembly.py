@@ -67,9 +67,9 @@ def check_continuous(basins: list[StationaryPoint], hops: list[Hop]) -> None:
 def test_a_known_intermediate_minimum_gives_two_barriers_not_one() -> None:
     connection = Connection([minimum("deep"), minimum("right")], MATCHER, 10, 8)
     connect(connection)
-    way = assemble(connection, MATCHER, [0], 5.0, 623.15)
-    found = pathway(way.basins, way.hops)
-    assert way.notes == ()
+    basins, hops, notes = assemble(connection, [0], 5.0, 623.15)
+    found = pathway(basins, hops)
+    assert notes == []
     assert len(found.hops) == 2
     assert found.complete
     assert found.verified == 2
@@ -94,8 +94,8 @@ def test_the_way_back_has_the_barriers_turned_around() -> None:
     for names in (("deep", "right"), ("right", "deep")):
         connection = Connection([minimum(name) for name in names], MATCHER, 10, 8)
         connect(connection)
-        way = assemble(connection, MATCHER, [0], 5.0, 623.15)
-        found.append(pathway(way.basins, way.hops))
+        basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
+        found.append(pathway(basins, hops))
     forth, back = found
     assert forth.barriers_ev() == pytest.approx(back.barriers_ev(backward=True)[::-1], abs=TOLERANCE_EV)
     assert back.barriers_ev() == pytest.approx(forth.barriers_ev(backward=True)[::-1], abs=TOLERANCE_EV)
@@ -122,12 +122,12 @@ def test_labels_stay_continuous_after_an_exchange(backwards: bool, cell: int) ->
     connection.learn((0, 1), converged(a, b, 0.5))
     other = at(1, 0.1, SWAP, cell), at(2, 0.05, SWAP, cell)
     connection.learn((1, 2), converged(*(other[::-1] if backwards else other), 0.7))
-    assert len(connection.minima) == 3
-    way = assemble(connection, matcher, [0], 5.0, 623.15)
-    check_continuous(way.basins, way.hops)
-    for basin, point in zip(way.basins, (a, b, c), strict=True):
+    assert len(connection.network.minima) == 3
+    basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
+    check_continuous(basins, hops)
+    for basin, point in zip(basins, (a, b, c), strict=True):
         np.testing.assert_allclose(basin.positions, point.positions, atol=1e-9)
-    np.testing.assert_allclose(pathway(way.basins, way.hops).barriers_ev(), [0.5, 0.6])
+    np.testing.assert_allclose(pathway(basins, hops).barriers_ev(), [0.5, 0.6])
 
 
 def test_an_exchange_on_the_way_stays_in_the_basins() -> None:
@@ -137,10 +137,10 @@ def test_an_exchange_on_the_way_stays_in_the_basins() -> None:
     connection = Connection([a, b, c], MATCHER, 10, 8)
     connection.learn((0, 1), converged(a, mixed, 0.5))
     connection.learn((1, 2), converged(b, c, 0.7))
-    way = assemble(connection, MATCHER, [0], 5.0, 623.15)
-    np.testing.assert_allclose(way.basins[1].positions, mixed.positions, atol=1e-9)
-    np.testing.assert_allclose(way.basins[2].positions, at(2).positions[SWAP], atol=1e-9)
-    for hop, start, end in zip(way.hops, way.basins[:-1], way.basins[1:], strict=True):
+    basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
+    np.testing.assert_allclose(basins[1].positions, mixed.positions, atol=1e-9)
+    np.testing.assert_allclose(basins[2].positions, at(2).positions[SWAP], atol=1e-9)
+    for hop, start, end in zip(hops, basins[:-1], basins[1:], strict=True):
         np.testing.assert_allclose(hop.band[[0, -1]], [start.positions, end.positions], atol=1e-9)
 
 
@@ -149,13 +149,13 @@ def test_a_gap_that_nothing_crosses_is_a_hop_without_saddle() -> None:
     connection = Connection([a, b, c], MATCHER, 1, 8)
     connection.next_gaps()
     connection.learn((0, 1), converged(a, b, 0.2))
-    way = assemble(connection, MATCHER, [0], 5.0, 623.15)
-    found = pathway(way.basins, way.hops)
+    basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
+    found = pathway(basins, hops)
     assert not found.complete
     assert found.verified == 1
-    assert way.hops[1].saddle is None
-    assert way.hops[1].reason == "not converged: no searches were left (pneb.searches)"
-    assert way.hops[1].energies.tolist() == [0.1, 0.0]
+    assert hops[1].saddle is None
+    assert hops[1].reason == "not converged: no searches were left (pneb.searches)"
+    assert hops[1].energies.tolist() == [0.1, 0.0]
     np.testing.assert_allclose(found.barriers_ev(), [0.2, np.nan])
 
 
@@ -165,10 +165,10 @@ def test_a_step_without_barrier_is_dropped_and_noted() -> None:
     band = np.linspace(a.positions, b.positions, 3)
     connection.learn((0, 1), Barrier("same basin", "one minimum", band, np.zeros(3), 5))
     connection.learn((1, 2), converged(b, c, 0.5))
-    way = assemble(connection, MATCHER, [0], 5.0, 623.15)
-    assert len(way.hops) == 1
-    assert len(way.basins) == 2
-    assert way.notes == ("a step of 0.15 Å had no barrier and was dropped",)
+    basins, hops, notes = assemble(connection, [0], 5.0, 623.15)
+    assert len(hops) == 1
+    assert len(basins) == 2
+    assert notes == ["a step of 0.15 Å had no barrier and was dropped"]
 
 
 @pytest.mark.parametrize(("near_ev", "far_ev"), [(0.0, 0.1), (0.1, 0.0)])
@@ -186,17 +186,17 @@ def test_the_way_across_what_holds_nothing_is_part_of_a_band(
             connection.learn((1, 2), replace(converged(*points[1:3], 0.11), verification=doubtful))
         else:
             connection.learn((first, last), converged(points[first], points[last], 0.6))
-    way = assemble(connection, MATCHER, [0], 5.0, 623.15)
-    assert connection.merged == {(1, 2)}
-    assert way.notes == (
+    basins, hops, notes = assemble(connection, [0], 5.0, 623.15)
+    assert set(connection.network.merged) == {(1, 2)}
+    assert notes == [
         "a step of 0.60 Å had a barrier of 0.010 eV, below pneb.same_energy, without a verified saddle, "
-        "and was dropped",
-    )
-    assert [basin.energy for basin in way.basins] == [0.0, 0.0, 0.0]
-    check_continuous(way.basins, way.hops)
-    steps = [np.linalg.norm(np.diff(hop.band, axis=0), axis=(1, 2)).max() for hop in way.hops]
+        "and was dropped"
+    ]
+    assert [basin.energy for basin in basins] == [0.0, 0.0, 0.0]
+    check_continuous(basins, hops)
+    steps = [np.linalg.norm(np.diff(hop.band, axis=0), axis=(1, 2)).max() for hop in hops]
     assert max(steps) < 0.9
-    assert sorted(len(hop.band) for hop in way.hops) == [5, 10]
+    assert sorted(len(hop.band) for hop in hops) == [5, 10]
 
 
 def some_hop() -> Hop:

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from muller_brown import ATOMS, FINE, MATCHER, MINIMA, SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum, place
 
+from mapmpi.calculation import Forces, solve
+from mapmpi.config import BandSettings, Pneb, SaddleSettings
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.path.barrier import BarrierSettings, find_barrier
+from mapmpi.path.barrier import find_barrier
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.saddle import find_saddle
 from mapmpi.path.transition import downhill
 
-HOPELESS = BarrierSettings(band_forces=(1e-6,), band_iterations=1, saddle_calls=1)
+HOPELESS = Pneb(band=BandSettings(forces=[1e-6], iterations=1), saddle=SaddleSettings(calls=1))
 
 
 def barrier(start, end, images=9, band=None, settings=FINE, engine=evaluate):
@@ -129,7 +130,7 @@ def test_in_the_end_the_search_is_guided_by_the_band(monkeypatch):
     def lame(*arguments):
         *most, guided = arguments
         tries.append(guided)
-        return find_saddle(*(most if guided else [*most[:-1], 1]), guided)
+        return find_saddle(*(most if guided else [*most[:-1], SaddleSettings(calls=1)]), guided)
 
     monkeypatch.setattr("mapmpi.path.barrier.find_saddle", lame)
     found = barrier(minimum("middle"), minimum("right"))
@@ -151,7 +152,7 @@ def test_collapsed():
 
 @pytest.mark.parametrize("last", [3, 9, 30])
 def test_engine_failed(last):
-    """In the first band, in the focus, and in a Work on the way down."""
+    """In the first band, in the focus, and in a Subcalculation on the way down."""
     found = barrier(minimum("deep"), minimum("middle"), engine=Counted(last, EngineError("lost atoms")))
     assert (found.status, found.reason) == ("engine failed", "lost atoms")
     assert found.calls <= last
@@ -206,7 +207,7 @@ def test_off_a_hilltop(monkeypatch):
         apart = positions[1:] - place(0, 0)[1:]
         slope = [x * (x**2 - 1), y * (y**2 - 1), 2 * z]
         energy = 0.25 * (x**2 - 1) ** 2 + 0.25 * (y**2 - 1) ** 2 + z**2 + 2 * (apart**2).sum()
-        return energy, -np.vstack([slope, 4 * apart])
+        return Forces(energy, -np.vstack([slope, 4 * apart]))
 
     ends = [StationaryPoint(place(x, x), 0.0) for x in (-1, 1)]
     engine = Counted()

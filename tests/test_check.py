@@ -20,7 +20,7 @@ from mapmpi.check import files
 from mapmpi.check.filesystem import describe_space, trial_folder
 from mapmpi.check.machine import Need, describe_cores, describe_limits, describe_memory, describe_ranks
 from mapmpi.check.material import made_for
-from mapmpi.check.node import Launch, Place, free_memory, launch, private_memory
+from mapmpi.check.node import Launch, RankPlace, free_memory, launch, private_memory
 from mapmpi.check.pace import LearnerPace, describe_learner, table
 from mapmpi.check.page import Page, size_text
 from mapmpi.check.run import main
@@ -210,8 +210,8 @@ def silica_config() -> Config:
     return load(SMALL)
 
 
-def places(ranks: int, cores: int, free: int | None) -> list[Place]:
-    return [Place(f"node{number // 4}", frozenset(range(cores)), 10**8, free) for number in range(ranks)]
+def places(ranks: int, cores: int, free: int | None) -> list[RankPlace]:
+    return [RankPlace(f"node{number // 4}", frozenset(range(cores)), 10**8, free) for number in range(ranks)]
 
 
 def test_crowded_nodes_and_little_memory(capsys: pytest.CaptureFixture[str]) -> None:

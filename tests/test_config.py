@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from mapmpi.config import Config, load
 from mapmpi.errors import UserError
@@ -163,11 +165,30 @@ def test_missing_input_and_broken_settings(folder: Path) -> None:
         load(write(folder, SMALL), ["goal.distance=[1"])
 
 
-def test_every_key_is_described_or_plain() -> None:
-    """The schema is the documentation: each section has a docstring."""
-    schema = Config.model_json_schema()
-    for name, section in schema["$defs"].items():
-        assert section.get("description"), name
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Yield each key below a model and what is said of it, of a section what its class says."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield f"{prefix}{name}", field.annotation.__doc__
+            yield from keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.description
+
+
+def test_every_key_is_described() -> None:
+    told = dict(keys(Config))
+    assert {"seed", "learning.learning_rate", "train.stop.actions", "pneb.saddle.force"} <= told.keys()
+    assert [key for key, words in told.items() if not words] == []
+
+
+def test_keys_of_before_are_known_by_their_new_names(tmp_path: Path) -> None:
+    path = tmp_path / "input.yaml"
+    path.write_text(SMALL + "pneb: {saddle_force: 0.3, minimum_calls: 7, max_images: 9, saddle: {calls: 8}}\n")
+    pneb = load(path, ["pneb.saddle_force=0.4", "pneb.first_band=idpp"], structure_needed=False).pneb
+    assert (pneb.saddle.force, pneb.saddle.calls, pneb.quench.calls) == (0.4, 8, 7)
+    assert (pneb.band.images, pneb.band.first) == (9, "idpp")
+    with pytest.raises(UserError, match=r"pneb.quench.calls: .*greater than or equal to 1, found 0"):
+        load(path, ["pneb.minimum_calls=0"], structure_needed=False)
 
 
 @pytest.mark.parametrize(

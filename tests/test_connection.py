@@ -75,33 +75,33 @@ def one_search(connection: Connection, gap: tuple[int, int], barrier: Barrier) -
 def test_what_was_found_is_crossed() -> None:
     a, b, c = at(0), at(1), at(2)
     connection = ends(a, b, c)
-    assert connection.way() == [0, 1, 2]
+    assert connection.cheapest_walk() == [0, 1, 2]
     one_search(connection, (0, 1), found((a, b), (a, b)))
     assert connection.next_gaps() == [(1, 2)]
     connection.begin((1, 2))
     assert connection.next_gaps() == []  # under way
     connection.learn((1, 2), found((b, c), (b, c)))
     assert connection.next_gaps() == []
-    assert connection.way() == [0, 1, 2]
-    assert [crossing.verified for crossing in connection.crossings] == [True, True]
+    assert connection.cheapest_walk() == [0, 1, 2]
+    assert [edge.verified for edge in connection.network.edges] == [True, True]
 
 
 def test_a_split_gap_goes_on_over_the_new_minimum() -> None:
     a, b, new = at(0), at(2), at(1, 0.5, 0.1)
     connection = ends(a, b)
     one_search(connection, (0, 1), found((a, b), (a, new), "split"))
-    assert connection.minima[2].positions == pytest.approx(new.positions)
-    assert connection.way() == [0, 2, 1]
+    assert connection.network.minima[2].positions == pytest.approx(new.positions)
+    assert connection.cheapest_walk() == [0, 2, 1]
     assert connection.next_gaps() == [(2, 1)]
-    one = connection.crossing((2, 0))
+    one = connection.network.edge((2, 0))
     assert one is not None
-    assert one.barrier.saddle is not None
-    assert (one.first, one.last, one.energy) == (0, 2, 0.5)
+    assert one.hop.saddle is not None
+    assert (one.first, one.last, one.saddle.energy) == (0, 2, 0.5)
     path = connection.begin((2, 1))
     assert path[0] == pytest.approx(new.positions)
     assert path[-1] == pytest.approx(b.positions)
     assert len(path) > 2
-    assert all(np.linalg.norm(place - one.barrier.saddle.positions) > 1.0 for place in path)  # not back up there
+    assert all(np.linalg.norm(place - one.saddle.positions) > 1.0 for place in path)  # not back up there
 
 
 def test_a_known_saddle_makes_no_searched_gap_due_again() -> None:
@@ -113,8 +113,8 @@ def test_a_known_saddle_makes_no_searched_gap_due_again() -> None:
     connection.guess((1, 2), [b.positions, c.positions])
     again = replace(known, status="split", band=found((b, c)).band, sides=known.sides)
     one_search(connection, (1, 2), again)
-    assert len(connection.crossings) == 2
-    assert connection.way() == [0, 2]
+    assert len(connection.network.edges) == 2
+    assert connection.cheapest_walk() == [0, 2]
     assert connection.next_gaps() == [(0, 2)]
     connection.begin((0, 2))
     connection.learn((0, 2), again)
@@ -122,6 +122,24 @@ def test_a_known_saddle_makes_no_searched_gap_due_again() -> None:
     assert len(connection.begin((1, 2))) == 2
     connection.learn((1, 2), again)
     assert connection.next_gaps() == []
+
+
+@pytest.mark.parametrize(
+    ("aside_A", "higher_ev", "known"), [(0.05, 0.001, True), (0.2, 0.0, False), (0.0, 0.02, False)]
+)
+def test_saddles_are_one_within_the_tolerances(aside_A: float, higher_ev: float, known: bool) -> None:
+    """Two searches that ran side by side come to one saddle, and neither to quite the same numbers."""
+    a, b, c = at(0), at(1), at(2)
+    connection = ends(a, b, c)
+    first = found((a, b), (a, b))
+    one_search(connection, (0, 1), first)
+    assert first.saddle is not None
+    there = first.saddle.positions + [[0.0, aside_A, 0.0], *np.zeros((4, 3))]
+    saddle = replace(first.saddle, positions=there, energy=first.saddle.energy + higher_ev)
+    connection.guess((1, 2), [b.positions, c.positions])
+    one_search(connection, (1, 2), replace(first, status="split", band=found((b, c)).band, saddle=saddle))
+    assert len(connection.network.edges) == 2
+    assert connection.network.find(connection.network.edges[1]) == (0 if known else 1)
 
 
 def test_where_a_path_led_astray_the_minima_alone_are_tried() -> None:
@@ -150,7 +168,7 @@ def test_a_gap_searched_in_vain_is_circumvented() -> None:
     connection = ends(a, b, c)
     one_search(connection, (0, 1), found((a, b), status="not converged"))
     assert connection.reason((1, 0)) == "not converged: as told"
-    assert connection.way() == [0, 2]
+    assert connection.cheapest_walk() == [0, 2]
     assert connection.next_gaps() == [(0, 2)]
 
 
@@ -159,14 +177,14 @@ def test_a_saddle_that_was_not_verified_serves_until_there_are_others() -> None:
     connection = ends(a, b, c)
     connection.learn((0, 1), found((a, b), (a, b), faults=("a way down did not come to rest",)))
     connection.learn((1, 2), found((b, c), (b, c), saddle_ev=0.5))
-    assert connection.fastest_way(623.15) == [0, 1, 2]
-    one = connection.crossing((0, 1))
+    assert connection.fastest_walk(623.15) == [0, 1, 2]
+    one = connection.network.edge((0, 1))
     assert one is not None
     assert not one.verified
     connection.learn((0, 2), found((a, c), (a, c), saddle_ev=3.0))
-    assert connection.fastest_way(623.15) == [0, 1, 2]
+    assert connection.fastest_walk(623.15) == [0, 1, 2]
     connection.learn((0, 2), found((a, c), (a, c), saddle_ev=0.5))
-    assert connection.fastest_way(623.15) == [0, 2]
+    assert connection.fastest_walk(623.15) == [0, 2]
 
 
 def test_the_lowest_verified_saddle_of_a_gap_counts() -> None:
@@ -174,21 +192,21 @@ def test_the_lowest_verified_saddle_of_a_gap_counts() -> None:
     connection = ends(a, b)
     for energy, faults in ((0.9, ()), (0.3, ("flat",)), (0.7, ())):
         connection.learn((0, 1), found((a, b), (a, b), saddle_ev=energy, faults=faults))
-    one = connection.crossing((1, 0))
+    one = connection.network.edge((1, 0))
     assert one is not None
-    assert one.energy == 0.7
+    assert one.saddle.energy == 0.7
 
 
 def test_a_side_valley_is_left_alone() -> None:
     a, b, c, aside = at(0), at(1), at(2), at(0, 3)
     connection = ends(a, b, c)
     one_search(connection, (0, 1), found((a, b), (a, aside), "split"))
-    assert len(connection.minima) == 4
-    assert connection.way() == [0, 2]  # not over the valley, though a saddle leads there
+    assert len(connection.network.minima) == 4
+    assert connection.cheapest_walk() == [0, 2]  # not over the valley, though a saddle leads there
     connection = ends(a, b, c)
     one_search(connection, (0, 1), found((a, b), (a, b)))
     connection.learn((1, 2), found((b, c), (b, aside), "split"))
-    assert 3 not in connection.way()
+    assert 3 not in connection.cheapest_walk()
 
 
 def test_an_exchange_of_equal_atoms_is_one_minimum() -> None:
@@ -196,8 +214,8 @@ def test_an_exchange_of_equal_atoms_is_one_minimum() -> None:
     swapped = StationaryPoint(b.positions[SWAP], b.energy)
     connection = ends(a, b, c)
     one_search(connection, (0, 1), found((a, swapped), (a, swapped)))
-    assert len(connection.minima) == 3
-    (one,) = connection.crossings
+    assert len(connection.network.minima) == 3
+    (one,) = connection.network.edges
     assert (one.first, one.last) == (0, 1)
     assert one.to_last.apply(swapped.positions) == pytest.approx(b.positions)
     assert one.to_first.apply(a.positions) == pytest.approx(a.positions)
@@ -210,8 +228,8 @@ def test_only_an_exchange_is_no_way_on() -> None:
     swapped = StationaryPoint(a.positions[SWAP], a.energy)
     connection = ends(a, b)
     one_search(connection, (0, 1), found((a, b), (a, swapped), "split"))
-    assert connection.crossings == []
-    assert connection.way() == [0, 1]
+    assert connection.network.edges == []
+    assert connection.cheapest_walk() == [0, 1]
     assert connection.next_gaps() == [(0, 1)]  # there is a path for another attempt
 
 
@@ -238,8 +256,8 @@ def test_minima_beside_a_pass_that_was_not_found_are_ways_on() -> None:
     a, b, new = at(0), at(2), at(1, 0.4)
     connection = ends(a, b, at_once=2)
     one_search(connection, (0, 1), found((a, b), status="split", beside=(a, new)))
-    assert connection.crossings == []
-    assert connection.way() == [0, 2, 1]
+    assert connection.network.edges == []
+    assert connection.cheapest_walk() == [0, 2, 1]
     assert connection.next_gaps() == [(0, 2), (2, 1)]
 
 
@@ -248,7 +266,7 @@ def test_what_lies_above_the_ceiling_is_not_used() -> None:
     for ceiling, way in ((1.0, [0, 2, 1]), (0.7, [0, 1])):
         connection = ends(a, b, ceiling=ceiling)
         one_search(connection, (0, 1), found((a, b), (a, high), "split", saddle_ev=0.9))
-        assert connection.way() == way
+        assert connection.cheapest_walk() == way
 
 
 def test_a_saddle_above_the_ceiling_ends_no_search() -> None:
@@ -258,12 +276,12 @@ def test_a_saddle_above_the_ceiling_ends_no_search() -> None:
         connection = ends(a, b, ceiling=ceiling)
         one_search(connection, (0, 1), over)
         assert bool(connection.next_gaps()) is goes_on
-        assert connection.best_way(600.0) == [0, 1]  # until there is a better one
+        assert connection.best_walk(600.0) == [0, 1]  # until there is a better one
     aside = at(0.5, 0.6)
     connection.learn((0, 1), found((a, b), (a, aside), "split"))
     one_search(connection, (2, 1), found((aside, b), (aside, b)))
-    assert connection.way() == connection.best_way(600.0) == [0, 2, 1]
-    assert max(connection.crossing(gap).energy for gap in ((0, 2), (2, 1))) < connection.ceiling_ev
+    assert connection.cheapest_walk() == connection.best_walk(600.0) == [0, 2, 1]
+    assert max(connection.network.edge(gap).saddle.energy for gap in ((0, 2), (2, 1))) < connection.ceiling_ev
     alone = ends(a, b, ceiling=1.0, searches=1)
     one_search(alone, (0, 1), over)
     assert alone.next_gaps() == []  # nothing left to try: what there is must do
@@ -273,7 +291,7 @@ def test_a_saddle_below_its_minima_is_none() -> None:
     a, b = at(0), at(1, 0, 0.6)
     connection = ends(a, b)
     one_search(connection, (0, 1), found((a, b), (a, b), saddle_ev=0.55))
-    assert connection.crossings == []
+    assert connection.network.edges == []
     assert "0.0500 eV below a minimum" in connection.reason((0, 1))
 
 
@@ -290,8 +308,8 @@ def test_merged_ends_need_no_saddle() -> None:
     a, b, c = at(0), at(1), at(2)
     connection = ends(a, b, c)
     one_search(connection, (0, 1), found((a, b), status="same basin"))
-    assert connection.merged == {(0, 1)}
-    assert connection.way() == [0, 1, 2]
+    assert set(connection.network.merged) == {(0, 1)}
+    assert connection.cheapest_walk() == [0, 1, 2]
     assert connection.next_gaps() == [(1, 2)]
 
 
@@ -303,7 +321,7 @@ def test_the_fastest_way_is_not_that_of_the_fewest_hops(temperature_k: float, wa
     connection.learn((0, 1), found((a, b), (a, b), saddle_ev=1.0))
     connection.learn((0, 1), found((a, b), (a, c), "split", saddle_ev=0.9))
     connection.learn((2, 1), found((c, b), (c, b), saddle_ev=0.9))
-    assert connection.fastest_way(temperature_k) == way
+    assert connection.fastest_walk(temperature_k) == way
 
 
 @pytest.mark.parametrize("temperature_k", [200.0, 623.15])
@@ -314,14 +332,14 @@ def test_a_hop_however_fast_is_part_of_the_way(temperature_k: float) -> None:
     connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.05))
     connection.learn((1, 2), found((b, c), (b, c), saddle_ev=1.4))
     assert connection.next_gaps() == [(0, 2)]  # connected: from here on heights count
-    assert connection.fastest_way(temperature_k) == [0, 1, 2]
+    assert connection.fastest_walk(temperature_k) == [0, 1, 2]
 
 
 def test_without_a_complete_way_the_fastest_is_the_cheapest() -> None:
     connection = ends(at(0), at(1), at(2))
     connection.learn((0, 1), found((at(0), at(1)), (at(0), at(1))))
-    assert connection.fastest_way(623.15) is None
-    assert connection.best_way(623.15) == connection.way() == [0, 1, 2]
+    assert connection.fastest_walk(623.15) is None
+    assert connection.best_walk(623.15) == connection.cheapest_walk() == [0, 1, 2]
 
 
 def test_a_high_saddle_is_circumvented_as_long_as_that_is_not_far() -> None:
@@ -330,7 +348,7 @@ def test_a_high_saddle_is_circumvented_as_long_as_that_is_not_far() -> None:
         connection = ends(a, b, c)
         connection.learn((0, 1), found((a, b), (a, b), saddle_ev=height))
         connection.learn((1, 2), found((b, c), (b, c), saddle_ev=0.5))
-        assert connection.way() == [0, 1, 2]
+        assert connection.cheapest_walk() == [0, 1, 2]
         gaps = connection.next_gaps()  # connected: from here on heights count
         assert gaps == [gap for gap in pairwise(way) if gap == (0, 2)]
 
@@ -347,8 +365,8 @@ def test_the_analytic_landscape_is_connected_over_its_middle_minimum() -> None:
     connection = ends(minimum("deep"), minimum("right"))
     gaps = connect(connection)
     assert gaps == [(0, 1), (2, 1)]
-    assert connection.way() == [0, 2, 1]
-    assert connection.minima[2].positions == pytest.approx(minimum("middle").positions, abs=5e-3)
+    assert connection.cheapest_walk() == [0, 2, 1]
+    assert connection.network.minima[2].positions == pytest.approx(minimum("middle").positions, abs=5e-3)
     assert connection.spare == LOWER - (len(gaps) - 2)
 
 
@@ -363,13 +381,13 @@ def test_the_order_of_learning_decides_and_nothing_else() -> None:
     for eager in (True, False):
         connection = ends(*points)
         gaps = connect(connection, eager)
-        told.append((gaps, connection.way(), connection.minima, connection.crossings))
+        told.append((gaps, connection.cheapest_walk(), connection.network.minima, connection.network.edges))
     first, second = told
     assert first[:2] == second[:2]
     assert len(first[0]) > 2
     for one, other in zip(first[2], second[2], strict=True):
         assert np.array_equal(one.positions, other.positions)
-    assert [crossing.energy for crossing in first[3]] == [crossing.energy for crossing in second[3]]
+    assert [edge.saddle.energy for edge in first[3]] == [edge.saddle.energy for edge in second[3]]
 
 
 def test_while_few_searches_run_those_that_would_follow_are_begun():
@@ -381,7 +399,7 @@ def test_while_few_searches_run_those_that_would_follow_are_begun():
     for gap, points in (((0, 1), (a, b)), ((1, 2), (b, c))):
         connection.begin(gap)
         connection.learn(gap, found(points, points))
-    assert connection.way() == [0, 1, 2]
+    assert connection.cheapest_walk() == [0, 1, 2]
 
 
 def test_no_more_searches_run_than_may_at_once():
@@ -418,7 +436,7 @@ def test_a_doubtful_saddle_is_circumvented_where_that_is_not_much_slower():
         connection.learn((0, 1), found((a, b), (a, c), "split", saddle_ev=height))
         connection.learn((3, 1), found((c, b), (c, b), saddle_ev=0.3))
         connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.1, faults=("a step",)))
-        assert connection.fastest_way(623.15) == way
+        assert connection.fastest_walk(623.15) == way
 
 
 @pytest.mark.parametrize(("faults", "known"), [((), 1), (("0 curvatures are negative instead of one",), 0)])
@@ -426,8 +444,8 @@ def test_what_holds_nothing_and_is_no_saddle_is_no_barrier(faults, known):
     a, b = at(0), at(1)
     connection = ends(a, b)
     connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.5 * MATCHER.energy_tolerance_ev, faults=faults))
-    assert len(connection.crossings) == known
-    assert connection.merged == (set() if known else {(0, 1)})
+    assert len(connection.network.edges) == known
+    assert set(connection.network.merged) == (set() if known else {(0, 1)})
     assert connection.next_gaps() == []
 
 
@@ -438,4 +456,4 @@ def test_once_connected_a_low_doubtful_saddle_is_no_cheaper_than_a_verified_one(
     connection.learn((2, 1), found((c, b), (c, b), saddle_ev=0.5))
     connection.learn((0, 1), found((a, b), (a, b), saddle_ev=0.8, faults=("a step",)))
     connection.next_gaps()
-    assert connection.way() == [0, 2, 1]
+    assert connection.cheapest_walk() == [0, 2, 1]

@@ -8,7 +8,7 @@ from ase.build import bulk
 from muller_brown import SADDLES, evaluate, hessian, place
 from scipy.linalg import eigh
 
-from mapmpi.path.calculation import solve
+from mapmpi.calculation import Forces, solve
 from mapmpi.path.curvature import CurvatureModel, lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.transition import plain_curvatures
@@ -19,7 +19,7 @@ def quadratic(matrix):
 
     def evaluate(positions):
         flat = positions.ravel()
-        return 0.5 * flat @ matrix @ flat, -(matrix @ flat).reshape(positions.shape)
+        return Forces(0.5 * flat @ matrix @ flat, -(matrix @ flat).reshape(positions.shape))
 
     return evaluate
 

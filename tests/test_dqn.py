@@ -8,21 +8,23 @@ from mapmpi import config
 from mapmpi.errors import UserError
 from mapmpi.rl import arithmetic
 from mapmpi.rl.dqn import Learner, td_targets
-from mapmpi.rl.exploration import ANY
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.network import QNetwork, pack, unpack
 from mapmpi.rl.replay import PRIORITY_OFFSET, Replay
 from mapmpi.rl.returns import NO_STATE, TRANSITION, NStep
+from mapmpi.store.records import NO_ACTION
 
 torch.set_num_threads(1)
 
 SHAPE = (1, 4, 4, 4)
-NETWORK = config.Network(channels=[8], hidden=32, dueling=False)
+NETWORK = config.NetworkSettings(channels=[8], hidden=32, dueling=False)
 
 
 def learner_on(records, network=NETWORK, actions=2, alpha=1.0, beta=0.4, **learning):
     """Return a learner whose buffer has a state for every record and one after them."""
-    replay = Replay(SHAPE, config.Replay(capacity=100, priority_exponent=alpha, importance_exponent=beta), 1)
+    replay = Replay(
+        SHAPE, config.ReplaySettings(capacity=100, priority_exponent=alpha, importance_exponent=beta), 1
+    )
     rng = np.random.default_rng(0)
     for sequence in range(len(records) + 1):
         replay.add_state(0, sequence, rng.integers(0, 256, SHAPE, dtype=np.uint8))
@@ -43,7 +45,7 @@ def test_targets_by_hand():
     choosing_q = torch.tensor([[2.0, 0.0, 1.0]]).repeat(4, 1)
     returns = torch.tensor([1.0, 1.0, 1.0, 1.0])
     discounts = torch.tensor([0.5, 0.5, 0.0, 0.25])
-    forbidden = torch.tensor([ANY, 1, ANY, 0], dtype=torch.int16)
+    forbidden = torch.tensor([NO_ACTION, 1, NO_ACTION, 0], dtype=torch.int16)
     vanilla = td_targets(returns, discounts, forbidden, next_q, next_q)
     np.testing.assert_allclose(vanilla, [3.5, 2.5, 1.0, 2.25])
     double = td_targets(returns, discounts, forbidden, next_q, choosing_q)
@@ -52,7 +54,12 @@ def test_targets_by_hand():
 
 @pytest.mark.parametrize(
     ("double", "forbidden", "target"),
-    [(False, ANY, 1 + 0.5 * 5), (True, ANY, 1 + 0.5 * 2), (False, 1, 1 + 0.5 * 2), (True, 0, 1 + 0.5 * 5)],
+    [
+        (False, NO_ACTION, 1 + 0.5 * 5),
+        (True, NO_ACTION, 1 + 0.5 * 2),
+        (False, 1, 1 + 0.5 * 2),
+        (True, 0, 1 + 0.5 * 5),
+    ],
 )
 def test_update_takes_the_right_target(double, forbidden, target):
     learner = learner_on([(0, 1, 1, forbidden, 1.0, 0.5, 1.0)], double=double, batch=4)
@@ -67,7 +74,7 @@ def test_update_takes_the_right_target(double, forbidden, target):
 
 
 def test_terminal_transitions_ignore_what_follows():
-    learner = learner_on([(0, NO_STATE, 0, ANY, 3.0, 0.0, 1.0)], batch=2)
+    learner = learner_on([(0, NO_STATE, 0, NO_ACTION, 3.0, 0.0, 1.0)], batch=2)
     constant(learner.behaviour, [0.0, 0.0])
     constant(learner.target, [100.0, 100.0])
     assert learner.update().td_error == pytest.approx(3.0)
@@ -76,7 +83,7 @@ def test_terminal_transitions_ignore_what_follows():
 def test_loss_is_weighted_by_importance():
     # Priorities 1 and 3, β = 1, all four strata: slot 0 once with weight 1, slot 1 three times with weight 1/3.
     error = np.array([1.0, 3.0]) - PRIORITY_OFFSET
-    records = [(0, NO_STATE, 0, ANY, 1.0, 0.0, error[0]), (1, NO_STATE, 0, ANY, 6.0, 0.0, error[1])]
+    records = [(0, NO_STATE, 0, NO_ACTION, 1.0, 0.0, error[0]), (1, NO_STATE, 0, NO_ACTION, 6.0, 0.0, error[1])]
     learner = learner_on(records, beta=1.0, batch=4)
     constant(learner.behaviour, [0.0, 0.0])
     stats = learner.update()
@@ -85,7 +92,7 @@ def test_loss_is_weighted_by_importance():
 
 
 def test_a_step_goes_towards_the_target():
-    learner = learner_on([(0, NO_STATE, 1, ANY, 3.0, 0.0, 1.0)], batch=2, learning_rate=1e-2)
+    learner = learner_on([(0, NO_STATE, 1, NO_ACTION, 3.0, 0.0, 1.0)], batch=2, learning_rate=1e-2)
     state = learner.replay.state_dict()["states"].rows[0]
     q = QFunction(SHAPE, 2, NETWORK)
     for _ in range(100):
@@ -95,7 +102,7 @@ def test_a_step_goes_towards_the_target():
 
 
 def test_gradient_is_clipped():
-    records = [(0, NO_STATE, 0, ANY, 1000.0, 0.0, 1.0)]
+    records = [(0, NO_STATE, 0, NO_ACTION, 1000.0, 0.0, 1.0)]
     learner = learner_on(records, batch=2, gradient_clip=0.5)
     learner.update()
     norm = torch.cat([parameter.grad.ravel() for parameter in learner.behaviour.parameters()]).norm()
@@ -103,7 +110,7 @@ def test_gradient_is_clipped():
 
 
 def test_a_network_that_is_lost_is_not_used_on():
-    learner = learner_on([(0, NO_STATE, 0, ANY, 1.0, 0.0, 1.0)], batch=2)
+    learner = learner_on([(0, NO_STATE, 0, NO_ACTION, 1.0, 0.0, 1.0)], batch=2)
     constant(learner.behaviour, [np.inf, 0.0])
     with pytest.raises(RuntimeError, match="non-finite"):
         learner.update()
@@ -146,7 +153,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("precision", "near"), [("float32", 1e-5), ("bfloat16", 3e-2)])
 def test_steps_are_those_of_the_formulas(device, precision, near):
-    records = [(i, i + 1, i % 2, ANY, float(i % 3), 0.5, 1.0) for i in range(20)]
+    records = [(i, i + 1, i % 2, NO_ACTION, float(i % 3), 0.5, 1.0) for i in range(20)]
     # uniform sampling: the plain steps need no priorities
     learner = learner_on(records, alpha=0.0, batch=16, precision=precision, device=device)
     weights, losses, errors = plain_steps(learner, 5)
@@ -178,7 +185,7 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch):
 
 
 def test_target_network_is_copied_at_its_interval_only():
-    learner = learner_on([(0, 1, 1, ANY, 1.0, 0.5, 1.0)], target_interval=3, batch=4)
+    learner = learner_on([(0, 1, 1, NO_ACTION, 1.0, 0.5, 1.0)], target_interval=3, batch=4)
     first = pack(learner.target)
     np.testing.assert_array_equal(first, learner.weights())
     for updates in (1, 2):
@@ -203,7 +210,7 @@ def test_seed_decides_the_weights_and_leaves_torch_alone():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_restart_goes_on_as_if_nothing_had_been(precision):
-    records = [(i, i + 1, i % 2, ANY, float(i), 0.5, 1.0) for i in range(20)]
+    records = [(i, i + 1, i % 2, NO_ACTION, float(i), 0.5, 1.0) for i in range(20)]
     settings = {"target_interval": 4, "batch": 8, "precision": precision}
     straight, stopped = (learner_on(records, **settings) for _ in range(2))
     for _ in range(6):
@@ -221,7 +228,7 @@ def test_a_restart_goes_on_as_if_nothing_had_been(precision):
 
 
 def test_checkpoint_of_another_network_is_refused():
-    other = learner_on([], network=config.Network(channels=[4], hidden=3))
+    other = learner_on([], network=config.NetworkSettings(channels=[4], hidden=3))
     with pytest.raises(UserError, match="network"):
         learner_on([]).load_state_dict(other.state_dict())
 
@@ -245,7 +252,7 @@ def test_values_of_a_chain_are_learned(paper, precision):
                 after, reward = move(place, action)
                 exact[place, action] = reward + (gamma * exact[after].max() if after < end else 0.0)
 
-    replay = Replay(SHAPE, config.Replay(capacity=2000), 1)
+    replay = Replay(SHAPE, config.ReplaySettings(capacity=2000), 1)
     returns, rng, sequence, place = NStep(1, gamma), np.random.default_rng(3), 0, 0
     replay.add_state(0, sequence, states[place])
     returns.start(sequence, np.zeros(2))
@@ -261,7 +268,7 @@ def test_values_of_a_chain_are_learned(paper, precision):
         replay.add_state(0, sequence, states[place])
         assert replay.add_transitions(0, records) == 1
 
-    network = config.Network(channels=[8], hidden=32, dueling=not paper)
+    network = config.NetworkSettings(channels=[8], hidden=32, dueling=not paper)
     learning = config.Learning(
         double=not paper, batch=64, learning_rate=3e-3, target_interval=25, device="cpu", precision=precision
     )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mapmpi import config
-from mapmpi.rl.exploration import ANY, choose, epsilons, masked_argmax
+from mapmpi.rl.exploration import choose, epsilons, masked_argmax
+from mapmpi.store.records import NO_ACTION
 
 
 def test_apex_rates_are_those_of_horgan():
@@ -24,7 +25,7 @@ def test_one_agent_has_the_largest_rate(schedule):
 
 def test_masked_argmax_skips_the_forbidden():
     q = np.array([1.0, 3.0, 2.0])
-    assert masked_argmax(q) == masked_argmax(q, ANY) == 1
+    assert masked_argmax(q) == masked_argmax(q, NO_ACTION) == 1
     assert masked_argmax(q, 1) == 2
     assert masked_argmax(q, 0) == 1
     assert masked_argmax(np.array([-np.inf, 0.0]), 1) == 0
@@ -34,7 +35,7 @@ def test_masked_argmax_skips_the_forbidden():
 
 def test_greedy_at_zero_epsilon():
     rng = np.random.default_rng(1)
-    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, ANY, rng, lambda: 2) for _ in range(50)} == {1}
+    assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, NO_ACTION, rng, lambda: 2) for _ in range(50)} == {1}
     assert {choose(np.array([0.0, 2.0, 1.0]), 0.0, 1, rng) for _ in range(50)} == {2}
 
 
@@ -48,5 +49,5 @@ def test_random_actions_are_even_over_the_allowed_ones():
 
 def test_epsilon_is_the_rate_of_planned_choices():
     rng = np.random.default_rng(3)
-    planned = sum(choose(np.zeros(5), 0.3, ANY, rng, lambda: 4) == 4 for _ in range(4000))
+    planned = sum(choose(np.zeros(5), 0.3, NO_ACTION, rng, lambda: 4) == 4 for _ in range(4000))
     assert planned == pytest.approx(1200, abs=120)

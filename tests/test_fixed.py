@@ -12,17 +12,17 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.constraints import FixAtoms, FixCartesian
 
+from mapmpi.calculation import Forces, solve
 from mapmpi.check.material import read_atoms
 from mapmpi.check.page import Page
-from mapmpi.config import Config, Dynamics, ForceField, load
+from mapmpi.config import Config, Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings, load
 from mapmpi.errors import UserError
 from mapmpi.md.engine import Snapshot, thermal_velocities
 from mapmpi.md.fixed import fix, id_ranges, is_fixed
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import difference, interpolate, without_drift
-from mapmpi.path.barrier import BarrierSearch, BarrierSettings
+from mapmpi.path.barrier import find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.curvature import lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import quench
@@ -227,7 +227,7 @@ def test_quenches_and_lammps_own_minimizer_leave_them_in_place() -> None:
     shaken %= atoms.cell.lengths()  # the engine brings them there, which rounds
     engine = LammpsEngine(atoms, COPPER, Dynamics(), [1], 100.0)
     metric = Metric.of_solid(atoms, [shaken])
-    found = solve(quench(shaken, metric, 0.01, 300), engine.evaluate)
+    found = solve(quench(shaken, metric, QuenchSettings(calls=300)), engine.evaluate)
     assert found.residual <= 0.01
     assert (found.positions[fixed] == shaken[fixed]).all()
     assert all((place[fixed] == shaken[fixed]).all() for place in found.trail)
@@ -254,18 +254,21 @@ def test_the_barrier_of_a_vacancy_beside_fixed_planes() -> None:
     hopped[0] -= way
     engine = LammpsEngine(solid, COPPER, Dynamics(), [1])
     metric = Metric.of_solid(solid, [solid.positions])
-    ends = [solve(quench(place, metric, 0.005), engine.evaluate) for place in (solid.positions, hopped)]
+    ends = [
+        solve(quench(place, metric, QuenchSettings(force=0.005)), engine.evaluate)
+        for place in (solid.positions, hopped)
+    ]
     band = interpolate(ends[0].positions, ends[1].positions, 5, solid)
     points = [StationaryPoint(band[0], ends[0].energy), StationaryPoint(band[-1], ends[1].energy)]
     matcher = Matcher(solid.numbers, solid.cell.array, solid.pbc, 0.3, 0.02, [0], held=True)
-    search = BarrierSearch(*points, band, solid, matcher, BarrierSettings(saddle_force=0.02), [])
+    search = find_barrier(*points, band, solid, matcher, Pneb(saddle=SaddleSettings(force=0.02)))
     asked: list[np.ndarray] = []
 
-    def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(positions: np.ndarray) -> Forces:
         asked.append(positions)
         return engine.evaluate(positions)
 
-    found = solve(search.run(), evaluate)
+    found = solve(search, evaluate)
     engine.close()
     assert found.status == "converged", found.reason
     assert found.saddle is not None
@@ -321,12 +324,12 @@ def test_modes_are_those_of_the_mobile_atoms_and_no_translation_is_left_out() ->
     atoms = Atoms("OSi2", [[2, 2, 2], [5, 2, 2], [2, 5, 2]], cell=[9, 9, 9], pbc=True, constraint=FixAtoms([1, 2]))
     springs = np.array([2.0, 3.0, -1.0])
 
-    def evaluate(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(positions: np.ndarray) -> Forces:
         away = positions - atoms.positions
         assert (away[1:] == 0).all()
         forces = np.zeros((3, 3))
         forces[0] = -springs * away[0]
-        return float(0.5 * (springs * away[0] ** 2).sum()), forces
+        return Forces(float(0.5 * (springs * away[0] ** 2).sum()), forces)
 
     guess = np.random.default_rng(4).normal(size=(3, 3))
     metric = Metric.of_solid(atoms, [atoms.positions])

@@ -92,7 +92,7 @@ def test_a_training_and_what_follows_hold_the_same_atoms(folder: Path) -> None:
         frames = np.concatenate([reader.episode(row).positions for row in range(len(reader.episodes))])
     assert (frames[:, 1:] == atoms.positions[1:].astype("f4")).all()
     assert np.ptp(frames[:, 0, 0]) > 3.0
-    refined = mpiexec(2, "-m", "mapmpi.pneb", run, "--set", "pneb.saddle_force=0.005")
+    refined = mpiexec(2, "-m", "mapmpi.pneb", run, "--set", "pneb.saddle.force=0.005")
     hop = only_hop(refined, run)
     assert float(hop["barrier_forward_ev"]) == pytest.approx(BARRIER, abs=0.001)
     assert float(hop["barrier_backward_ev"]) == pytest.approx(BARRIER, abs=0.001)
@@ -119,9 +119,9 @@ def test_a_path_from_outside_with_vineyards_prefactor(tmp_path: Path) -> None:
     words = ("--input", write_input(tmp_path), "--trajectory", path)
     settings = (
         "--set",
-        "pneb.saddle_force=0.001",
+        "pneb.saddle.force=0.001",
         "--set",
-        "pneb.minimum_force=0.001",
+        "pneb.quench.force=0.001",
         "--set",
         "pneb.prefactor=vineyard",
     )

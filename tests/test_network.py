@@ -16,11 +16,11 @@ from mapmpi.rl.pairs import Pairs
 torch.set_num_threads(1)
 
 CASES = [
-    ((3, 16, 16, 16), 5, config.Network()),
-    ((3, 16, 16, 16), 5, config.Network(dueling=False)),
-    ((2, 13, 13, 13), 26, config.Network(kernel=5, channels=[7, 5], hidden=11)),
-    ((1, 9, 9, 9), 6, config.Network(channels=[4, 4, 4, 4, 4], hidden=9)),  # deep enough to reach stride 1
-    ((4, 4, 4, 4), 2, config.Network(kernel=5, channels=[3], hidden=8, dueling=False)),
+    ((3, 16, 16, 16), 5, config.NetworkSettings()),
+    ((3, 16, 16, 16), 5, config.NetworkSettings(dueling=False)),
+    ((2, 13, 13, 13), 26, config.NetworkSettings(kernel=5, channels=[7, 5], hidden=11)),
+    ((1, 9, 9, 9), 6, config.NetworkSettings(channels=[4, 4, 4, 4, 4], hidden=9)),  # deep enough to reach stride 1
+    ((4, 4, 4, 4), 2, config.NetworkSettings(kernel=5, channels=[3], hidden=8, dueling=False)),
 ]
 
 
@@ -64,7 +64,7 @@ def test_bfloat16_is_near_and_pairs_change_nothing(case):
 
 @pytest.mark.parametrize(("side", "kernel"), [(16, 3), (13, 3), (12, 5), (9, 5), (4, 3)])
 def test_pairs_make_the_same_sums(side, kernel):
-    case = (2, side, side, side), 3, config.Network(kernel=kernel, channels=[4])
+    case = (2, side, side, side), 3, config.NetworkSettings(kernel=kernel, channels=[4])
     layer = QNetwork(*case).architecture.convolutions[0]
     pairs = Pairs(layer, 2)
     random = torch.Generator().manual_seed(1)
@@ -113,13 +113,13 @@ def test_wrong_weights_are_refused():
 
 
 def test_convolutions_halve_the_side_while_two_points_remain():
-    layers = architecture((1, 9, 9, 9), 6, config.Network(channels=[4] * 5)).convolutions
+    layers = architecture((1, 9, 9, 9), 6, config.NetworkSettings(channels=[4] * 5)).convolutions
     assert [layer.side for layer in layers] == [9, 5, 3, 2, 2]
     assert [layer.stride for layer in layers] == [2, 2, 2, 1, 1]
 
 
 def test_dueling_adds_the_advantage_less_its_mean():
-    module = QNetwork((1, 4, 4, 4), 3, config.Network(channels=[2], hidden=2))
+    module = QNetwork((1, 4, 4, 4), 3, config.NetworkSettings(channels=[2], hidden=2))
     unpack(module, np.zeros(module.architecture.size, np.float32))
     value, advantage = (stream[2].bias for stream in module.streams)
     with torch.no_grad():

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from mapmpi.path import tst
-from mapmpi.path.basins import Basin, Matcher
-from mapmpi.path.network import Pool, Saddle, first_passage_time_s
+from mapmpi.path.assembly import lay_out
+from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.network import Edge, Network, first_passage_time_s
+from mapmpi.path.pathway import Hop
+from mapmpi.path.saddle import Saddle
 
 CELL = np.diag([10.0, 10.0, 10.0])
 HOST = np.random.default_rng(4).uniform(0, 10, size=(9, 3))
@@ -15,8 +18,8 @@ NUMBERS = np.array([8] + [14] * 4 + [8] * 5)
 KELVIN = 300.0
 
 
-def pool() -> Pool:
-    return Pool(Matcher(NUMBERS, CELL, np.ones(3, dtype=bool), 0.3, 0.02, tagged=[0]))
+def network() -> Network:
+    return Network(Matcher(NUMBERS, CELL, np.ones(3, dtype=bool), 0.3, 0.02, tagged=[0]))
 
 
 def at(x: float, y: float = 0.0) -> np.ndarray:
@@ -24,12 +27,28 @@ def at(x: float, y: float = 0.0) -> np.ndarray:
     return np.vstack([[x, y, 0.0], HOST])
 
 
-def basin(x: float, energy: float, y: float = 0.0) -> Basin:
-    return Basin(at(x, y), energy)
+def basin(x: float, energy: float, y: float = 0.0) -> StationaryPoint:
+    return StationaryPoint(at(x, y), energy)
 
 
-def saddle(x: float, energy: float, y: float = 0.0) -> Saddle:
-    return Saddle(at(x, y), energy)
+def over(top: np.ndarray, energy: float, forward_hz: float = np.nan, backward_hz: float = np.nan) -> Hop:
+    """Return a hop over a verified saddle, with no more of a band than that."""
+    found = Saddle(top, energy, np.zeros_like(top), 0.0, 0)
+    rates = {"forward_hz": forward_hz, "backward_hz": backward_hz}
+    return Hop(top[None], np.array([energy]), 0, "", False, found, True, **rates)
+
+
+def saddle(x: float, energy: float, y: float = 0.0) -> Hop:
+    return over(at(x, y), energy)
+
+
+def time_s(together: Network, edges: list[Edge], prefactor: tst.Prefactor) -> float:
+    """Return the time of a walk by Eq. 3."""
+    rates = [
+        one.hop.forward_hz if prefactor == "vineyard" else tst.prefactor_hz(prefactor, KELVIN) for one in edges
+    ]
+    barriers = [one.saddle.energy - together.minima[one.first].energy for one in edges]
+    return tst.pathway_time_s(barriers, KELVIN, np.array(rates))
 
 
 def relabelled(positions: np.ndarray) -> np.ndarray:
@@ -40,129 +59,134 @@ def relabelled(positions: np.ndarray) -> np.ndarray:
     return result + CELL[2]
 
 
-def two_pathways() -> Pool:
+def two_pathways() -> Network:
     """Two pathways meet in the middle at x = 2 Å; each has a low barrier on the other side of it."""
-    together = pool()
+    together = network()
     nodes = together.add_pathway(
         "low-high", [basin(0, 0.0), basin(2, 0.1), basin(4, 0.0)], [saddle(1, 0.5), saddle(3, 1.3)]
     )
     assert nodes == [0, 1, 2]
-    ends = [Basin(relabelled(b.positions), b.energy) for b in (basin(0, 0.0), basin(2, 0.11), basin(4, 0.0))]
-    tops = [Saddle(relabelled(s.positions), s.energy) for s in (saddle(1, 1.2, y=0.8), saddle(3, 0.6, y=-0.8))]
+    ends = [
+        StationaryPoint(relabelled(b.positions), b.energy) for b in (basin(0, 0.0), basin(2, 0.11), basin(4, 0.0))
+    ]
+    tops = [over(relabelled(at(x, y)), energy) for x, y, energy in ((1, 0.8, 1.2), (3, -0.8, 0.6))]
     assert together.add_pathway("high-low", ends, tops) == [0, 1, 2]
     return together
 
 
-def test_route_through_the_pool_beats_both_pathways() -> None:
+def test_the_walk_through_the_network_beats_both_pathways() -> None:
     together = two_pathways()
-    assert len(together.passes) == 4
-    route = together.fastest_route([0], [2], KELVIN, "hbar")
-    assert route is not None
-    assert route.pathways == [("low-high",), ("high-low",)]
+    assert len(together.edges) == 4
+    found = together.fastest([0], [2], KELVIN, "hbar")
+    assert found is not None
+    assert [edge.pathways for edge in found[1]] == [("low-high",), ("high-low",)]
     attempts = tst.prefactor_hz("hbar", KELVIN)
-    assert route.time_s == pytest.approx(tst.pathway_time_s([0.5, 0.5], KELVIN, attempts))
-    assert route.time_s < 1e-4 * tst.pathway_time_s([0.5, 1.2], KELVIN, attempts)
-    assert route.time_s < 1e-4 * tst.pathway_time_s([1.2, 0.49], KELVIN, attempts)
+    its = time_s(together, found[1], "hbar")
+    assert its == pytest.approx(tst.pathway_time_s([0.5, 0.5], KELVIN, attempts))
+    assert its < 1e-4 * tst.pathway_time_s([0.5, 1.2], KELVIN, attempts)
+    assert its < 1e-4 * tst.pathway_time_s([1.2, 0.49], KELVIN, attempts)
     # the barriers not taken hardly matter to a walker
     chain = tst.mean_first_passage_time_s(
         tst.rate_hz([0.5, 0.5], KELVIN, attempts), tst.rate_hz([0.4, 0.6], KELVIN, attempts)
     )
-    assert route.mean_first_passage_time_s == pytest.approx(chain, rel=1e-4)
+    assert together.passage_time_s(0, [2], KELVIN, "hbar") == pytest.approx(chain, rel=1e-4)
 
 
 @pytest.mark.parametrize(("starts", "goals"), [([0], [2]), ([2], [0])])
-def test_structures_of_a_route_follow_one_labelling(starts: list[int], goals: list[int]) -> None:
-    route = two_pathways().fastest_route(starts, goals, KELVIN, "h")
-    assert route is not None
-    points = [route.basins[0].positions]
-    for top, end in zip(route.saddles, route.basins[1:], strict=True):
-        points += [top.positions, end.positions]
+def test_structures_of_a_walk_follow_one_labelling(starts: list[int], goals: list[int]) -> None:
+    together = two_pathways()
+    found = together.fastest(starts, goals, KELVIN, "h")
+    assert found is not None
+    basins, hops = lay_out(together, *found)
+    points = [basins[0].positions]
+    for hop, end in zip(hops, basins[1:], strict=True):
+        assert hop is not None
+        points += [hop.band[hop.top], end.positions]
     steps = np.linalg.norm(np.diff(points, axis=0), axis=2)
     assert steps[:, 0].max() < 1.5
     assert steps[:, 1:].max() < 1e-9  # the host does not jump where one pathway takes over from the other
 
 
 def test_way_back_sees_the_other_barriers_and_prefactors() -> None:
-    alone = pool()
-    alone.add_pathway(
-        "one", [basin(0, 0.0), basin(2, 0.3)], [Saddle(at(1), 0.7, forward_hz=1e12, backward_hz=5e12)]
-    )
+    alone = network()
+    alone.add_pathway("one", [basin(0, 0.0), basin(2, 0.3)], [over(at(1), 0.7, forward_hz=1e12, backward_hz=5e12)])
     for start, goal, barrier, attempts in ((0, 1, 0.7, 1e12), (1, 0, 0.4, 5e12)):
-        route = alone.fastest_route([start], [goal], KELVIN, "vineyard")
-        assert route is not None
-        assert route.time_s == pytest.approx(tst.pathway_time_s([barrier], KELVIN, attempts))
-        assert route.saddles[0].forward_hz == attempts
-        assert route.mean_first_passage_time_s == pytest.approx(route.time_s)
+        found = alone.fastest([start], [goal], KELVIN, "vineyard")
+        assert found is not None
+        its = time_s(alone, found[1], "vineyard")
+        assert its == pytest.approx(tst.pathway_time_s([barrier], KELVIN, attempts))
+        assert found[1][0].hop.forward_hz == attempts
+        assert alone.passage_time_s(start, [goal], KELVIN, "vineyard") == pytest.approx(its)
 
 
 def test_same_saddle_counts_once_another_one_twice() -> None:
     ends = [basin(0, 0.0), basin(2, 0.0)]
-    together = pool()
+    together = network()
     together.add_pathway("first", ends, [saddle(1, 0.7)])
-    alone = together.mean_first_passage_time_s(0, [1], KELVIN, "hbar")
-    together.add_pathway("again", ends, [Saddle(relabelled(at(1)), 0.7)])
+    alone = together.passage_time_s(0, [1], KELVIN, "hbar")
+    together.add_pathway("again", ends, [over(relabelled(at(1)), 0.7)])
     together.add_pathway("back", ends[::-1], [saddle(1, 0.7)])
-    assert [known.pathways for known in together.passes] == [("first", "again", "back")]
-    assert together.mean_first_passage_time_s(0, [1], KELVIN, "hbar") == pytest.approx(alone)
+    assert [known.pathways for known in together.edges] == [("first", "again", "back")]
+    assert together.passage_time_s(0, [1], KELVIN, "hbar") == pytest.approx(alone)
     together.add_pathway("other", ends, [saddle(1, 0.7, y=1.0)])
-    assert together.mean_first_passage_time_s(0, [1], KELVIN, "hbar") == pytest.approx(alone / 2)
+    assert together.passage_time_s(0, [1], KELVIN, "hbar") == pytest.approx(alone / 2)
 
 
 def test_gap_means_no_time() -> None:
-    together = pool()
+    together = network()
     together.add_pathway("gap", [basin(0, 0.0), basin(2, 0.0), basin(4, 0.0)], [saddle(1, 0.5), None])
-    assert together.fastest_route([0], [2], KELVIN, "hbar") is None
-    assert together.mean_first_passage_time_s(0, [2], KELVIN, "hbar") == np.inf
+    assert together.fastest([0], [2], KELVIN, "hbar") is None
+    assert together.passage_time_s(0, [2], KELVIN, "hbar") == np.inf
     together.add_pathway("bridge", [basin(2, 0.0), basin(4, 0.0)], [saddle(3, 0.6)])
-    route = together.fastest_route([0], [2], KELVIN, "hbar")
-    assert route is not None
-    assert route.pathways == [("gap",), ("bridge",)]
+    found = together.fastest([0], [2], KELVIN, "hbar")
+    assert found is not None
+    assert [edge.pathways for edge in found[1]] == [("gap",), ("bridge",)]
 
 
 def test_nearest_start_and_goal_are_chosen() -> None:
-    together = pool()
+    together = network()
     basins = [basin(x, 0.0) for x in (0, 2, 4, 6)]
     together.add_pathway("chain", basins, [saddle(1, 0.9), saddle(3, 0.5), saddle(5, 0.8)])
-    route = together.fastest_route([0, 1], [2, 3], KELVIN, "hbar")
-    assert route is not None
-    assert [float(b.positions[0, 0]) for b in route.basins] == [2.0, 4.0]
-    there = together.fastest_route([0], [0], KELVIN, "hbar")
-    assert there is not None
-    assert (there.time_s, there.mean_first_passage_time_s, there.saddles) == (0.0, 0.0, [])
+    found = together.fastest([0, 1], [2, 3], KELVIN, "hbar")
+    assert found is not None
+    assert found[0] == [1, 2]
+    assert [float(together.minima[number].positions[0, 0]) for number in found[0]] == [2.0, 4.0]
+    assert together.fastest([0], [0], KELVIN, "hbar") == ([0], [])
+    assert together.passage_time_s(0, [0], KELVIN, "hbar") == 0.0
 
 
 def test_times_beyond_float64_still_compare() -> None:
-    together = pool()
+    together = network()
     ends = [basin(0, 0.0), basin(2, 0.0)]
     together.add_pathway("high", ends, [saddle(1, 2.0)])
     together.add_pathway("low", ends, [saddle(1, 1.9, y=1.0)])
-    route = together.fastest_route([0], [1], 10.0, "hbar")  # e^2205 s
-    assert route is not None
-    assert route.pathways == [("low",)]
-    assert route.time_s == route.mean_first_passage_time_s == np.inf
+    found = together.fastest([0], [1], 10.0, "hbar")  # e^2205 s
+    assert found is not None
+    assert [edge.pathways for edge in found[1]] == [("low",)]
+    assert together.passage_time_s(0, [1], 10.0, "hbar") == np.inf
 
 
 def test_a_node_has_the_lowest_energy_found() -> None:
-    together = pool()
+    together = network()
     together.add_pathway("one", [basin(0, 0.010), basin(2, 0.0)], [saddle(1, 0.5)])
     together.add_pathway("two", [basin(0, 0.0)], [])
-    route = together.fastest_route([0], [1], KELVIN, "hbar")
-    assert route is not None
+    found = together.fastest([0], [1], KELVIN, "hbar")
+    assert found is not None
     attempts = tst.prefactor_hz("hbar", KELVIN)
-    assert route.time_s == pytest.approx(tst.pathway_time_s([0.5], KELVIN, attempts))
+    assert time_s(together, found[1], "hbar") == pytest.approx(tst.pathway_time_s([0.5], KELVIN, attempts))
 
 
 def test_wrong_pathways_are_refused_and_add_nothing() -> None:
-    together = pool()
+    together = network()
     with pytest.raises(ValueError, match="2 basins and 0 saddles"):
         together.add_pathway("short", [basin(0, 0.0), basin(2, 0.0)], [])
     for energy in (0.4, np.nan):
         with pytest.raises(ValueError, match="pathway wrong, step 0: no barrier"):
             together.add_pathway("wrong", [basin(0, 0.0), basin(2, 0.5)], [saddle(1, energy)])
-    assert together.basins == []
+    assert together.minima == []
     together.add_pathway("one", [basin(0, 0.0), basin(2, 0.0)], [saddle(1, 0.5)])
     with pytest.raises(ValueError, match="Vineyard"):
-        together.fastest_route([0], [1], KELVIN, "vineyard")
+        together.fastest([0], [1], KELVIN, "vineyard")
 
 
 def exact_passage(rates: list[list[Fraction]], start: int, goal: int) -> Fraction:

@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mapmpi.errors import UserError
-from mapmpi.path.basins import Basin, Matcher, StationaryPoint
+from mapmpi.path.assembly import fastest_pathway
+from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
 from mapmpi.path.saddle import Saddle
 from mapmpi.pneb import export, figure, record, table
-from mapmpi.pneb.pooling import Network
-from mapmpi.store.pathway import Quantity, read_tree, write_tree
+from mapmpi.store.codec import Quantity
+from mapmpi.store.pathway import read_tree, write_tree
 
 CELL = np.array([[20.0, 0, 0], [-3.0, 18.0, 0], [1.0, 2.0, 17.0]])
 DOUBTS = "the way down towards the end leads to another minimum, Å–²\n(0.3 → 0.4)"
@@ -59,7 +60,7 @@ def hop(start: StationaryPoint, end: StationaryPoint, top_ev: float, **changes: 
 
 def pathway(*barriers: float, **changes: object) -> Pathway:
     """A pathway of hops of 3 Å between basins of -100 eV, with these barriers in eV."""
-    basins = [Basin(at(3.0 * number), -100.0, (number, number + 5)) for number in range(len(barriers) + 1)]
+    basins = [StationaryPoint(at(3.0 * number), -100.0) for number in range(len(barriers) + 1)]
     found = Pathway(
         name="pathway-001",
         source="agent 3, episode 41",
@@ -83,7 +84,6 @@ def doubtful() -> Pathway:
     found.hops[2] = replace(
         found.hops[2], saddle=None, verified=False, reason=FAILED, residual=nan, forward_hz=nan, backward_hz=nan
     )
-    found.basins[1] = StationaryPoint(found.basins[1].positions, -100.0)  # found later, no frame of the path
     return found
 
 
@@ -132,9 +132,7 @@ def test_a_pass_beside_an_earlier_pathway_is_part_of_the_network(tmp_path: Path)
     record.save(tmp_path / "one.h5", beside, {})
     matcher = Matcher(alone.atoms.numbers, alone.atoms.cell.array, alone.atoms.pbc, 0.3, 0.02, alone.tagged)
     for one, barriers in ((alone, [1.5, 0.5]), (record.load(tmp_path / "one.h5"), [1.0, 0.5])):
-        network = Network(matcher, "hbar")
-        network.add(one)
-        route = network.fastest([623.15], 6.0)
+        route = fastest_pathway([one], matcher, "hbar", [623.15], 6.0)
         assert route is not None
         assert route.barriers_ev() == pytest.approx(barriers)
 
@@ -156,8 +154,8 @@ def test_settings_and_units_are_in_the_file(tmp_path: Path) -> None:
         assert file["atoms/molecule"][:].tolist() == [1, 2, 3]
         assert file["hops/0001/band"].dtype == np.float32
         assert file["hops/0001/band"].compression == "gzip"
-        assert file["basins/position"].attrs["unit"] == "Angstrom"
-        assert file["hops/0002/curvature"].attrs["unit"] == "eV/Angstrom^2"
+        assert file["basins/0001/positions"].attrs["unit"] == "Angstrom"
+        assert file["hops/0002/curvatures"].attrs["unit"] == "eV/Angstrom^2"
 
 
 def test_the_same_pathway_makes_the_same_file(tmp_path: Path) -> None:
@@ -199,8 +197,8 @@ def test_files_of_another_kind_are_told(tmp_path: Path) -> None:
         record.load(path)
     record.save(path, doubtful(), {})
     with h5py.File(path, "r+") as file:
-        file.attrs["version"] = 3
-    with pytest.raises(UserError, match="version 3"):
+        file.attrs["version"] = 2
+    with pytest.raises(UserError, match="version 2 and this mapmpi reads 3; refine the pathway anew"):
         record.load(path)
     record.save(path, doubtful(), {})
     path.write_bytes(path.read_bytes()[:-3000])

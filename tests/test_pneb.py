@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 LATTICE = 3.615  # Å
 MIGRATION_EV = 0.689
 """Of a vacancy in copper: Y. Mishin et al., Phys. Rev. B 63, 224106 (2001)."""
-TIGHT = ("--set", "pneb.saddle_force=0.02")  # the default leaves the barrier up to 0.01 eV too high or low
+TIGHT = ("--set", "pneb.saddle.force=0.02")  # the default leaves the barrier up to 0.01 eV too high or low
 
 
 def copper_with_a_vacancy() -> tuple[Atoms, int]:
@@ -347,7 +347,7 @@ def test_no_episode_reached_the_goal(tmp_path: Path) -> None:
     [
         (["--episode", "1:99"], ["--episode 1:99", "no such episode", "1:1"]),
         (["--top", "0"], ["--top 0"]),
-        (["--set", "pneb.saddle_force=-1"], ["pneb.saddle_force", "greater than 0", "-1"]),
+        (["--set", "pneb.saddle.force=-1"], ["pneb.saddle.force", "greater than 0", "-1"]),
         (["--set", "pneb.unknown=1"], ["pneb.unknown", "unknown key"]),
         (["--set", "pneb.ranks_per_image=3"], ["pneb.ranks_per_image", "2 ranks", "at least 3"]),
     ],

@@ -9,8 +9,9 @@ import pytest
 from ase.build import bulk
 from muller_brown import MINIMA, SCALE, TOLERANCE_EV, evaluate, place
 
+from mapmpi.calculation import Forces, solve
+from mapmpi.config import QuenchSettings
 from mapmpi.errors import EngineError
-from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import LARGEST_TRUST, TRAIL, clipped, quench
 
@@ -18,7 +19,7 @@ from mapmpi.path.quench import LARGEST_TRUST, TRAIL, clipped, quench
 @pytest.mark.parametrize("name", MINIMA)
 def test_reaches_the_minimum(name):
     x, y, energy = MINIMA[name]
-    found = solve(quench(place(x + 0.08, y - 0.08), Metric.uniform(5), 1e-3), evaluate)
+    found = solve(quench(place(x + 0.08, y - 0.08), Metric.uniform(5), QuenchSettings(force=1e-3)), evaluate)
     assert found.residual <= 1e-3
     assert found.energy == pytest.approx(SCALE * energy, abs=TOLERANCE_EV)
     assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-3)
@@ -27,7 +28,7 @@ def test_reaches_the_minimum(name):
 
 def test_the_trail_leads_from_the_start_to_the_minimum():
     start = place(-1.2, -0.2)
-    found = solve(quench(start, Metric.uniform(5), 1e-3), evaluate)
+    found = solve(quench(start, Metric.uniform(5), QuenchSettings(force=1e-3)), evaluate)
     assert np.array_equal(found.trail[0], start)
     assert np.array_equal(found.trail[-1], found.positions)
     assert len(found.trail) >= 4
@@ -40,7 +41,7 @@ def test_the_trail_leads_from_the_start_to_the_minimum():
 
 def test_a_minimum_stays_where_it_is():
     x, y, _ = MINIMA["middle"]
-    found = solve(quench(place(x, y), Metric.uniform(5), 1e-3), evaluate)
+    found = solve(quench(place(x, y), Metric.uniform(5), QuenchSettings(force=1e-3)), evaluate)
     assert found.calls == 1
     assert np.array_equal(found.positions, place(x, y))
     assert found.trail.shape == (2, 5, 3)
@@ -58,23 +59,23 @@ def test_steps_in_the_energy_do_not_stop_it():
 
     def rough(positions):
         energy, forces = evaluate(positions)
-        return energy + 0.003 * (np.floor(1e3 * positions[0, 0]) % 2), forces
+        return Forces(energy + 0.003 * (np.floor(1e3 * positions[0, 0]) % 2), forces)
 
     x, y, _ = MINIMA["right"]
-    found = solve(quench(place(x - 0.1, y + 0.1), Metric.uniform(5), 1e-3), rough)
+    found = solve(quench(place(x - 0.1, y + 0.1), Metric.uniform(5), QuenchSettings(force=1e-3)), rough)
     assert found.residual <= 1e-3
     assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-3)
 
 
 def test_gives_up_and_says_so():
-    found = solve(quench(place(-0.3, 1.0), Metric.uniform(5), 1e-6, max_calls=4), evaluate)
+    found = solve(quench(place(-0.3, 1.0), Metric.uniform(5), QuenchSettings(force=1e-6, calls=4)), evaluate)
     assert found.calls == 4
     assert found.residual > 1e-6
 
 
 def test_from_beside_a_saddle_it_does_not_creep():
     x, y, _ = MINIMA["deep"]
-    found = solve(quench(place(-0.80, 0.66), Metric.uniform(5), 1e-2), evaluate)
+    found = solve(quench(place(-0.80, 0.66), Metric.uniform(5), QuenchSettings(force=1e-2)), evaluate)
     assert found.positions[0] == pytest.approx([x, y, 0], abs=1e-2)
     assert found.calls < 50
 
@@ -121,14 +122,16 @@ def at_a_step(slope):
         apart = positions - place(0, 0)
         gradient = 4 * apart
         gradient[0, 0] += slope * np.sign(apart[0, 0])
-        return 2 * (apart**2).sum() + slope * abs(apart[0, 0]), -gradient
+        return Forces(2 * (apart**2).sum() + slope * abs(apart[0, 0]), -gradient)
 
     return engine
 
 
 def test_a_minimum_at_a_step_is_a_minimum():
     """No point feels less than 0.03 eV/Å; the lowest is where the energy falls no more."""
-    found = solve(quench(place(0.3, 0.2), Metric.uniform(5), 0.01, 400), at_a_step(0.03))
+    found = solve(
+        quench(place(0.3, 0.2), Metric.uniform(5), QuenchSettings(force=0.01, calls=400)), at_a_step(0.03)
+    )
     assert found.at_rest
     assert 0.01 < found.residual < 0.05
     assert found.energy < 2e-4
@@ -138,11 +141,13 @@ def test_a_minimum_at_a_step_is_a_minimum():
 
 
 def test_large_forces_are_no_rest_whatever_the_energy_does():
-    found = solve(quench(place(0.3, 0.2), Metric.uniform(5), 0.01, 90), at_a_step(0.5))
+    found = solve(quench(place(0.3, 0.2), Metric.uniform(5), QuenchSettings(force=0.01, calls=90)), at_a_step(0.5))
     assert not found.at_rest
     assert found.calls == 90
 
 
 def test_a_quench_that_is_given_up_is_not_at_rest():
-    assert not solve(quench(place(-1.2, -0.2), Metric.uniform(5), 1e-3, 3), evaluate).at_rest
-    assert solve(quench(place(-1.2, -0.2), Metric.uniform(5), 1e-3), evaluate).at_rest
+    assert not solve(
+        quench(place(-1.2, -0.2), Metric.uniform(5), QuenchSettings(force=1e-3, calls=3)), evaluate
+    ).at_rest
+    assert solve(quench(place(-1.2, -0.2), Metric.uniform(5), QuenchSettings(force=1e-3)), evaluate).at_rest

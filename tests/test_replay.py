@@ -8,20 +8,20 @@ import pytest
 
 from mapmpi import config
 from mapmpi.errors import UserError
-from mapmpi.rl.exploration import ANY
 from mapmpi.rl.replay import PRIORITY_OFFSET, RECENT, Replay
 from mapmpi.rl.returns import NO_STATE, TRANSITION, NStep
 from mapmpi.rl.sumtree import SumTree
+from mapmpi.store.records import NO_ACTION
 
 SHAPE = (1, 2, 2, 2)
 
 
-def transition(sequence, next_sequence, td_error=1.0, action=0, forbidden=ANY, ret=0.0, discount=0.9):
+def transition(sequence, next_sequence, td_error=1.0, action=0, forbidden=NO_ACTION, ret=0.0, discount=0.9):
     return np.array([(sequence, next_sequence, action, forbidden, ret, discount, td_error)], TRANSITION)
 
 
 def buffer(capacity=100, streams=1, alpha=1.0, beta=0.4):
-    settings = config.Replay(capacity=capacity, priority_exponent=alpha, importance_exponent=beta)
+    settings = config.ReplaySettings(capacity=capacity, priority_exponent=alpha, importance_exponent=beta)
     return Replay(SHAPE, settings, streams)
 
 
@@ -206,10 +206,10 @@ def test_checkpoint_restores_what_is_sampled(states):
 
 
 def test_batches_lie_in_memory_as_the_network_reads_them():
-    replay = Replay((2, 4, 4, 4), config.Replay(capacity=100), 1)
+    replay = Replay((2, 4, 4, 4), config.ReplaySettings(capacity=100), 1)
     state = np.arange(2 * 4**3, dtype=np.uint8).reshape(2, 4, 4, 4)
     replay.add_state(0, 0, state)
-    replay.add_transitions(0, np.array([(0, NO_STATE, 0, ANY, 1.0, 0.0, 1.0)], TRANSITION))
+    replay.add_transitions(0, np.array([(0, NO_STATE, 0, NO_ACTION, 1.0, 0.0, 1.0)], TRANSITION))
     batch = replay.sample(3, np.random.default_rng(0))
     np.testing.assert_array_equal(batch.states, [state] * 3)
     for states in (batch.states, batch.next_states):
@@ -234,7 +234,7 @@ def test_three_step_returns_by_hand():
     # 4 + 2/2 + 8/4 = 7, γ³ = 1/8, best allowed 24: |7 + 3 - 2| = 8
     assert record.tolist() == (10, 13, 1, 1, 7.0, 0.125, 8.0)
     (record,) = returns.step(1, 0.0, 14, np.array([16.0, -1.0]))
-    assert record.tolist() == (11, 14, 0, ANY, 6.0, 0.125, 8.0)  # 2 + 8/2; |6 + 2 - 0|
+    assert record.tolist() == (11, 14, 0, NO_ACTION, 6.0, 0.125, 8.0)  # 2 + 8/2; |6 + 2 - 0|
 
 
 def test_terminal_end_has_nothing_after_it():
@@ -242,7 +242,10 @@ def test_terminal_end_has_nothing_after_it():
     returns.start(0, np.array([1.0, 0.0]))
     returns.step(0, 4.0, 1, np.array([0.0, 3.0]))
     records = returns.step(1, 2.0, 2, np.array([100.0, 100.0]), next_forbidden=0, ended="terminal")
-    assert records.tolist() == [(0, NO_STATE, 0, ANY, 5.0, 0.0, 4.0), (1, NO_STATE, 1, ANY, 2.0, 0.0, 1.0)]
+    assert records.tolist() == [
+        (0, NO_STATE, 0, NO_ACTION, 5.0, 0.0, 4.0),
+        (1, NO_STATE, 1, NO_ACTION, 2.0, 0.0, 1.0),
+    ]
 
 
 def test_truncated_end_continues_from_the_final_state():

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, evaluate, hessian, minimum, place
 
+from mapmpi.calculation import Forces, solve
+from mapmpi.config import QuenchSettings, SaddleSettings
+from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import solve
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.saddle import CLIMB, Saddle, find_saddle
-from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes, verify_saddle
+from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes
 
 METRIC = Metric.uniform(5)
 CONNECTS = {"upper": ("deep", "middle"), "lower": ("middle", "right")}
@@ -25,11 +27,23 @@ def search(name, shift=(0.12, 0.10), backwards=False, **options):
     energy, forces = evaluate(start)
     tangent = minimum(CONNECTS[name][1]).positions - minimum(CONNECTS[name][0]).positions
     tangent = -tangent if backwards else tangent
-    return solve(find_saddle(start, -forces, energy, tangent, METRIC, **options), evaluate)
+    settings = SaddleSettings(**{"force": 0.05, **options})
+    return solve(find_saddle(start, -forces, energy, tangent, METRIC, settings), evaluate)
 
 
 def verify(saddle, start, end, engine=evaluate):
-    return solve(verify_saddle(saddle, start, end, METRIC, MATCHER), engine)
+    """Check a saddle with its forces computed anew; the quenches from both sides end in the two minima, or not."""
+    here = engine(saddle.positions)
+    saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
+    modes = solve(two_lowest_modes(saddle, METRIC), engine)
+    sides = solve(downhill(saddle, METRIC, QuenchSettings(force=0.02)), engine)
+    astray = [
+        f"the way down towards the {name} leads to another minimum"
+        for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))
+        if not same_place(MATCHER, point, side)
+    ]
+    found = judge(saddle, modes, sides, 0.05)
+    return replace(found, faults=(*found.faults, *astray))
 
 
 def alone(slope):
@@ -38,7 +52,7 @@ def alone(slope):
     def engine(positions):
         energy, gradient = slope(positions[0])
         apart = positions[1:] - place(0, 0)[1:]
-        return energy + 2 * (apart**2).sum(), -np.vstack([gradient, 4 * apart])
+        return Forces(energy + 2 * (apart**2).sum(), -np.vstack([gradient, 4 * apart]))
 
     return engine
 
@@ -77,7 +91,7 @@ def cliff(place):
 @pytest.mark.parametrize("name", SADDLES)
 def test_finds_the_saddle(name, backwards):
     x, y, energy = SADDLES[name]
-    found = search(name, fmax=1e-3, backwards=backwards)
+    found = search(name, force=1e-3, backwards=backwards)
     assert found.residual <= 1e-3
     assert found.energy == pytest.approx(SCALE * energy, abs=TOLERANCE_EV)
     assert found.positions[0] == pytest.approx([x, y, 0], abs=2e-3)
@@ -91,13 +105,13 @@ def test_finds_the_saddle(name, backwards):
 
 def test_at_the_saddle_it_only_looks():
     x, y, _ = SADDLES["lower"]
-    found = search("lower", shift=(0, 0), fmax=1e-3)
+    found = search("lower", shift=(0, 0), force=1e-3)
     assert np.array_equal(found.positions, place(x, y))
     assert found.calls <= 8
 
 
 def test_gives_up_after_so_many_calls():
-    found = search("upper", fmax=1e-9, max_calls=9)
+    found = search("upper", force=1e-9, calls=9)
     assert found.calls == 9
     assert found.residual > 1e-9
 
@@ -162,8 +176,8 @@ def test_forces_left_are_a_fault():
 
 
 def test_curvatures_that_are_not_clear_and_a_restless_way_down_are_faults():
-    saddle = search("lower", fmax=1e-3)
-    sides = solve(downhill(saddle, METRIC, 0.02), evaluate)
+    saddle = search("lower", force=1e-3)
+    sides = solve(downhill(saddle, METRIC, QuenchSettings(force=0.02)), evaluate)
     modes = solve(two_lowest_modes(saddle, METRIC), evaluate)
     assert judge(saddle, modes, sides, 0.05).faults == ()
     unclear = judge(saddle, replace(modes, accurate=False), sides, 0.05)
@@ -178,8 +192,8 @@ def test_curvatures_that_are_not_clear_and_a_restless_way_down_are_faults():
 )
 def test_soft_curvatures(curvatures, negative):
     """The lowest may be softer than a second that is to count."""
-    saddle = search("lower", fmax=1e-3)
-    sides = solve(downhill(saddle, METRIC, 0.02), evaluate)
+    saddle = search("lower", force=1e-3)
+    sides = solve(downhill(saddle, METRIC, QuenchSettings(force=0.02)), evaluate)
     modes = solve(two_lowest_modes(saddle, METRIC), evaluate)
     modes = replace(modes, curvatures=np.array(curvatures) * (modes.vectors**2).sum(axis=(1, 2)))
     faults = judge(saddle, modes, sides, 0.05).faults
@@ -190,7 +204,7 @@ def test_ways_down_from_a_plateau_begin_farther_away():
     """The first push ends where the force is still below the limit."""
     saddle = Saddle(place(0, 0), 0.0, ALONG_X, 0.0, 0)
     assert np.linalg.norm(plateau(PUSHES[0] * ALONG_X + place(0, 0))[1]) < 0.02
-    sides = solve(downhill(saddle, METRIC, 0.02), plateau)
+    sides = solve(downhill(saddle, METRIC, QuenchSettings(force=0.02)), plateau)
     assert [side.positions[0, 0] for side in sides] == pytest.approx([-1, 1], abs=0.01)
     assert sides[1].trail[0, 0, 0] == pytest.approx(PUSHES[1])
     assert sides[1].calls > 2
@@ -210,7 +224,7 @@ def test_a_step_is_climbed_to_its_edge(guided):
     """No curvature is negative on the way there, and the energy is that of the upper side."""
     start = place(-0.3, 0.3)
     energy, forces = cliff(start)
-    found = solve(find_saddle(start, -forces, energy, ALONG_X, METRIC, 0.02, 150, guided), cliff)
+    found = solve(find_saddle(start, -forces, energy, ALONG_X, METRIC, SaddleSettings(calls=150), guided), cliff)
     assert found.on_step
     assert found.energy == pytest.approx(0.144, abs=5e-3)
     assert found.positions[0, 0] == pytest.approx(0.2, abs=0.03)
@@ -219,7 +233,7 @@ def test_a_step_is_climbed_to_its_edge(guided):
 def test_a_pass_at_a_step_is_told_as_such():
     start = place(0.05, 0.04)
     energy, forces = roof(start)
-    found = solve(find_saddle(start, -forces, energy, ALONG_X, METRIC, 0.02, 250), roof)
+    found = solve(find_saddle(start, -forces, energy, ALONG_X, METRIC, SaddleSettings()), roof)
     assert found.on_step
     assert found.calls < 80
     assert found.energy == pytest.approx(0.0, abs=2e-3)
@@ -232,4 +246,4 @@ def test_a_pass_at_a_step_is_told_as_such():
 
 
 def test_a_saddle_that_was_found_is_not_on_a_step():
-    assert not search("upper", fmax=1e-3).on_step
+    assert not search("upper", force=1e-3).on_step

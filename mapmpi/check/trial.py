@@ -17,7 +17,7 @@ from mapmpi.check.machine import (
     describe_memory,
 )
 from mapmpi.check.material import check_forces, find_lammps, read_atoms, read_config
-from mapmpi.check.node import Place, launch, place
+from mapmpi.check.node import RankPlace, launch, place
 from mapmpi.check.pace import (
     GroupPace,
     LearnerPace,
@@ -53,7 +53,7 @@ class Trial:
 
     paces: list[GroupPace]
     learner: LearnerPace | None
-    places: list[Place]
+    places: list[RankPlace]
     alone: bool
 
 
@@ -120,7 +120,7 @@ def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms) -> Tria
     return Trial([pace for pace in paces if pace is not None], learner, places, alone)
 
 
-def _describe(page: Page, config: Config, trial: Trial, start: Place) -> float | None:
+def _describe(page: Page, config: Config, trial: Trial, start: RankPlace) -> float | None:
     """Print the lines on pace and memory; return the seconds that an action takes."""
     ranks = 1 if trial.alone else config.train.ranks_per_agent
     untried = trial.alone and config.train.ranks_per_agent > 1

@@ -7,9 +7,7 @@ from itertools import product
 import numpy as np
 
 from mapmpi.config import Actions, Goal, Vector, unit
-
-NO_ACTION = -1
-"""Stands where no action is meant: an episode's first frame, nothing forbidden."""
+from mapmpi.store.records import NO_ACTION
 
 
 def goal_frame(direction: Vector) -> np.ndarray:

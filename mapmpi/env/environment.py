@@ -12,15 +12,14 @@ import numpy as np
 
 from mapmpi.climb import Heights
 from mapmpi.config import Config, unit
-from mapmpi.env.actions import NO_ACTION, action_vectors, reversals
+from mapmpi.env.actions import action_vectors, reversals
 from mapmpi.env.guards import check_change, guarded, mean_energy
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
 from mapmpi.env.state import DensityGrid, Surroundings
 from mapmpi.env.station import Station
 from mapmpi.errors import EngineError, EngineLost, UserError
-from mapmpi.md.engine import SAMPLE_STEPS, Engine, Segment
-from mapmpi.store.records import REWARD_TERMS
-from mapmpi.store.trajectory import Frame
+from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment
+from mapmpi.store.records import NO_ACTION, REWARD_TERMS, Frame
 
 Ending = Literal["", "goal", "step_limit", "tether", "failed"]
 """Why an episode ended; empty while it goes on."""
@@ -140,7 +139,7 @@ class Environment:
         segment = self._follow(steps)
         energy = mean_energy(segment, self._samples)
         window = deque(segment.energies.tolist(), maxlen=self._reference)
-        place, state = engine.tagged_position(), self._look(agent)
+        place, state = engine.tagged_position(), self.grid(engine.local_atoms(), agent)
         self._now = _Episode(agent, window, energy, Heights.of(energy), place, state, steps)
         return self._first(segment.temperature)
 
@@ -149,7 +148,7 @@ class Environment:
         engine.restore(station.snapshot)
         engine.set_tether(station.agent)
         window = deque([station.energy], maxlen=self._reference)
-        place, state = engine.tagged_position(), self._look(station.agent)
+        place, state = engine.tagged_position(), self.grid(engine.local_atoms(), station.agent)
         self._now = _Episode(station.agent.copy(), window, station.energy, station.heights, place, state, 1)
         return self._first(0.0)
 
@@ -193,9 +192,6 @@ class Environment:
         """Let the material follow the agent."""
         return self.engine.relax(steps) if self._minimize else self.engine.run(steps)
 
-    def _look(self, agent: np.ndarray) -> np.ndarray:
-        return self.grid(self.engine.local_atoms(), agent)
-
     def _renew(self) -> None:
         """Replace a broken engine. Raises EngineError where that fails: no LAMMPS, no room for its files."""
         self.engine.close()
@@ -230,20 +226,21 @@ class Environment:
         check_change(energy - now.energy, config.dynamics.max_energy_step)
         now.place = engine.tagged_position()
         tether_length = float(np.linalg.norm(now.agent - now.place))
+        atoms = engine.local_atoms()
         outcome = Outcome(
             coordinate_before=before,
             coordinate=float(now.agent @ self.direction),
             energy=energy,
             reference_energy=float(np.mean(now.energies)),
             highest_energy=now.heights.high,
-            distances=self._distances(),
+            distances=self._distances(atoms),
             tether_length=tether_length,
         )
         terms = reward_terms(config.rewards, outcome)
         now.energies.extend(segment.energies.tolist())
         now.energy, now.heights = energy, now.heights.after(energy)
         now.steps += config.dynamics.steps_per_action
-        now.state = self._look(now.agent)
+        now.state = self.grid(atoms, now.agent)
         frame = self._frame(energy, segment.temperature, action, terms)
         forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
         return self._step(terms, self._ending(tether_length), frame, forbidden)
@@ -268,9 +265,8 @@ class Environment:
             return "tether"
         return "step_limit" if self._now.actions >= config.episode.max_actions else ""
 
-    def _distances(self) -> np.ndarray:
+    def _distances(self, atoms: LocalAtoms) -> np.ndarray:
         """Return distances (m,) Å from the agent to near atoms outside the molecule, of the whole group."""
-        atoms = self.engine.local_atoms()
         apart, rows = self._near.near(atoms, self._now.agent)
         foreign = ~np.isin(atoms.ids[rows], self.config.structure.molecule)
         distances = np.linalg.norm(apart[foreign], axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.config import Config, StateGrid
-from mapmpi.md.engine import LocalAtoms
+from mapmpi.md.engine import LocalAtoms, element_order
 
 TAIL = 4.0
 """Standard deviations after which an atom's Gaussian (3e-4 of its peak) is left out."""
@@ -44,7 +44,7 @@ class Surroundings:
 
 def grid_shape(config: Config, atoms: Atoms) -> tuple[int, ...]:
     """Return the shape of the states of a training, for ranks without an engine."""
-    elements = config.structure.elements or sorted(set(atoms.symbols))
+    elements = element_order(atoms, config.structure.elements)
     return DensityGrid(config.state, elements, atoms.cell.array, atoms.pbc).shape
 
 

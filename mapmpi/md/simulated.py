@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Forces
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
-from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot
+from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot, element_order
 from mapmpi.md.fixed import is_fixed
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
@@ -37,7 +38,7 @@ class SimulatedEngine(Engine):
     def __init__(self, config: Config, atoms: Atoms, comm: Any = None) -> None:
         assert config.forcefield.simulated is not None
         self.atoms, self.dynamics, self.comm = atoms, config.dynamics, comm
-        self.elements = config.structure.elements or sorted(set(atoms.symbols))
+        self.elements = element_order(atoms, config.structure.elements)
         self._pace, self._random = config.forcefield.simulated, np.random.default_rng(config.seed)
         self._types = np.array([self.elements.index(symbol) for symbol in atoms.symbols])
         self._spring = config.tether.spring_constant * KCAL_PER_MOL_IN_EV
@@ -93,13 +94,13 @@ class SimulatedEngine(Engine):
         forces[~self._mobile] = 0.0
         return energy + 0.5 * SPRING * float((stretched**2).sum()), forces
 
-    def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, positions: np.ndarray) -> Forces:
         self._positions, self._agent = np.array(positions, dtype=float), None
         self._sleep(1.0 / self.dynamics.steps_per_action)
         energy, forces = self._energy_and_forces()
         if not np.isfinite(energy):
             raise EngineError(f"the potential energy is {energy}", "not_a_number")
-        return energy, forces
+        return Forces(energy, forces)
 
     def relax(self, calls: int) -> Segment:
         """Bring the molecule's center to rest under the tether; all else rests already."""

@@ -92,7 +92,7 @@ class Board:
         self._head["checksum"] = zlib.crc32(data.tobytes())
 
     def look(self, has: int) -> np.ndarray | None:
-        """Return the packed weights (float32) if they are newer than version ``has`` and whole."""
+        """Return the bytes of packed weights, as float32, if they are newer than version ``has`` and whole."""
         if int(self._head["version"]) <= has or not self._head["size"]:
             return None
         checksum, data = int(self._head["checksum"]), self._data[: int(self._head["size"])].copy()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, Task, alone, in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.parallel.messages import Outbox
 
 SERVE_ONLY = 64
 """With more groups than this, rank 0 belongs to none of them: handing out work keeps it busy enough."""
@@ -64,12 +66,12 @@ def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Groups:
     return Groups(number, None if outside else comm, leaders, idle, serves)
 
 
-class Tag(IntEnum):
+class PoolTag(IntEnum):
     """What a message is, and what it holds."""
 
     TASK = 1  # rank 0: number of the request, request
     STOP = 2  # rank 0: None
-    ANSWER = 3  # leader: Outcome
+    ANSWER = 3  # leader: Reply
     LOST = 4  # any rank of a group: number of the group, number of the request it died of
     GOODBYE = 5  # leader: Outcomes of what STOP broke off
 
@@ -78,40 +80,33 @@ class Mailbox:
     """Pickled messages that leave and come while the ranks compute."""
 
     def __init__(self, world: MPI.Intracomm) -> None:
-        self._world = world
-        self._leaving: list[tuple[MPI.Request, np.ndarray]] = []
-        self._coming: list[tuple[MPI.Request, np.ndarray, Tag, int]] = []
+        self._world, self._outbox = world, Outbox(world)
+        self._coming: list[tuple[MPI.Request, np.ndarray, PoolTag, int]] = []
 
-    def post(self, destination: int, tag: Tag, content: Any = None) -> None:
+    def post(self, destination: int, tag: PoolTag, content: Any = None) -> None:
         """Send something and go on."""
-        data = np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8)
-        self._leaving.append((self._world.Isend(data, dest=destination, tag=tag), data))
+        self._outbox.post(np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8), destination, tag)
 
-    def take(self) -> tuple[Tag, int, Any] | None:
+    def take(self) -> tuple[PoolTag, int, Any] | None:
         """Return tag, source and content of a message that has come, or None when there is none."""
-        self._sweep()
+        self._outbox.sweep()
         status = MPI.Status()
         while (waiting := self._world.Improbe(status=status)) is not None:
             data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
             # a large message comes in only while its sender looks too: do not wait for that
-            self._coming.append((waiting.Irecv(data), data, Tag(status.Get_tag()), status.Get_source()))
+            self._coming.append((waiting.Irecv(data), data, PoolTag(status.Get_tag()), status.Get_source()))
         for place, (request, data, tag, source) in enumerate(self._coming):
             if request.Test():
                 del self._coming[place]
                 return tag, source, pickle.loads(data.data)
         return None
 
-    def _sweep(self) -> None:
-        """Let go of what has left."""
-        self._leaving = [(request, data) for request, data in self._leaving if not request.Test()]
-
     def quiet(self) -> bool:
         """Return whether all has left, and all that began to come has been taken.
 
         A message that nobody has received when MPI is closed may bring MPICH down.
         """
-        self._sweep()
-        return not self._leaving and not self._coming
+        return self._outbox.sweep() and not self._coming
 
 
 class Team:
@@ -120,14 +115,12 @@ class Team:
     ``renew`` makes the engine anew after an EngineError, which all ranks of a group raise together.
     """
 
-    def __init__(
-        self, comm: MPI.Comm, evaluate: Callable[[np.ndarray], Any], renew: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, comm: MPI.Comm, evaluate: Evaluate, renew: Callable[[], None] | None = None) -> None:
         self._comm, self._evaluate, self._renew = comm, evaluate, renew
         self.number = 0
         """The request that is computed."""
 
-    def evaluate(self, number: int, positions: np.ndarray) -> Any:
+    def evaluate(self, number: int, positions: np.ndarray) -> Forces:
         """Evaluate positions (n, 3) Å for a request (leader). Raises EngineError; EngineLost ends the group."""
         if self._comm.size > 1:
             self._comm.Ibcast(np.array([number, len(positions)], dtype="i8")).Wait()
@@ -161,7 +154,7 @@ class Team:
             time.sleep(PAUSE_S)
         return buffer
 
-    def _call(self, positions: np.ndarray) -> Any:
+    def _call(self, positions: np.ndarray) -> Forces:
         try:
             return self._evaluate(positions)
         except EngineLost:
@@ -175,24 +168,12 @@ class Team:
             raise
 
 
-@dataclass(frozen=True)
-class Work:
-    """A whole calculation for one group: ``function(*arguments)``, which its module can be asked for by name."""
-
-    function: Callable[..., Generator[Any, Any, Any]]
-    arguments: tuple[Any, ...] = ()
-
-
-Request = np.ndarray | Work
-
-
 @dataclass
-class Outcome:
-    """The answer to a request or the error that it met, force calls, and seconds that the group spent on it."""
+class Reply:
+    """The answer to a request, or its EngineError, the force calls, and the seconds that the group spent on it."""
 
     number: int
     answer: Any = None
-    error: EngineError | None = None
     calls: int = 0
     busy_s: float = 0.0
 
@@ -201,35 +182,28 @@ class Computation:
     """A request that is computed by this rank's group, a force call at a time."""
 
     def __init__(self, number: int, request: Request, team: Team) -> None:
-        self.outcome, self.long = Outcome(number), isinstance(request, Work)
-        self._team, self._steps = team, answer_in_steps(request, self._evaluate)
+        self.outcome, self.long = Reply(number), isinstance(request, Subcalculation)
+        self._team, self._task = team, Task(alone(request))
+        self._steps = in_steps(self._task, self._evaluate)
 
     def advance(self) -> bool:
         """Make a force call; return whether ``outcome`` is complete. Raises EngineLost."""
         began = time.monotonic()
-        try:
-            next(self._steps)
-            return False
-        except StopIteration as stop:
-            self.outcome.answer = stop.value
-        except EngineLost:
-            raise
-        except EngineError as error:
-            self.outcome.error = error
-        finally:
-            self.outcome.busy_s += time.monotonic() - began
-        return True
+        next(self._steps, None)
+        self.outcome.busy_s += time.monotonic() - began
+        self.outcome.answer = self._task.outcome
+        return self._task.done
 
-    def _evaluate(self, positions: np.ndarray) -> Any:
+    def _evaluate(self, positions: np.ndarray) -> Forces:
         self.outcome.calls += 1
         return self._team.evaluate(self.outcome.number, positions)
 
 
 class Hand:
-    """The requests that a group has been given. A configuration does not wait for a Work, which goes on after it.
+    """The requests that a group has been given. A configuration goes before a Subcalculation.
 
-    A band asks for a few configurations, round after round, and each round would else wait for calculations of a
-    hundred force calls.
+    That goes on after it. A band asks for a few configurations, round after round; otherwise each round would wait
+    for calculations of a hundred force calls.
     """
 
     def __init__(self, team: Team) -> None:
@@ -243,7 +217,7 @@ class Hand:
         """Take a request up."""
         self._computations.append(Computation(number, request, self.team))
 
-    def advance(self) -> Outcome | None:
+    def advance(self) -> Reply | None:
         """Make a force call; return the outcome if that completes a request. Raises EngineLost."""
         turn = min(self._computations, key=lambda one: one.long)  # of equals the first
         if not turn.advance():
@@ -251,39 +225,6 @@ class Hand:
         self._computations.remove(turn)
         return turn.outcome
 
-    def broken_off(self) -> list[Outcome]:
+    def broken_off(self) -> list[Reply]:
         """Return what there is of requests that will not be completed."""
         return [one.outcome for one in self._computations]
-
-
-def answer_in_steps(request: Request, evaluate: Callable[[np.ndarray], Any]) -> Generator[None, None, Any]:
-    """Return the answer to a request; pause after every force call. Raises EngineError where nobody takes it."""
-    if isinstance(request, Work):
-        return (yield from solve_in_steps(request.function(*request.arguments), evaluate))
-    answer = evaluate(request)
-    yield
-    return answer
-
-
-def solve_in_steps(
-    calculation: Generator[Any, Any, Any], evaluate: Callable[[np.ndarray], Any]
-) -> Generator[None, None, Any]:
-    """Return the result of a calculation; pause after every force call.
-
-    An EngineError is thrown in at the calculation's ``yield``; EngineLost ends it.
-    """
-    try:
-        wanted = next(calculation)
-        while True:
-            try:
-                answers = []
-                for one in wanted:
-                    answers.append((yield from answer_in_steps(one, evaluate)))
-            except EngineLost:
-                raise
-            except EngineError as error:
-                wanted = calculation.throw(error)
-            else:
-                wanted = calculation.send(answers)
-    except StopIteration as stop:
-        return stop.value

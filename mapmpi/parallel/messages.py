@@ -53,10 +53,6 @@ class Tag(IntEnum):
     UNTOLD = 13  # agent: actions of which it told nothing, for the learner had fallen behind
 
 
-WEIGHTS_HEADER = 2
-"""float32 numbers before the weights: the version as the two halves of an integer below 2^48."""
-
-
 def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: int) -> np.dtype:
     """Return the record of an EXPERIENCE message: one state and up to ``steps`` transitions.
 
@@ -75,14 +71,14 @@ def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: 
     )
 
 
-class _Outbox:
+class Outbox:
     """Sends under way, whose buffers must stay as they are until they have left."""
 
     def __init__(self, world: MPI.Intracomm) -> None:
         self._world = world
         self._pending: list[tuple[MPI.Request, np.ndarray]] = []
 
-    def post(self, buffer: np.ndarray, destination: int, tag: Tag) -> None:
+    def post(self, buffer: np.ndarray, destination: int, tag: int) -> None:
         """Send a buffer that nobody changes any more; return at once."""
         self.sweep()
         data = buffer.view(np.uint8) if buffer.dtype.names else buffer
@@ -121,7 +117,7 @@ class AgentLink:
 
     def __init__(self, world: MPI.Intracomm, patience_s: float = SILENCE_S, board: Board | None = None) -> None:
         self._board = board
-        self._world, self._outbox, self._patience_s = world, _Outbox(world), patience_s
+        self._world, self._outbox, self._patience_s = world, Outbox(world), patience_s
         self._heard = float("inf")  # until the learner's first beat nobody waits for the next
         self.asked = False
         self.version = -1
@@ -198,11 +194,10 @@ class AgentLink:
                 self._advice, self._advised = message.data, True
             elif message.tag is Tag.WEIGHTS:
                 self.asked = False
-                packed = message.data.view(np.float32)
-                if len(packed):
-                    self.version, self._weights = unpack_weights(packed)
+                if len(message.data):
+                    self.version, self._weights = unpack_weights(message.data)
                     if self._board is not None:
-                        self._board.post(self.version, packed)
+                        self._board.post(self.version, message.data)
 
     def wait_for_stop(self) -> None:
         """Wait until the learner says stop. Raises LearnerSilent."""
@@ -227,7 +222,7 @@ class _Heart(threading.Thread):
 
     def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
         super().__init__(name="heart", daemon=True)
-        self._outboxes = {leader: _Outbox(world) for leader in leaders}
+        self._outboxes = {leader: Outbox(world) for leader in leaders}
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -252,7 +247,7 @@ class LearnerLink:
     """The learner's lines to all agents, ``groups`` of world ranks the first of which speaks for the group."""
 
     def __init__(self, world: MPI.Intracomm, groups: list[tuple[int, ...]]) -> None:
-        self._world, self._outbox = world, _Outbox(world)
+        self._world, self._outbox = world, Outbox(world)
         self._coming: list[tuple[MPI.Request, Message]] = []
         self.groups, self.leaders = groups, [group[0] for group in groups]
         self._heart = _Heart(world, self.leaders)
@@ -299,13 +294,18 @@ class LearnerLink:
         return self._outbox.sweep() and self._heart.flushed()
 
 
+def weights_dtype(count: int) -> np.dtype:
+    """Return the record of so many weights, as it goes from the learner to every agent."""
+    return np.dtype([("version", "i8"), ("weights", "f4", (count,))])
+
+
 def pack_weights(version: int, weights: np.ndarray) -> np.ndarray:
-    """Return weights (float32) behind their version, as one buffer that serves every agent."""
-    # float32 holds whole numbers below 2^24 exactly: two of them hold any version
-    return np.concatenate([[version % (1 << 24), version >> 24], weights]).astype(np.float32)
+    """Return weights (n,) as one record (1,), whose bytes serve every agent."""
+    return np.array([(version, weights)], dtype=weights_dtype(len(weights)))
 
 
 def unpack_weights(packed: np.ndarray) -> tuple[int, np.ndarray]:
-    """Return version and weights of what :func:`pack_weights` made."""
-    low, high = packed[:WEIGHTS_HEADER]
-    return int(low) + (int(high) << 24), packed[WEIGHTS_HEADER:]
+    """Return version and weights (float32) of the bytes of what :func:`pack_weights` made."""
+    data = packed.view(np.uint8)
+    record = data.view(weights_dtype((len(data) - weights_dtype(0).itemsize) // 4))[0]
+    return int(record["version"]), record["weights"]

@@ -1,47 +1,39 @@
 """Force calls and whole calculations spread over groups of ranks: rank 0 hands out, whoever is free computes.
 
-A calculation is a generator: it yields a list of requests, is sent the list of their answers, EngineError is
-thrown in at its ``yield``, and it returns its result. A request is a configuration, positions (n, 3) Å, or a
-:class:`~mapmpi.parallel.groups.Work`. What an answer to a configuration is, the caller's ``evaluate`` decides.
+What a calculation is, and what it may request, :mod:`mapmpi.calculation` says.
 
-Rank 0 runs the calculations of :meth:`Pool.compute` side by side in asyncio's loop and sends what they ask for to
-the groups; all other ranks are in :func:`follow`. A group is given the next request before it has answered the last,
+Rank 0 is in :meth:`Pool.run`: it lets calculations go on side by side and sends what they ask for to the groups; all
+other ranks are in :func:`follow`. A group is given the next request before it has answered the last,
 so that none waits while rank 0 makes a force call of its own.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
+from mapmpi.calculation import Calculation, Evaluate, Request, Result, Subcalculation, Task
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
-from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, Outcome, Request, Tag, Team, Work
-
-Result = TypeVar("Result")
-Evaluate = Callable[[np.ndarray], Any]
+from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, PoolTag, Reply, Team
 
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
 
 PLENTY = 2
-"""Requests for each group that have to wait before a Work goes into the hand of a group that is at another."""
+"""Requests for each group that have to wait before a group that is at a Subcalculation is given another."""
 
 LIVES = 2
 """A request that has cost so many groups their lives is not tried again."""
 
-_NOBODY = "no group of ranks is left"
 _FULL = 3
-_PAUSE_S = 5e-4
-_HOPS = 12
-"""Turns of asyncio's loop in which an answer gets through nested tasks to the requests that it leads to."""
 
 
 class Interrupted(Exception):
@@ -69,11 +61,11 @@ def follow(
         if groups.leaders[groups.number] == 0:
             raise  # rank 0 itself hangs: nobody is left to go on
         log.warning("group %d is lost: %s", groups.number, error)
-        mail.post(0, Tag.LOST, (groups.number, team.number))
+        mail.post(0, PoolTag.LOST, (groups.number, team.number))
         stopped = groups.comm.rank > 0
         while not (stopped and mail.quiet()):
             message = mail.take()
-            stopped |= message is not None and message[0] is Tag.STOP
+            stopped |= message is not None and message[0] is PoolTag.STOP
             time.sleep(PAUSE_S)
 
 
@@ -82,7 +74,7 @@ def _lead(mail: Mailbox, team: Team) -> None:
     hand, stopped = Hand(team), False
     while not stopped:
         while (message := mail.take()) is not None:
-            if message[0] is Tag.STOP:
+            if message[0] is PoolTag.STOP:
                 stopped = True
             else:
                 hand.take(*message[2])
@@ -91,28 +83,29 @@ def _lead(mail: Mailbox, team: Team) -> None:
         if not hand:
             time.sleep(PAUSE_S)
         elif (outcome := hand.advance()) is not None:
-            mail.post(0, Tag.ANSWER, outcome)
+            mail.post(0, PoolTag.ANSWER, outcome)
     team.dismiss()
-    mail.post(0, Tag.GOODBYE, hand.broken_off())
+    mail.post(0, PoolTag.GOODBYE, hand.broken_off())
     while not mail.quiet():
         mail.take()
         time.sleep(PAUSE_S)
 
 
 @dataclass(order=True)
-class _Task:
-    """A request on rank 0, in the order in which they are handed out."""
+class _Order:
+    """A request of a task on rank 0, in the order in which they are handed out."""
 
     priority: float
     number: int
     request: Request = field(compare=False)
-    future: asyncio.Future[Any] = field(compare=False)
+    task: Task[Any] = field(compare=False)
+    place: int = field(compare=False)
     deaths: int = field(default=0, compare=False)
 
     @property
     def long(self) -> bool:
         """Whether it is a whole calculation."""
-        return isinstance(self.request, Work)
+        return isinstance(self.request, Subcalculation)
 
 
 class Pool:
@@ -131,104 +124,112 @@ class Pool:
         self.lost: list[int] = []
         self._mail = Mailbox(world)
         self._own = None if groups.comm is None else Hand(Team(groups.comm, evaluate, renew))
-        self._hands: dict[int, dict[int, _Task]] = {number: {} for number in range(len(groups.leaders))}
-        self._queue: list[_Task] = []
-        self._submitted = 0
-        self._answered = False
+        self._hands: dict[int, dict[int, _Order]] = {number: {} for number in range(len(groups.leaders))}
+        self._queue: list[_Order] = []
+        self._ordered = 0
+        self._parents: dict[Task[Any], tuple[Task[Any], int] | None] = {}
+        self._ready: deque[tuple[Task[Any], Callable[[], None]]] = deque()
+        self._watching: list[Task[Any]] = []
+        self._news = False
 
-    @property
-    def outstanding(self) -> int:
-        """How many requests wait or are computed."""
-        return len(self._queue) + sum(map(len, self._hands.values()))
+    def run(self, calculation: Calculation[Result], tell: Callable[[], None] = lambda: None) -> Result:
+        """Run a calculation to its end and return its result, once all groups have been sent home. Call it once.
 
-    def submit(self, request: Request, priority: float = 0) -> asyncio.Future[Any]:
-        """Have a request answered; what has the lowest ``priority`` goes first, then what came first.
-
-        The future raises EngineError where the computation did. Cancel it to take the request back.
+        ``tell`` is called again and again meanwhile. Raises Interrupted (``interrupted`` was set), EngineError (no
+        group is left) or what a calculation raises, when all that was under way has been closed.
         """
-        self._submitted += 1
-        task = _Task(priority, self._submitted, request, asyncio.get_running_loop().create_future())
-        if self._hands:
-            heappush(self._queue, task)
-        else:
-            task.future.set_exception(EngineError(_NOBODY))
-        return task.future
-
-    async def compute(
-        self, calculation: Generator[Any, Any, Result], priority: Callable[[], float] = lambda: 0.0
-    ) -> Result:
-        """Drive a calculation to its end and return its result; EngineError of any answer is thrown into it.
-
-        ``priority`` is asked for that of each request.
-        """
-        try:
-            wanted = next(calculation)
-            while True:
-                futures = [self.submit(request, priority()) for request in wanted]
-                answers = await asyncio.gather(*futures, return_exceptions=True)
-                error = next((answer for answer in answers if isinstance(answer, BaseException)), None)
-                wanted = calculation.send(answers) if error is None else calculation.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            calculation.close()
-
-    def run(self, main: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine that submits and computes; return its result, once all groups have been sent home.
-
-        Raises Interrupted (``interrupted`` was set) or EngineError (no group is left) after ``main`` was
-        cancelled, and whatever ``main`` raises. Call it once.
-        """
-        return asyncio.run(self._run(main))
-
-    async def _run(self, main: Coroutine[Any, Any, Result]) -> Result:
-        driver = asyncio.create_task(main)
-        reason: Exception | None = None
-        while not driver.done():
-            if reason is None and (self.interrupted or not self._hands):
-                reason = Interrupted() if self.interrupted else EngineError(_NOBODY)
-                driver.cancel()
+        main = Task(calculation)
+        self._begin(main)
+        while True:
+            reason = self._go_on()
+            if reason is None and not main.done and (self.interrupted or not self._hands):
+                reason = Interrupted() if self.interrupted else EngineError("no group of ranks is left")
+            if reason is not None or main.done:
+                break
+            tell()
             self._hand_out()
-            computing = self._compute()
+            busy = self._compute()
             self._take_messages()
-            await self._let_others_run(computing)
+            if not (busy or self._ready):
+                time.sleep(PAUSE_S)
+        for task in self._parents:
+            task.close()
         self._send_home()
-        if reason is None:
-            return driver.result()
-        raise reason from (None if driver.cancelled() else driver.exception())
+        if reason is not None:
+            raise reason
+        return main.result
 
-    async def _let_others_run(self, busy: bool) -> None:
-        """Let the coroutines go on; sleep if there was nothing to do."""
-        hops, self._answered = (_HOPS if self._answered else 1), False
-        if hops == 1 and not busy:
-            await asyncio.sleep(_PAUSE_S)
-        for _ in range(hops):
-            await asyncio.sleep(0)
+    def _begin(self, task: Task[Any], parent: tuple[Task[Any], int] | None = None) -> None:
+        """Begin a calculation; its result is the answer to a request of the parent's, at a place."""
+        self._parents[task] = parent
+        self._ready.append((task, task.begin))
 
-    def _next(self) -> _Task | None:
-        """Return the next request of the queue; those that were cancelled fall out."""
-        while self._queue and self._queue[0].future.done():
+    def _go_on(self) -> Exception | None:
+        """Let all calculations go on that can; return what one of them raises."""
+        while self._ready or (self._news and self._watching):
+            if not self._ready:
+                self._ready.extend((task, task.go_on) for task in self._watching)
+                self._watching.clear()
+                self._news = False
+            task, step = self._ready.popleft()
+            if task.done:  # it was closed
+                continue
+            try:
+                step()
+            except Exception as error:
+                return error
+            if not task.done:
+                self._ask(task)
+                continue
+            self._news = True
+            if (parent := self._parents.pop(task)) is not None:
+                self._answer(*parent, task.outcome, task.calls)
+        return None
+
+    def _ask(self, task: Task[Any]) -> None:
+        """See to what a task wants."""
+        if not task.wanted:
+            self._watching.append(task)
+        for place, request in enumerate(task.wanted):
+            if isinstance(request, Task):
+                self._begin(request)
+                self._answer(task, place, None)
+            elif isinstance(request, np.ndarray | Subcalculation):
+                self._ordered += 1
+                heappush(self._queue, _Order(task.priority(), self._ordered, request, task, place))
+            else:
+                self._begin(Task(request, task.priority), (task, place))
+
+    def _answer(self, task: Task[Any], place: int, answer: Any, calls: int = 0) -> None:
+        """Give the answer to a request to the task that waits for it."""
+        if task.done:
+            return
+        task.answer(place, answer, calls)
+        if task.ready:
+            self._ready.append((task, task.go_on))
+
+    def _next(self) -> _Order | None:
+        """Return the next request of the queue; those of tasks that were closed fall out."""
+        while self._queue and self._queue[0].task.done:
             heappop(self._queue)
         return self._queue[0] if self._queue else None
 
     def _hand_out(self) -> None:
         """Give each idle group a request, rank 0's own the last of them, and only then fill hands.
 
-        With Works only while there are PLENTY: in a hand one may wait long, and soon groups might idle meanwhile.
+        With Subcalculations only while there are PLENTY: in a hand one may wait long, while other groups become idle.
         """
         for burden in range(_FULL):
             for number in reversed(self._hands):  # rank 0's own group is the first
-                task = self._next()
-                plenty = len(self._queue) > PLENTY * len(self.groups.leaders)
-                if task is None or (task.long and burden > plenty):
+                order = self._next()
+                most = 1 if len(self._queue) > PLENTY * len(self.groups.leaders) else 0
+                if order is None or (order.long and burden > most):
                     return
-                if self._burden(number, task) == burden:
+                if self._burden(number, order) == burden:
                     self._give(heappop(self._queue), number)
-        while not self._hands and self._next() is not None:
-            heappop(self._queue).future.set_exception(EngineError(_NOBODY))
 
-    def _burden(self, number: int, task: _Task) -> int:
-        """Return how much a group has before one more request: 0 nothing, 1 a Work, 2 a second request, _FULL.
+    def _burden(self, number: int, order: _Order) -> int:
+        """Return what a group has before one more request: 0 nothing, 1 a Subcalculation, 2 more, _FULL no room.
 
         Rank 0's own needs nothing in hand: it can begin the next at once.
         """
@@ -236,16 +237,16 @@ class Pool:
         if not hand:
             return 0
         single = sum(not one.long for one in hand)
-        if self.groups.leaders[number] == 0 and (single or task.long):
+        if self.groups.leaders[number] == 0 and (single or order.long):
             return _FULL
-        return len(hand) + (single == len(hand))
+        return len(hand) if single < len(hand) else len(hand) + 1
 
-    def _give(self, task: _Task, number: int) -> None:
-        self._hands[number][task.number] = task
+    def _give(self, order: _Order, number: int) -> None:
+        self._hands[number][order.number] = order
         if self.groups.leaders[number] != 0:
-            self._mail.post(self.groups.leaders[number], Tag.TASK, (task.number, task.request))
+            self._mail.post(self.groups.leaders[number], PoolTag.TASK, (order.number, order.request))
         elif self._own is not None:
-            self._own.take(task.number, task.request)
+            self._own.take(order.number, order.request)
 
     def _compute(self) -> bool:
         """Make one force call on rank 0's own group; return whether there was one to make."""
@@ -265,46 +266,42 @@ class Pool:
     def _take_messages(self) -> None:
         while (message := self._mail.take()) is not None:
             tag, source, content = message
-            if tag is Tag.ANSWER:
+            if tag is PoolTag.ANSWER:
                 # a group that was given up may still have answered: somebody else computes that by now
                 hand = self._hands.get(self.groups.leaders.index(source), {})
-                task = hand.pop(content.number, None)
-                if task is not None:
-                    self._finish(task, content)
-            elif tag is Tag.LOST:
+                order = hand.pop(content.number, None)
+                if order is not None:
+                    self._finish(order, content)
+            elif tag is PoolTag.LOST:
                 number, culprit = content
                 if number in self._hands:
                     self._retire(number, culprit)
-            elif tag is Tag.GOODBYE:
+            elif tag is PoolTag.GOODBYE:
                 self._hands.pop(self.groups.leaders.index(source), None)
                 for outcome in content:
                     self._count(outcome)
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Reply) -> None:
         self.force_calls += outcome.calls
         self.busy_s += outcome.busy_s
 
-    def _finish(self, task: _Task, outcome: Outcome) -> None:
-        """Give an answer to who waits for it."""
+    def _finish(self, order: _Order, outcome: Reply) -> None:
+        """Take what a request has come to."""
         self._count(outcome)
-        self._answered = True
-        if task.future.done():
-            return
-        if outcome.error is not None:
-            task.future.set_exception(outcome.error)
-        else:
-            task.future.set_result(outcome.answer)
+        self._news = True
+        self._answer(order.task, order.place, outcome.answer, outcome.calls)
 
     def _retire(self, number: int, culprit: int) -> None:
         """Give up a group; what it had is computed elsewhere, unless that has killed others before."""
         self.lost.append(number)
-        for task in self._hands.pop(number).values():
-            task.deaths += task.number == culprit
-            if task.deaths < LIVES:
-                heappush(self._queue, task)
+        for order in self._hands.pop(number).values():
+            if order.number == culprit:
+                order.deaths += 1
+            if order.deaths < LIVES:
+                heappush(self._queue, order)
             else:
                 error = EngineError(f"{LIVES} groups of ranks died of this configuration or calculation")
-                self._finish(task, Outcome(task.number, error=error))
+                self._finish(order, Reply(order.number, error))
 
     def _send_home(self) -> None:
         """Tell all groups to stop after the force call that they make, and see them off."""
@@ -315,12 +312,12 @@ class Pool:
             self._own.team.dismiss()
         for leader in self.groups.leaders:
             if leader != 0:
-                self._mail.post(leader, Tag.STOP)
+                self._mail.post(leader, PoolTag.STOP)
         started = time.monotonic()
         # what was sent to a dead group never leaves, and leave_together ends the job
         while self._hands or not (self.lost or self._mail.quiet()):
             self._take_messages()
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
             if time.monotonic() - started > GOODBYE_S:
                 self.lost.extend(self._hands)
                 return

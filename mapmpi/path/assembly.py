@@ -1,119 +1,177 @@
-"""From the minima and saddles of a connection to a pathway: one continuous way, in one labelling of the atoms."""
+"""From a network to a pathway: hops laid end to end as one continuous walk, in one labelling of the atoms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, steps_between
+from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, what_moves
 from mapmpi.path.connection import Connection
-from mapmpi.path.passes import Crossing, Gap, unordered
-from mapmpi.path.pathway import Hop, SidePass
+from mapmpi.path.network import Edge, Network, unordered
+from mapmpi.path.pathway import Hop, Pathway, SidePass
+from mapmpi.path.tst import Prefactor
+
+NAME = "network"
+"""The name of the pathway that the network gives."""
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way from the first basin to the last: basins one more than hops, and what was dropped, in words."""
+def lay_out(
+    network: Network, numbers: Sequence[int], edges: Sequence[Edge | None]
+) -> tuple[list[StationaryPoint], list[Hop | None]]:
+    """Lay edges end to end along minima (numbers), each structure in the labels in which the one before it ended.
 
-    basins: list[StationaryPoint]
-    hops: list[Hop]
-    notes: tuple[str, ...]
-
-
-def crossing_hop(crossing: Crossing) -> Hop:
-    """Return a crossing as a hop between the minima to which the ways down led, in the labels of its search."""
-    barrier = crossing.barrier
-    assert barrier.saddle is not None
-    assert barrier.sides is not None
-    assert barrier.verification is not None
-    (backward, forward), top = barrier.sides, barrier.saddle.energy
-    # the first push off the saddle may lead uphill where it is narrow: that is not part of the way
-    down, up = (side.trail_energies <= top for side in (backward, forward))
-    return Hop(
-        band=np.array([*backward.trail[down][::-1], barrier.saddle.positions, *forward.trail[up]]),
-        energies=np.array([*backward.trail_energies[down][::-1], top, *forward.trail_energies[up]]),
-        top=int(down.sum()),
-        name="",
-        remote=False,
-        saddle=barrier.saddle,
-        verified=crossing.verified,
-        reason="; ".join(barrier.verification.faults),
-        residual=barrier.saddle.residual,
-        curvatures=barrier.verification.curvatures,
-    )
-
-
-def passes_beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]:
-    """Return the verified saddles that were found but are not on the fastest way."""
-    used = [connection.crossing(gap) for gap in pairwise(connection.best_way(temperature_k))]
-    beside = []
-    for crossing in connection.crossings:
-        if crossing.verified and not any(crossing is one for one in used):
-            assert crossing.barrier.sides is not None
-            start, end = (StationaryPoint(side.positions, side.energy) for side in crossing.barrier.sides)
-            beside.append(SidePass(start, crossing_hop(crossing), end))
-    return tuple(beside)
+    Return the minima and the hops between them. Where there is no edge the next minimum is laid as near as equal atoms
+    can.
+    """
+    start = network.minima[numbers[0]]
+    points, hops = [StationaryPoint(start.positions, start.energy)], []
+    labels = Alignment.identity(len(points[0].positions))
+    for (first, last), edge in zip(pairwise(numbers), edges, strict=True):
+        end, hop = network.minima[last], None
+        if edge is None:
+            labels = network.matcher.nearest_labels(points[-1].positions, end.positions)
+        else:
+            forth = edge if edge.first == first else edge.reversed()
+            onward = labels.after(forth.to_first)
+            hop, labels = forth.hop.relabelled(onward), onward.after(forth.to_last.inverse())
+        points.append(StationaryPoint(labels.apply(end.positions), end.energy))
+        hops.append(hop)
+    return points, hops
 
 
 def assemble(
-    connection: Connection, matcher: Matcher, molecule: list[int], remote_distance_A: float, temperature_k: float
-) -> Way:
-    """Lay the crossings along a connection's best way end to end; a gap that nothing crosses has no saddle.
+    connection: Connection, molecule: Sequence[int], remote_distance_A: float, temperature_k: float
+) -> tuple[list[StationaryPoint], list[Hop], list[str]]:
+    """Return basins, hops and notes along a connection's best walk; a gap that nothing crosses has no saddle.
 
-    Basins that nothing holds apart become one, the lower; the way between them is part of the next band, or of the
-    one before. ``molecule`` are atom indices; the hops are named by what moves
-    (:func:`mapmpi.path.basins.steps_between`).
+    Basins that nothing holds apart become one, the lower; the band between them is part of the next one, or of the one
+    before. ``molecule`` are atom indices; the hops are named by what moves.
     """
-    basins, hops, notes = [connection.minima[0]], [], []
-    labels, link = Alignment.identity(len(matcher.numbers)), None
-    for gap in pairwise(connection.best_way(temperature_k)):
-        last = connection.minima[gap[1]]
-        crossing = connection.crossing(gap) or connection.negligible.get(unordered(gap))
-        if crossing is None:
-            hop, labels = None, matcher.nearest_labels(basins[-1].positions, last.positions)
-        else:
-            hop, labels = _laid(crossing, gap, labels)
-        place = StationaryPoint(labels.apply(last.positions), last.energy)
-        if unordered(gap) not in connection.merged:
-            hops.append((hop or _open_hop(connection, gap, basins[-1], place)).joined(before=link))
+    network, numbers = connection.network, connection.best_walk(temperature_k)
+    gaps = list(pairwise(numbers))
+    edges = [network.edge(gap) or network.merged.get(unordered(gap)) for gap in gaps]
+    points, laid = lay_out(network, numbers, edges)
+    basins, hops, notes, link = points[:1], [], [], None
+    for gap, edge, hop, place in zip(gaps, edges, laid, points[1:], strict=True):
+        if unordered(gap) not in network.merged:
+            if hop is None:
+                reason = connection.reason(gap) or "not converged: no searches were left (pneb.searches)"
+                hop = _open_hop(basins[-1], place, reason)
+            hops.append(hop.joined(before=link))
             basins.append(place)
             link = None
             continue
         step = float(np.linalg.norm(place.positions - basins[-1].positions, axis=1).max())
-        notes.append(f"a step of {step:.2f} Å had {_held_by(connection, crossing)} and was dropped")
+        notes.append(f"a step of {step:.2f} Å had {_held_by(network, edge)} and was dropped")
         link = hop.joined(before=link) if hop is not None else link
         if place.energy < basins[-1].energy:
             basins[-1] = place
             hops[-1:] = [one.joined(after=link) for one in hops[-1:]]
             link = None
-    steps = steps_between(basins, matcher, molecule, remote_distance_A)
-    named = [replace(hop, name=step.name, remote=step.remote) for hop, step in zip(hops, steps, strict=True)]
-    return Way(basins, named, tuple(notes))
+    return basins, _named(hops, basins, network.matcher, molecule, remote_distance_A), notes
 
 
-def _held_by(connection: Connection, crossing: Crossing | None) -> str:
+def _named(
+    hops: Iterable[Hop],
+    basins: Sequence[StationaryPoint],
+    matcher: Matcher,
+    molecule: Sequence[int],
+    remote_distance_A: float,
+) -> list[Hop]:
+    """Return the hops between consecutive basins with their names."""
+    found = []
+    for hop, start, end in zip(hops, basins[:-1], basins[1:], strict=True):
+        name, remote = what_moves(start, end, matcher, molecule, remote_distance_A)
+        found.append(replace(hop, name=name, remote=remote))
+    return found
+
+
+def _held_by(network: Network, edge: Edge | None) -> str:
     """Say in words what holds two basins apart that count as one."""
-    if crossing is None:
+    if edge is None:
         return "no barrier"
-    barrier = crossing.energy - max(connection.minima[number].energy for number in (crossing.first, crossing.last))
+    barrier = edge.saddle.energy - max(network.minima[number].energy for number in edge.gap)
     return f"a barrier of {barrier:.3f} eV, below pneb.same_energy, without a verified saddle,"
 
 
-def _laid(crossing: Crossing, gap: Gap, labels: Alignment) -> tuple[Hop, Alignment]:
-    """Return a crossing as a hop in the sense of a gap, and the labels of the minimum behind it.
-
-    ``labels`` are those of the minimum before it.
-    """
-    forward = crossing.first == gap[0]
-    here, there = (crossing.to_first, crossing.to_last)[:: 1 if forward else -1]
-    onward, hop = labels.after(here), crossing_hop(crossing)
-    return (hop if forward else hop.reversed()).relabelled(onward), onward.after(there.inverse())
-
-
-def _open_hop(connection: Connection, gap: Gap, start: StationaryPoint, end: StationaryPoint) -> Hop:
+def _open_hop(start: StationaryPoint, end: StationaryPoint, reason: str) -> Hop:
     """Return a hop for which no saddle was found."""
-    reason = connection.reason(gap) or "not converged: no searches were left (pneb.searches)"
     band, energies = np.array([start.positions, end.positions]), np.array([start.energy, end.energy])
     return Hop(band, energies, 0, "", False, reason=reason)
+
+
+def beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]:
+    """Return the verified saddles of a connection that were found but are not on its best walk."""
+    used = [connection.network.edge(gap) for gap in pairwise(connection.best_walk(temperature_k))]
+    return tuple(
+        SidePass(StationaryPoint(start, float(start_ev)), edge.hop, StationaryPoint(end, float(end_ev)))
+        for edge in connection.network.edges
+        if edge.verified and not any(edge is one for one in used)
+        for (start, end), (start_ev, end_ev) in [(edge.hop.band[[0, -1]], edge.hop.energies[[0, -1]])]
+    )
+
+
+def pool(pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor) -> tuple[Network, list[list[int]]]:
+    """Return the network of all refined pathways and of what was found beside them, and the numbers of their basins.
+
+    Hops without a verified saddle or without the prefactor are left out.
+    """
+    network, numbers = Network(matcher), []
+    for pathway in pathways:
+        hops = [hop if _counts(hop, prefactor) else None for hop in pathway.hops]
+        numbers.append(network.add_pathway(pathway.name, pathway.basins, hops))
+        for one in pathway.beside:
+            # those have no prefactors of Vineyard's, and may lie below a basin by the noise
+            ends = one.start, one.end
+            if _counts(one.hop, prefactor) and one.hop.energies[one.hop.top] > max(end.energy for end in ends):
+                network.add_pathway(f"{pathway.name} (beside)", ends, [one.hop])
+    return network, numbers
+
+
+def _counts(hop: Hop, prefactor: Prefactor) -> bool:
+    """Tell whether a hop has a rate in the network."""
+    known = np.isfinite(hop.forward_hz) and np.isfinite(hop.backward_hz)
+    return hop.saddle is not None and hop.verified and (prefactor != "vineyard" or bool(known))
+
+
+def fastest_pathway(
+    pathways: Sequence[Pathway],
+    matcher: Matcher,
+    prefactor: Prefactor,
+    temperatures_k: Sequence[float],
+    remote_distance_A: float,
+) -> Pathway | None:
+    """Return the fastest walk over the saddles of all pathways, from the start of one to the end of one.
+
+    None if there is none. Only pathways that reached their goal have such ends; if none did, the longest. The first
+    temperature decides which walk is the fastest; its passage times are those of a walker on the whole network.
+    """
+    network, numbers = pool(pathways, matcher, prefactor)
+    ends = [(own[0], own[-1]) for own, pathway in zip(numbers, pathways, strict=True) if pathway.reached]
+    if not ends:
+        longest = max(range(len(pathways)), key=lambda number: pathways[number].length_A)
+        ends = [(numbers[longest][0], numbers[longest][-1])]
+    starts = {start for start, _ in ends}
+    goals = {end for _, end in ends} - starts
+    found = network.fastest(sorted(starts), goals, temperatures_k[0], prefactor)
+    if found is None or not found[1]:
+        return None
+    basins, laid = lay_out(network, *found)
+    hops = [hop for hop in laid if hop is not None]
+    model, count = pathways[0], len(pathways)
+    return Pathway(
+        name=NAME,
+        source=", ".join(dict.fromkeys(name for edge in found[1] for name in edge.pathways)),
+        atoms=model.atoms,
+        tagged=model.tagged,
+        molecule=model.molecule,
+        basins=basins,
+        hops=_named(hops, basins, matcher, model.molecule, remote_distance_A),
+        notes=(f"the fastest route through {count} pathway{'s' * (count > 1)}",),
+        passage_times_s=tuple(
+            (kelvin, network.passage_time_s(found[0][0], goals, kelvin, prefactor)) for kelvin in temperatures_k
+        ),
+    )

@@ -14,6 +14,7 @@ from ase.neighborlist import neighbor_list
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 
+from mapmpi.config import BandSettings
 from mapmpi.md.fixed import is_fixed
 
 IDPP_REACH = 5.0
@@ -43,9 +44,10 @@ def path_lengths(band: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(band, axis=0), axis=(1, 2)))])
 
 
-def images_for(length: float, spacing: float = 0.6, most: int = 15) -> int:
-    """Return how many images, with the ends, a path of ``length`` Å gets: one each ``spacing`` Å, 5 to ``most``."""
-    return int(np.clip(round(length / spacing) + 1, 5, most))
+def images_for(length: float, settings: BandSettings | None = None) -> int:
+    """Return how many images, with the ends, a path of ``length`` Å gets, at least 5."""
+    settings = settings or BandSettings()
+    return int(np.clip(round(length / settings.spacing) + 1, 5, settings.images))
 
 
 def resample(frames: Sequence[np.ndarray] | np.ndarray, images: int, atoms: Atoms) -> np.ndarray:
@@ -68,7 +70,7 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
 
     Every image is brought as near as possible to distances between atoms that change linearly from end to end,
     short distances weighing most: S = Σ (d_ij - d_ij(target))²/d_ij(target)⁴ (Smidstrup et al., J. Chem. Phys.
-    140, 214106 (2014)); fixed atoms stay, and the images are spaced equally at last.
+    140, 214106 (2014)); fixed atoms stay, and in the end the images are equally spaced.
     """
     band, mobile = resample([start, end], images, atoms), ~is_fixed(atoms)[:, None]
     pairs = _near_pairs(band[[0, -1]], atoms)

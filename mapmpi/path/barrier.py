@@ -15,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 
-from mapmpi.errors import EngineError, EngineLost
+from mapmpi.calculation import CALLS, Calculation, Subcalculation
+from mapmpi.config import Pneb
+from mapmpi.errors import EngineError
 from mapmpi.md.engine import largest_force
-from mapmpi.parallel.groups import Work
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.curvature import Modes
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import Metric
@@ -38,26 +38,6 @@ Status = Literal["converged", "split", "same basin", "collapsed", "kinked", "not
 
 ASIDE = 0.15
 """Å: how far a search goes aside from a point at which two curvatures are negative."""
-
-
-@dataclass(frozen=True)
-class BarrierSettings:
-    """When to stop. Forces in eV/Å, the largest on an atom.
-
-    The part of the band within ``focus_width`` Å of its highest image is relaxed with ``focus_images`` images until
-    that image feels less than the first of ``band_forces``, or for ``band_iterations``; then a saddle search goes
-    on from it. If it does not come to ``saddle_force`` in ``saddle_calls``, the next of ``band_forces`` is tried.
-    ``minimum_force`` and ``minimum_calls`` are those of a quench.
-    """
-
-    focus_images: int = 5
-    focus_width: float = 1.0
-    band_forces: tuple[float, ...] = (0.8, 0.4, 0.2)
-    band_iterations: int = 15
-    saddle_force: float = 0.05
-    saddle_calls: int = 150
-    minimum_force: float = 0.01
-    minimum_calls: int = 300
 
 
 @dataclass(frozen=True)
@@ -89,19 +69,21 @@ def find_barrier(
     images: np.ndarray,
     atoms: Atoms,
     matcher: Matcher,
-    settings: BarrierSettings | None = None,
+    settings: Pneb | None = None,
     known: Sequence[Barrier] = (),
 ) -> Calculation[Barrier]:
     """Find a saddle between two minima of ``atoms`` from a first band (m, n, 3) Å whose ends they are.
 
+    The part of the band around its highest image is relaxed until that image feels less than the first of
+    ``settings.band.forces``; then a saddle search goes on from it. If it does not arrive, the next force is tried.
     A saddle of ``known`` barriers that is found again is not checked again. What happened is told by the result's
     status; an EngineError in a force call becomes ``engine failed``.
     """
-    return (yield from BarrierSearch(start, end, images, atoms, matcher, settings, known).run())
+    return (yield from _Search(start, end, images, atoms, matcher, settings, known).run())
 
 
-class BarrierSearch:
-    """One search of a barrier; see :func:`find_barrier`. ``calls`` are the force calls that it has made so far."""
+class _Search:
+    """One search of a barrier; see :func:`find_barrier`. ``arrived_at`` are the calls up to the saddle, once found."""
 
     def __init__(
         self,
@@ -110,38 +92,32 @@ class BarrierSearch:
         images: np.ndarray,
         atoms: Atoms,
         matcher: Matcher,
-        settings: BarrierSettings | None = None,
+        settings: Pneb | None = None,
         known: Sequence[Barrier] = (),
     ) -> None:
         self.start, self.end, self.atoms, self.matcher = start, end, atoms, matcher
-        self.settings, self.known = settings or BarrierSettings(), known
+        self.settings, self.known = settings or Pneb(), known
         self.band = Band(images, (start.energy, end.energy), self.metric(images[len(images) // 2]))
         self.near = self.band
-        self.other_calls = self.check_calls = 0
+        self.arrived_at = 0
 
     def metric(self, positions: np.ndarray) -> Metric:
         """Return the metric at a configuration (n, 3) Å."""
         return Metric.of_solid(self.atoms, [positions])
 
-    @property
-    def calls(self) -> int:
-        """The force calls so far."""
-        near = self.near.calls if self.near is not self.band else 0
-        return self.band.calls + near + self.other_calls + self.check_calls
-
-    def result(self, status: Status, reason: str, **found: Any) -> Barrier:
-        """Return what is known as the result."""
-        images, energies = self.band.images, self.band.energies
-        return Barrier(status, reason, images, energies, self.calls, check_calls=self.check_calls, **found)
-
     def run(self) -> Calculation[Barrier]:
         """Search; an EngineError becomes the result ``engine failed``."""
+        (before,) = yield [CALLS]
         try:
-            return (yield from self.steps())
-        except EngineLost:
-            raise
+            found = yield from self.steps()
         except EngineError as error:
-            return self.result("engine failed", str(error))
+            found = self.result("engine failed", str(error))
+        (after,) = yield [CALLS]
+        return replace(found, calls=after - before, check_calls=after - (self.arrived_at or after))
+
+    def result(self, status: Status, reason: str, **found: Any) -> Barrier:
+        """Return what is known as the result; its calls are not counted yet."""
+        return Barrier(status, reason, self.band.images, self.band.energies, 0, **found)
 
     def steps(self) -> Calculation[Barrier]:
         """Search; EngineError passes through."""
@@ -151,13 +127,13 @@ class BarrierSearch:
         if self.band.energies[self.band.top] <= max(self.start.energy, self.end.energy):
             return (yield from self.collapsed())
         top = self.band.images[self.band.top]
-        near = self.band.focus(self.settings.focus_width, self.settings.focus_images, self.metric(top))
-        for force in self.settings.band_forces:
+        near = self.band.focus(self.settings.band.focus_width, self.settings.band.focus_images, self.metric(top))
+        for force in self.settings.band.forces:
             if self.near is near or largest_force(self.band.gradients[self.band.top]) > force:
                 self.near = near
-                if near.calls and largest_force(near.gradients[near.top]) < force:
+                if near.computed and largest_force(near.gradients[near.top]) < force:
                     continue  # the last search began here
-                yield from near.relax(force, self.settings.band_iterations)
+                yield from near.relax(force, self.settings.band.iterations)
             saddle = yield from self.climb()
             if self.arrived(saddle):
                 return (yield from self.connected(saddle))
@@ -167,25 +143,22 @@ class BarrierSearch:
         return (yield from self.missed(saddle))
 
     def arrived(self, saddle: Saddle) -> bool:
-        """Tell whether a saddle search has come to an end that it was to come to."""
-        return saddle.residual <= self.settings.saddle_force or saddle.on_step
+        """Tell whether a saddle search has come to a saddle, or to a step of the energy."""
+        return saddle.residual <= self.settings.saddle.force or saddle.on_step
 
     def climb(self, guided: bool = False) -> Calculation[Saddle]:
         """Search the saddle from the highest image, ``guided`` by the band; its mode points towards the end."""
         near, top = self.near, self.near.top
         place, energy = near.images[top], float(near.energies[top])
-        limits = self.settings.saddle_force, self.settings.saddle_calls
-        search = (place, near.gradients[top], energy, near.tangent, self.metric(place), *limits, guided)
-        (saddle,) = yield [Work(find_saddle, search)]
-        self.other_calls += saddle.calls
+        start = place, near.gradients[top], energy, near.tangent, self.metric(place)
+        search = (*start, self.settings.saddle, guided)
+        (saddle,) = yield [Subcalculation(find_saddle, search)]
         return saddle
 
     def quench(self, *places: np.ndarray, tighter: float = 1.0) -> Calculation[list[Minimum]]:
-        """Quench configurations (n, 3) Å to the tolerance of the settings, or a fraction of it."""
-        limits = self.settings.minimum_force * tighter, self.settings.minimum_calls
-        found = yield [Work(quench, (place, self.metric(place), *limits)) for place in places]
-        self.other_calls += sum(minimum.calls for minimum in found)
-        return found
+        """Quench configurations (n, 3) Å to the force of the settings, or a fraction of it."""
+        settings = self.settings.quench.model_copy(update={"force": self.settings.quench.force * tighter})
+        return (yield [Subcalculation(quench, (place, self.metric(place), settings)) for place in places])
 
     def collapsed(self) -> Calculation[Barrier]:
         """Say what it means that no image lies above both ends: the higher end may be no minimum of its own."""
@@ -197,13 +170,14 @@ class BarrierSearch:
 
     def connected(self, saddle: Saddle) -> Calculation[Barrier]:
         """Go down from a saddle, say whether it joins the two ends, and check it."""
+        (self.arrived_at,) = yield [CALLS]
         again = self.recognised(saddle)
         if again is not None:
             return self.joined(**again)
         modes = yield from self.modes(saddle)
         if negative_curvatures(modes) > 1 and not saddle.on_step:
             lower = yield from self.off_the_hill(saddle, modes)
-            if lower.residual <= self.settings.saddle_force:
+            if lower.residual <= self.settings.saddle.force:
                 saddle = lower
                 modes = yield from self.modes(saddle)
         sides = yield from self.sides(saddle)
@@ -214,7 +188,7 @@ class BarrierSearch:
             return self.result(
                 "not converged", "both ways down from the saddle lead to one minimum", saddle=saddle
             )
-        verification = judge(saddle, modes, sides, self.settings.saddle_force)
+        verification = judge(saddle, modes, sides, self.settings.saddle.force)
         return self.joined(saddle, sides, verification)
 
     def joined(self, saddle: Saddle, sides: tuple[Minimum, Minimum], verification: Verification) -> Barrier:
@@ -242,25 +216,19 @@ class BarrierSearch:
 
     def modes(self, saddle: Saddle) -> Calculation[Modes]:
         """Find the two lowest modes at a saddle."""
-        modes = yield from two_lowest_modes(saddle, self.metric(saddle.positions))
-        self.check_calls += modes.calls
-        return modes
+        return (yield from two_lowest_modes(saddle, self.metric(saddle.positions)))
 
     def sides(self, saddle: Saddle) -> Calculation[tuple[Minimum, Minimum]]:
         """Quench from both sides of a saddle."""
-        limits = self.settings.minimum_force, self.settings.minimum_calls
-        sides = yield from downhill(saddle, self.metric(saddle.positions), *limits)
-        self.check_calls += sum(side.calls for side in sides)
-        return sides
+        return (yield from downhill(saddle, self.metric(saddle.positions), self.settings.quench))
 
     def off_the_hill(self, saddle: Saddle, modes: Modes) -> Calculation[Saddle]:
         """Search on from a point with two ways down, off it along the second."""
         aside = saddle.positions + clipped(1e6 * modes.vectors[1], ASIDE)
         (there,) = yield [aside]
-        limits = self.settings.saddle_force, self.settings.saddle_calls
-        search = (aside, -there.forces, there.energy, modes.vectors[0], self.metric(aside), *limits)
-        (lower,) = yield [Work(find_saddle, search)]
-        self.check_calls += 1 + lower.calls
+        start = aside, -there.forces, there.energy, modes.vectors[0], self.metric(aside)
+        search = (*start, self.settings.saddle)
+        (lower,) = yield [Subcalculation(find_saddle, search)]
         return lower
 
     def missed(self, saddle: Saddle) -> Calculation[Barrier]:

@@ -6,9 +6,9 @@ from 0 here; names that people read count from 1, as the input does. Positions a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -26,8 +26,8 @@ def _assigned(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class StationaryPoint:
     """Positions (n, 3) Å at which the forces vanish, and the energy there in eV."""
 
-    positions: np.ndarray
-    energy: float
+    positions: Annotated[np.ndarray, "Angstrom"]
+    energy: Annotated[float, "eV"]
 
 
 @dataclass(frozen=True)
@@ -180,23 +180,15 @@ class Matcher:
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A detour that was cut out: the path left the basin of frame ``left`` and was back at frame ``back``."""
-
-    left: int
-    back: int
-    frames: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Chain:
     """Basins in the order of the path, none twice, in one labelling of the atoms; and what was cut out.
 
-    ``labels`` are the alignments that bring each frame of the path into that labelling.
+    ``loops`` are detours: the frame at which the path left a basin, and the one at which it was back. ``labels`` are
+    the alignments that bring each frame of the path into the chain's labelling.
     """
 
     basins: list[Basin]
-    loops: list[Loop]
+    loops: list[tuple[int, int]]
     labels: dict[int, Alignment]
 
 
@@ -209,22 +201,21 @@ def _known(here: Basin, basins: list[Basin], matcher: Matcher) -> tuple[int, Ali
     return None
 
 
-def group_basins(positions: Sequence[np.ndarray], energies: Sequence[float], matcher: Matcher) -> Chain:
-    """Group quenched frames, each (n, 3) Å with an energy in eV, into the chain of basins that the path visits.
+def group_basins(frames: Mapping[int, StationaryPoint | None], matcher: Matcher) -> Chain:
+    """Group quenched frames, by their numbers in the order of the path, into the chain of basins that it visits.
 
     A basin shows the lowest of its frames. A return to an earlier basin cuts the loop out (A B A C → A C);
     where identical atoms have changed places since, or atoms went to a periodic image, all later frames take
-    the earlier labels, so that the chain stays one continuous path. A frame whose energy is not a number
-    (its quench failed) is left out.
+    the earlier labels, so that the chain stays one continuous path. A frame whose quench failed (None) is left out.
     """
     basins: list[Basin] = []
-    loops: list[Loop] = []
+    loops: list[tuple[int, int]] = []
     labels = Alignment.identity(len(matcher.numbers))
     by_frame: dict[int, Alignment] = {}
-    for frame, (quenched, energy) in enumerate(zip(positions, energies, strict=True)):
-        if not np.isfinite(energy):
+    for frame, quenched in frames.items():
+        if quenched is None:
             continue
-        here = Basin(labels.apply(quenched), float(energy), (frame,))
+        here = Basin(labels.apply(quenched.positions), quenched.energy, (frame,))
         by_frame[frame] = labels
         known = _known(here, basins, matcher)
         if known is None:
@@ -234,48 +225,33 @@ def group_basins(positions: Sequence[np.ndarray], energies: Sequence[float], mat
             basins.append(here)
             continue
         index, alignment = known
-        if detour := [visited for basin in basins[index + 1 :] for visited in basin.frames]:
-            loops.append(Loop(basins[index].frames[-1], frame, tuple(detour)))
+        if basins[index + 1 :]:
+            loops.append((basins[index].frames[-1], frame))
             del basins[index + 1 :]
         labels = by_frame[frame] = alignment.after(labels)
-        here = replace(here, positions=labels.apply(quenched))
+        here = replace(here, positions=labels.apply(quenched.positions))
         lower = here if here.energy < basins[index].energy else basins[index]
         basins[index] = replace(lower, frames=(*basins[index].frames, frame))
     return Chain(basins, loops, by_frame)
 
 
-@dataclass(frozen=True)
-class Step:
-    """From basin ``first`` of a chain to the next one.
+def what_moves(
+    start: StationaryPoint,
+    end: StationaryPoint,
+    matcher: Matcher,
+    molecule: Sequence[int],
+    remote_distance_A: float,
+) -> tuple[str, bool]:
+    """Return a name for a hop by what moves, such as ``O57+Si12``, and whether it is remote.
 
-    largest_displacement_A of an atom; ``atoms``, those that moved at least half as far, the farthest first;
-    ``distance_A`` of the nearest of them from the molecule, at the nearer end of the step; ``remote`` when
-    that is beyond the limit; and a ``name`` such as ``O57+Si12`` or ``O57+Si12, 8.3 Å from the molecule``.
+    The atoms of the name are those that move at least half as far as the farthest, which comes first. If all of them
+    are farther than ``remote_distance_A`` from the molecule (atom indices), at the nearer end, the hop is remote and
+    its name says so: ``O57+Si12, 8.3 Å from the molecule``. It is a barrier that the path crosses all the same.
     """
-
-    first: int
-    largest_displacement_A: float
-    atoms: tuple[int, ...]
-    distance_A: float
-    remote: bool
-    name: str
-
-
-def steps_between(
-    basins: Sequence[StationaryPoint], matcher: Matcher, molecule: Sequence[int], remote_distance_A: float
-) -> list[Step]:
-    """Say of each consecutive pair of basins what moved, how far, and whether that was far from the molecule.
-
-    ``molecule`` are atom indices. A remote jump stays in the chain: it is a barrier that the path crosses.
-    """
-    steps = []
-    for index, (start, end) in enumerate(pairwise(basins)):
-        lengths = np.linalg.norm(matcher.displacements(start.positions, end.positions), axis=1)
-        atoms = [int(atom) for atom in np.argsort(-lengths) if lengths[atom] >= 0.5 * lengths.max()]
-        distance = min(matcher.distance(basin.positions, atoms, molecule) for basin in (start, end))
-        name = "+".join(f"{chemical_symbols[matcher.numbers[atom]]}{atom + 1}" for atom in atoms[:3])
-        remote = distance > remote_distance_A
-        if remote:
-            name += f", {distance:.1f} Å from the molecule"
-        steps.append(Step(index, float(lengths.max()), tuple(atoms), distance, remote, name))
-    return steps
+    lengths = np.linalg.norm(matcher.displacements(start.positions, end.positions), axis=1)
+    atoms = [int(atom) for atom in np.argsort(-lengths) if lengths[atom] >= 0.5 * lengths.max()]
+    distance = min(matcher.distance(basin.positions, atoms, molecule) for basin in (start, end))
+    name = "+".join(f"{chemical_symbols[matcher.numbers[atom]]}{atom + 1}" for atom in atoms[:3])
+    if distance <= remote_distance_A:
+        return name, False
+    return f"{name}, {distance:.1f} Å from the molecule", True

@@ -1,7 +1,7 @@
 """From the first basin of a path to the last over as many saddles as there are: which gaps to search next.
 
 Pathways in a glass are chains: the saddle found between two minima often leads to others. All minima and saddles
-found so far form a graph, and the next searches are those along its cheapest way from end to end, where a gap costs
+found so far form a graph, and the next searches are those along its cheapest walk from end to end, where a gap costs
 the square of its length, one that was searched in vain much more, and a known saddle nothing (after J. M. Carr,
 S. A. Trygubenko and D. J. Wales, J. Chem. Phys. 122, 234903 (2005)). So a gap that nothing crosses is circumvented
 where that is possible. While few searches run, those are begun, too, that would follow if nothing came of these. Once
@@ -12,15 +12,18 @@ highest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
 
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.passes import Crossing, Gap, Passes, unordered
+from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.network import Edge, Gap, Network, fastest_walk, unordered
+from mapmpi.path.pathway import over_saddle
 from mapmpi.path.quench import Minimum
+from mapmpi.units import BOLTZMANN_EV_PER_K
 
 KNOWN = 1e-6
 """Å²: the least that anything costs; a graph without weights has no edges."""
@@ -31,9 +34,9 @@ UNGUIDED = 2.0
 IN_VAIN = 1e3
 """How many times as much a gap costs once it was searched in vain."""
 SPARE = 6
-"""How many searches are made beside the cheapest way while fewer run than may at once."""
+"""How many searches are made beside the cheapest walk while fewer run than may at once."""
 LOWER = 3
-"""So many of them, or more, are made once the ends are connected: they look for lower ways."""
+"""So many of them, or more, are made once the ends are connected: they look for lower saddles."""
 DOUBT = 4.0
 """Å²: what a saddle costs that was not verified."""
 ATTEMPTS = 6
@@ -70,21 +73,29 @@ class _Attempts:
             self.path, self.fresh = None, True
 
 
-@dataclass
-class Connection(Passes):
-    """The search of a way from the first basin of a path to the last.
+class Connection:
+    """The search of a walk from the first basin of a path to the last, over the ``network`` of what was found.
 
-    ``searches`` is the number of searches that may still be made, ``at_once`` of them side by side, ``spare`` of them
-    beside the cheapest way. Minima and saddles above ``ceiling_ev`` are avoided: the path itself, as it was stored, is
-    lower, so there is a way below; a gap that has no other saddle is searched on.
+    The network's first minima are the basins, its minimum 0 the start, ``end`` the end. ``verified`` are the searches
+    that found a verified saddle. ``searches`` may still be made, ``at_once`` of them side by side, ``spare`` of them
+    beside the cheapest walk. Minima and saddles above ``ceiling_ev`` are avoided: the path itself, as it was stored,
+    is lower, so there is a walk below; a gap that has no other saddle is searched on.
     """
 
-    searches: int
-    at_once: int
-    ceiling_ev: float = np.inf
-    spare: int = SPARE
-    _gaps: dict[Gap, _Attempts] = field(init=False, default_factory=dict)
-    _improving: bool = field(init=False, default=False)
+    def __init__(
+        self,
+        basins: Sequence[StationaryPoint],
+        matcher: Matcher,
+        searches: int,
+        at_once: int,
+        ceiling_ev: float = np.inf,
+        spare: int = SPARE,
+    ) -> None:
+        self.network, self.end = Network(matcher, basins), len(basins) - 1
+        self.searches, self.at_once, self.ceiling_ev, self.spare = searches, at_once, ceiling_ev, spare
+        self.verified: list[Barrier] = []
+        self._gaps: dict[Gap, _Attempts] = {}
+        self._improving = False
 
     def _attempts(self, gap: Gap) -> _Attempts:
         return self._gaps.setdefault(unordered(gap), _Attempts())
@@ -107,40 +118,70 @@ class Connection(Passes):
         path = self._attempts(gap).path
         if path is not None:
             return path if gap[0] < gap[1] else path[::-1]
-        first, last = (self.minima[number].positions for number in gap)
-        return [first, self.matcher.nearest_labels(first, last).apply(last)]
+        first, last = (self.network.minima[number].positions for number in gap)
+        return [first, self.network.matcher.nearest_labels(first, last).apply(last)]
 
     def _costs(self, around: bool = False) -> np.ndarray:
-        """Return the cost (m, m) of each gap in Å², its lower number first; see :meth:`way`."""
-        count = len(self.minima)
+        """Return the cost (m, m) of each gap in Å², its lower number first; see :meth:`cheapest_walk`."""
+        network = self.network
+        count = len(network.minima)
         costs = np.zeros((count, count))
         for gap in combinations(range(count), 2):
             attempts = self._gaps.get(gap, _Attempts())
-            costs[gap] = self.length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
+            costs[gap] = network.length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
             if attempts.closed or (attempts.running and around):
                 costs[gap] *= IN_VAIN
-            if max(self.minima[number].energy for number in gap) > self.ceiling_ev:
+            if max(network.minima[number].energy for number in gap) > self.ceiling_ev:
                 costs[gap] *= IN_VAIN**2
-        for gap in {unordered((crossing.first, crossing.last)) for crossing in self.crossings}:
-            if (best := self.crossing(gap, self.ceiling_ev)) is None:
+        for gap in {edge.gap for edge in network.edges}:
+            if (best := network.edge(gap, self.ceiling_ev)) is None:
                 continue
-            height = max(best.energy - self.minima[0].energy, 0.0)
-            costs[gap] = HEIGHT * height * self._improving + (KNOWN if best.verified else DOUBT)
-        for gap in self.merged:
+            height = max(best.saddle.energy - network.minima[0].energy, 0.0) if self._improving else 0.0
+            costs[gap] = HEIGHT * height + (KNOWN if best.verified else DOUBT)
+        for gap in network.merged:
             costs[gap] = KNOWN
         return costs
 
-    def way(self, around: bool = False) -> list[int]:
-        """Return the numbers of the minima along the cheapest way from start to end.
+    def cheapest_walk(self, around: bool = False) -> list[int]:
+        """Return the numbers of the minima along the cheapest walk from start to end.
 
-        ``around`` the gaps that are being searched: the way that would be next if nothing came of them.
+        ``around`` the gaps that are being searched: the walk that would be next if nothing came of them.
         """
         _, before = dijkstra(self._costs(around), directed=False, indices=0, return_predecessors=True)
-        return self.back(before)
+        walk = [self.end]
+        while walk[-1] != 0:
+            walk.append(int(before[walk[-1]]))
+        return walk[::-1]
 
-    def best_way(self, temperature_k: float) -> list[int]:
-        """Return the fastest way over known saddles, the cheapest one if none is complete."""
-        return self.fastest_way(temperature_k) or self.way()
+    def fastest_walk(self, temperature_k: float) -> list[int] | None:
+        """Return the numbers of the minima along the walk with the least time by Eq. 3; None if none is complete.
+
+        A saddle that was not verified counts as much as that whole walk: it is circumvented where that does not make
+        the walk much slower.
+        """
+        minima, log_times, doubtful = self.network.minima, {}, set()
+        for gap in {edge.gap for edge in self.network.edges}:
+            best = self.network.edge(gap)
+            assert best is not None
+            for step in (gap, gap[::-1]):
+                log_times[step] = (best.saddle.energy - minima[step[0]].energy) / (
+                    BOLTZMANN_EV_PER_K * temperature_k
+                )
+                if not best.verified:
+                    doubtful.add(step)
+        for gap in self.network.merged:
+            log_times[gap] = log_times[gap[::-1]] = 0.0
+            doubtful -= {gap, gap[::-1]}
+        if (fastest := fastest_walk(log_times, [0], [self.end])) is None:
+            return None
+        log_times.update({step: float(np.logaddexp(log_times[step], fastest[0])) for step in doubtful})
+        found = fastest_walk(log_times, [0], [self.end])
+        assert found is not None
+        return found[1]
+
+    def best_walk(self, temperature_k: float) -> list[int]:
+        """Return the fastest walk over known saddles, the cheapest one if none is complete."""
+        return self.fastest_walk(temperature_k) or self.cheapest_walk()
 
     def next_gaps(self) -> list[Gap]:
         """Return the gaps to search now; none when all is connected, or nothing is left to try or only to wait for.
@@ -149,31 +190,31 @@ class Connection(Passes):
         """
         gaps = []
         if not self._improving:
-            way = self.way()
-            if all(self._crossed(gap) for gap in pairwise(way)):
+            walk = self.cheapest_walk()
+            if all(self._crossed(gap) for gap in pairwise(walk)):
                 self._improving, self.spare = True, max(self.spare, LOWER)
             else:
-                gaps = self._take(way, self.searches) or self._begin_anew(way)
-        while more := self._take(self.way(around=True), self.spare):
+                gaps = self._take(walk, self.searches) or self._begin_anew(walk)
+        while more := self._take(self.cheapest_walk(around=True), self.spare):
             self.spare -= len(more)
             gaps += more
         return gaps
 
-    def _begin_anew(self, way: list[int]) -> list[Gap]:
-        """Where nothing runs and nothing is due on the way: return gaps to search from their two minima alone."""
+    def _begin_anew(self, walk: list[int]) -> list[Gap]:
+        """Where nothing runs and nothing is due on a walk: return gaps to search from their two minima alone."""
         if any(attempts.running for attempts in self._gaps.values()):
             return []
-        for gap in pairwise(way):
+        for gap in pairwise(walk):
             if not self._crossed(gap):
                 self._attempts(gap).try_directly()
-        return self._take(way, self.searches)
+        return self._take(walk, self.searches)
 
-    def _take(self, way: list[int], limit: int) -> list[Gap]:
-        """Return the gaps of a way that are to be searched now, as long as there are searches left.
+    def _take(self, walk: list[int], limit: int) -> list[Gap]:
+        """Return the gaps of a walk that are to be searched now, as long as there are searches left.
 
         Those between minima that were found last go first: they are the ones that lead on to others.
         """
-        due = [gap for gap in pairwise(way) if self._attempts(gap).due and not self._crossed(gap)]
+        due = [gap for gap in pairwise(walk) if self._attempts(gap).due and not self._crossed(gap)]
         running = sum(attempts.running for attempts in self._gaps.values())
         free = max(0, min(self.at_once - running, limit, self.searches))
         taken = sorted(due, key=lambda gap: -max(*gap, self.end))[:free]
@@ -184,7 +225,7 @@ class Connection(Passes):
 
     def _crossed(self, gap: Gap) -> bool:
         """Return whether nothing is to be searched between two minima."""
-        return unordered(gap) in self.merged or self.crossing(gap, self.ceiling_ev) is not None
+        return unordered(gap) in self.network.merged or self.network.edge(gap, self.ceiling_ev) is not None
 
     def begin(self, gap: Gap) -> list[np.ndarray]:
         """Return the path to search from and note that the search has begun."""
@@ -200,26 +241,28 @@ class Connection(Passes):
         attempts = self._attempts(gap)
         attempts.running = False
         if barrier.status == "same basin":
-            self.merged.add(unordered(gap))
+            self.network.merged.setdefault(unordered(gap))
             return
         attempts.reason = f"{barrier.status}: {barrier.reason}"
         top = 1 + int(np.argmax(barrier.energies[1:-1]))
         before, behind = list(barrier.band[:top]), list(barrier.band[top + 1 :])
         if barrier.saddle is None or barrier.sides is None:
             if barrier.beside is not None:
-                left, right = (self.number(point)[0] for point in barrier.beside)
+                left, right = (self.network.add_minimum(point)[0] for point in barrier.beside)
                 self._around(gap, (left, right), barrier.beside, before, behind)
             attempts.try_directly()  # if it was a stored path that led astray
             return
-        (first, to_first), (last, to_last) = (self.number(side) for side in barrier.sides)
-        below = max(self.minima[number].energy for number in (first, last)) - barrier.saddle.energy
+        (first, to_first), (last, to_last) = (self.network.add_minimum(side) for side in barrier.sides)
+        below = max(self.network.minima[number].energy for number in (first, last)) - barrier.saddle.energy
         if below >= 0:
             attempts.reason = f"not converged: the saddle lies {below:.4f} eV below a minimum beside it"
             return
-        crossing = Crossing(first, last, barrier, to_first, to_last)
-        known = any(one.same_pass(crossing) for one in self.crossings)
+        edge = Edge(first, last, over_saddle(barrier), to_first, to_last)
+        known = self.network.find(edge) is not None
         if first != last:
-            self.add(crossing, -below)
+            self.network.add(edge)
+            if edge.verified:
+                self.verified.append(barrier)
         self._around(gap, (first, last), barrier.sides, before, behind, known)
 
     def _around(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mapmpi.path.calculation import Calculation
+from mapmpi.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import clipped
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
 from mapmpi.md.engine import largest_force
 from mapmpi.path.band import path_lengths, place_along, tangents
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import LimitedMemory, clipped
 
@@ -31,8 +31,13 @@ class Band:
         self.energies = np.full(len(images), np.nan)
         self.energies[[0, -1]] = end_energies
         self.gradients = np.zeros_like(images)
-        self.calls, self.climbing = 0, False
+        self.climbing = False
         self._memory, self._trust = LimitedMemory(metric), FIRST_TRUST
+
+    @property
+    def computed(self) -> bool:
+        """Whether the energies of all images are known."""
+        return bool(np.isfinite(self.energies).all())
 
     @property
     def top(self) -> int:
@@ -54,13 +59,12 @@ class Band:
     def compute(self) -> Calculation[None]:
         """Ask for the forces on all inner images."""
         answers = yield list(self.images[1:-1])
-        self.calls += len(answers)
         self.energies[1:-1] = [answer.energy for answer in answers]
         self.gradients = np.zeros_like(self.images)
         self.gradients[1:-1] = [-answer.forces for answer in answers]
 
     def focus(self, width: float, images: int, metric: Metric) -> Band:
-        """Return a band of its own, of so many images (odd), from ``width`` Å before the highest to as far behind.
+        """Return a new band of ``images`` images (an odd number) within ``width`` Å of the highest, on both sides.
 
         Its ends are points of this band, where they stay; their energies are interpolated.
         """
@@ -99,7 +103,7 @@ class Band:
         L-BFGS over all images at once. Steps get shorter when the nudged gradient grows; one that makes it three
         times as large is taken back. A later call goes on with what this one has learned.
         """
-        if not self.calls:
+        if not self.computed:
             yield from self.compute()
         for _ in range(iterations):
             if largest_force(self.gradients[self.top]) < force:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 from ase import Atoms
 
+from mapmpi.path.barrier import Barrier
 from mapmpi.path.basins import Alignment, StationaryPoint
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.tst import (
@@ -18,6 +20,7 @@ from mapmpi.path.tst import (
     prefactor_hz,
     rate_hz,
 )
+from mapmpi.store.codec import COMPACT
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,18 @@ class Hop:
     prefactors are Vineyard's, NaN where they were not asked for or have none.
     """
 
-    band: np.ndarray
-    energies: np.ndarray
+    band: Annotated[np.ndarray, "Angstrom", COMPACT]
+    energies: Annotated[np.ndarray, "eV"]
     top: int
     name: str
     remote: bool
     saddle: Saddle | None = None
     verified: bool = False
     reason: str = ""
-    residual: float = np.nan
-    curvatures: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
-    forward_hz: float = np.nan
-    backward_hz: float = np.nan
+    residual: Annotated[float, "eV/Angstrom"] = np.nan
+    curvatures: Annotated[np.ndarray, "eV/Angstrom^2"] = field(default_factory=lambda: np.full(2, np.nan))
+    forward_hz: Annotated[float, "Hz"] = np.nan
+    backward_hz: Annotated[float, "Hz"] = np.nan
 
     def relabelled(self, labels: Alignment) -> Hop:
         """Return the same hop in other labels of the atoms."""
@@ -78,6 +81,28 @@ class Hop:
         )
 
 
+def over_saddle(barrier: Barrier) -> Hop:
+    """Return what a search has found as a hop between the minima to which the ways down led, in its own labels."""
+    saddle, sides, verification = barrier.saddle, barrier.sides, barrier.verification
+    assert saddle is not None, "no hop without a saddle"
+    assert sides is not None, "no hop without minima"
+    assert verification is not None, "what joins two minima was looked at"
+    # the first push off the saddle may lead uphill where it is narrow: that is not part of the hop
+    down, up = (side.trail_energies <= saddle.energy for side in sides)
+    return Hop(
+        band=np.array([*sides[0].trail[down][::-1], saddle.positions, *sides[1].trail[up]]),
+        energies=np.array([*sides[0].trail_energies[down][::-1], saddle.energy, *sides[1].trail_energies[up]]),
+        top=int(down.sum()),
+        name="",
+        remote=False,
+        saddle=saddle,
+        verified=verification.verified,
+        reason="; ".join(verification.faults),
+        residual=saddle.residual,
+        curvatures=verification.curvatures,
+    )
+
+
 @dataclass(frozen=True)
 class SidePass:
     """A hop over a verified saddle that was found beside a pathway, between the minima ``start`` and ``end``."""
@@ -89,13 +114,30 @@ class SidePass:
 
 @dataclass(frozen=True)
 class Profile:
-    """The pathway as it was stored: energies (f,) eV of its frames, and the way (f,) Å of the tagged atoms.
+    """The pathway as it was stored: energies (f,) eV of its frames, and the progress (f,) Å of the tagged atoms.
 
-    The way is that of their center from the first frame, along the straight line to the last basin.
+    The progress is that of :meth:`Pathway.progress`.
     """
 
-    energies: np.ndarray
-    way: np.ndarray
+    energies: Annotated[np.ndarray, "eV"]
+    progress: Annotated[np.ndarray, "Angstrom"]
+
+
+def center(positions: np.ndarray, atoms: Atoms, some: Sequence[int]) -> np.ndarray:
+    """Return the center of mass (3,) Å of some atoms (indices) at positions (n, 3) Å."""
+    return np.average(positions[list(some)], axis=0, weights=atoms.get_masses()[list(some)])
+
+
+def progress(
+    positions: Sequence[np.ndarray] | np.ndarray,
+    basins: Sequence[StationaryPoint],
+    atoms: Atoms,
+    tagged: Sequence[int],
+) -> np.ndarray:
+    """Return how far (k,) Å tagged atoms (indices) are along the line from the first to the last of the basins."""
+    first, last = (center(basins[end].positions, atoms, tagged) for end in (0, -1))
+    along = (last - first) / max(np.linalg.norm(last - first), 1e-12)
+    return np.array([(center(one, atoms, tagged) - first) @ along for one in positions])
 
 
 @dataclass(frozen=True)
@@ -136,20 +178,15 @@ class Pathway:
     @property
     def length_A(self) -> float:
         """The distance in Å between the tagged atoms' centers in the first basin and in the last."""
-        return float(
-            np.linalg.norm(self._center(self.basins[-1].positions) - self._center(self.basins[0].positions))
-        )
+        first, last = (center(self.basins[end].positions, self.atoms, self.tagged) for end in (0, -1))
+        return float(np.linalg.norm(last - first))
 
-    def _center(self, positions: np.ndarray) -> np.ndarray:
-        """Return the center of mass (3,) Å of the tagged atoms."""
-        some = list(self.tagged)
-        return np.average(positions[some], axis=0, weights=self.atoms.get_masses()[some])
+    def progress(self, positions: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Return how far (k,) Å the tagged atoms are along the line from the first to the last basin.
 
-    def way(self, positions: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-        """Return how far (k,) Å the tagged atoms are along the line from the first to the last basin."""
-        first, last = (self._center(self.basins[end].positions) for end in (0, -1))
-        along = (last - first) / max(np.linalg.norm(last - first), 1e-12)
-        return np.array([(self._center(one) - first) @ along for one in positions])
+        ``positions`` are k configurations (n, 3) Å.
+        """
+        return progress(positions, self.basins, self.atoms, self.tagged)
 
     def barriers_ev(self, backward: bool = False) -> np.ndarray:
         """Return the barrier (hops,) of every hop, or of the hops back; NaN where there is no saddle."""

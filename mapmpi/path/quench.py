@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
+from mapmpi.config import QuenchSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import Alignment, StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.preconditioner import Metric
 
 MEMORY = 30
@@ -84,21 +85,20 @@ def clipped(step: np.ndarray, longest: float) -> np.ndarray:
     return step * min(1.0, longest / max(largest_force(step), 1e-300))
 
 
-def quench(
-    positions: np.ndarray, metric: Metric, fmax: float = 0.02, max_calls: int = 300
-) -> Calculation[Minimum]:
-    """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than ``fmax`` eV/Å.
+def quench(positions: np.ndarray, metric: Metric, settings: QuenchSettings | None = None) -> Calculation[Minimum]:
+    """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than the force of the settings.
 
     Or until the energy falls no more (see SETTLED): then the place with the least force since is the end. Give up
-    after ``max_calls`` and say so by ``at_rest``. EngineError passes through.
+    after so many calls and say so by ``at_rest``. EngineError passes through.
     """
+    settings = settings or QuenchSettings()
     memory, trust, convex = LimitedMemory(metric), FIRST_TRUST, True
     (here,) = yield [positions]
     gradient, energy, calls = -here.forces, here.energy, 1
     trail = [(positions, energy)]
-    lowest = calmest = _Stop(positions, energy, largest_force(gradient), calls)
-    while largest_force(gradient) > fmax and calls < max_calls:
-        if calls - lowest.call > PATIENCE and calmest.residual <= NOISE:
+    lowest, lowest_call, calmest = energy, calls, (positions, here)
+    while largest_force(gradient) > settings.force and calls < settings.calls:
+        if calls - lowest_call > PATIENCE and largest_force(calmest[1].forces) <= NOISE:
             break
         step = memory.descend(gradient)
         # where the energy curves downwards, as beside a saddle, the model has no length to offer: go far
@@ -114,22 +114,14 @@ def quench(
         if largest_force(step) > 0.99 * trust:
             trust = min(1.5 * trust, LARGEST_TRUST)
         positions, gradient, energy = positions + step, new, there.energy
-        stop = _Stop(positions, energy, largest_force(gradient), calls)
-        if energy < lowest.energy - SETTLED:
-            lowest = calmest = stop
-        elif stop.residual < calmest.residual:
-            calmest = stop
+        if energy < lowest - SETTLED:
+            lowest, lowest_call, calmest = energy, calls, (positions, there)
+        elif largest_force(gradient) < largest_force(calmest[1].forces):
+            calmest = positions, there
         if np.linalg.norm(positions - trail[-1][0]) > TRAIL:
             trail.append((positions, energy))
-    at_rest = calls < max_calls or calmest.residual <= fmax
-    places, energies = zip(*trail, (calmest.positions, calmest.energy), strict=True)
-    end = calmest.positions, calmest.energy, calmest.residual
-    return Minimum(*end, calls, np.array(places), np.array(energies), at_rest)
-
-
-@dataclass(frozen=True)
-class _Stop(StationaryPoint):
-    """A place on the way of a quench: the largest force there in eV/Å and the number of its call."""
-
-    residual: float
-    call: int
+    end, at_end = calmest
+    residual = largest_force(at_end.forces)
+    at_rest = calls < settings.calls or residual <= settings.force
+    places, energies = zip(*trail, (end, at_end.energy), strict=True)
+    return Minimum(end, at_end.energy, residual, calls, np.array(places), np.array(energies), at_rest)

@@ -8,12 +8,14 @@ Zádor, J. Chem. Theory Comput. 18, 6974 (2022)). Gradients are minus forces, (n
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
+from mapmpi.calculation import Calculation, Forces
+from mapmpi.config import SaddleSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.curvature import CurvatureModel, lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import clipped
@@ -39,7 +41,7 @@ class Saddle(StationaryPoint):
     """
 
     mode: np.ndarray
-    residual: float
+    residual: Annotated[float, "eV/Angstrom"]
     calls: int
     on_step: bool = False
 
@@ -47,17 +49,6 @@ class Saddle(StationaryPoint):
         """Return the same saddle with a better mode (n, 3), which keeps its sense."""
         sign = 1.0 if (mode * self.mode).sum() >= 0 else -1.0
         return replace(self, mode=sign * mode / np.linalg.norm(mode))
-
-
-@dataclass(frozen=True)
-class _Place(StationaryPoint):
-    """Where a search has been: with the gradient (n, 3) eV/Å there."""
-
-    gradient: np.ndarray
-
-    @property
-    def residual(self) -> float:
-        return largest_force(self.gradient)
 
 
 class Climber:
@@ -77,7 +68,7 @@ class Climber:
         self.positions, self.gradient, self.energy, self.tangent = positions, gradient, energy, tangent
         self.metric, self.model = metric, CurvatureModel(metric, positions.size)
         self.calls, self.trust, self._since = 0, FIRST_TRUST, 0
-        self._visited: list[_Place] = []
+        self._visited: list[tuple[np.ndarray, Forces]] = []
 
     @property
     def residual(self) -> float:
@@ -93,16 +84,16 @@ class Climber:
     def stuck(self) -> bool:
         """Whether the search only goes to and fro."""
         before, last = self._visited[:-STUCK], self._visited[-STUCK:]
-        if not before or any(largest_force(there.positions - self.positions) > NEAR for there in last):
+        if not before or any(largest_force(place - self.positions) > NEAR for place, _ in last):
             return False
-        return min(there.residual for there in last) > 0.8 * min(there.residual for there in before)
+        return _calmest(last) > 0.8 * _calmest(before)
 
     def go_up(self) -> None:
         """Go to the edge of the step on which the search is stuck: the highest of the last calm places."""
         last = self._visited[-STUCK:]
-        small = 2 * min(there.residual for there in last)
-        top = max((there for there in last if there.residual <= small), key=lambda there: there.energy)
-        self.positions, self.gradient, self.energy = top.positions, top.gradient, top.energy
+        calm = [one for one in last if largest_force(one[1].forces) <= 2 * _calmest(last)]
+        self.positions, top = max(calm, key=lambda one: one[1].energy)
+        self.gradient, self.energy = -top.forces, top.energy
 
     def look(self, guess: np.ndarray, max_calls: int) -> Calculation[None]:
         """Find the lowest mode at the present place, from a guess (n, 3)."""
@@ -117,7 +108,7 @@ class Climber:
         (there,) = yield [self.positions + step]
         self.calls, self._since = self.calls + 1, self._since + 1
         self.model.learn(step, -there.forces - self.gradient)
-        self._visited.append(_Place(self.positions + step, there.energy, -there.forces))
+        self._visited.append((self.positions + step, there))
         growth = self.metric.force_length(there.forces) / self.metric.force_length(self.gradient)
         if growth > 2.5 and self.trust > SMALLEST_TRUST:
             self.trust = max(0.4 * largest_force(step), SMALLEST_TRUST)
@@ -129,30 +120,37 @@ class Climber:
         self.positions, self.gradient, self.energy = self.positions + step, -there.forces, there.energy
 
 
+def _calmest(visited: list[tuple[np.ndarray, Forces]]) -> float:
+    """Return the least of the largest forces at some places in eV/Å."""
+    return min(largest_force(there.forces) for _, there in visited)
+
+
 def find_saddle(
     positions: np.ndarray,
     gradient: np.ndarray,
     energy: float,
     tangent: np.ndarray,
     metric: Metric,
-    fmax: float = 0.05,
-    max_calls: int = 150,
+    settings: SaddleSettings | None = None,
     guided: bool = False,
 ) -> Calculation[Saddle]:
     """Search the saddle near ``positions`` (n, 3) Å, where gradient (n, 3) eV/Å and energy (eV) are known.
 
     ``tangent`` (n, 3) is the path's direction, the first guess of the mode, whose sense the mode keeps. Where no
     curvature is negative the search goes up along the softest mode, which leads from any slope to some saddle, but
-    often to another than the path's; ``guided``, it goes up along the path. Gives up
-    after ``max_calls``, or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
+    often to another than the path's; ``guided``, it goes up along the path. Gives up after the calls of the settings,
+    or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
     """
+    settings = settings or SaddleSettings()
     climber, stuck = Climber(positions, gradient, energy, metric, tangent if guided else None), False
     yield from climber.look(tangent, 8)
-    while climber.residual > fmax and not stuck and climber.calls < max_calls and climber.energy < energy + CLIMB:
+    while climber.residual > settings.force and not stuck:
+        if climber.calls >= settings.calls or climber.energy >= energy + CLIMB:
+            break
         if climber.stale:
             yield from climber.look(climber.model.lowest_mode().reshape(positions.shape), 4)
         yield from climber.step()
-        stuck = climber.stuck and climber.residual > fmax
+        stuck = climber.stuck and climber.residual > settings.force
     if stuck:
         climber.go_up()
     found = Saddle(climber.positions, climber.energy, tangent, climber.residual, climber.calls, stuck)

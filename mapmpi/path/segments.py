@@ -6,20 +6,10 @@ tethered molecule hide in such a profile only quenching finds: :mod:`mapmpi.path
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.signal import find_peaks
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a path from a minimum over a maximum to the next minimum; the three are frames."""
-
-    first: int
-    top: int
-    last: int
 
 
 def _separate(energies: np.ndarray, tops: np.ndarray, prominence_ev: float) -> list[int]:
@@ -37,14 +27,14 @@ def _separate(energies: np.ndarray, tops: np.ndarray, prominence_ev: float) -> l
     return kept
 
 
-def profile_segments(energies: np.ndarray, prominence_ev: float) -> list[Segment]:
-    """Cut an energy profile into segments that share nothing but the minima where they meet.
+def profile_segments(energies: np.ndarray, prominence_ev: float) -> list[tuple[int, int, int]]:
+    """Cut an energy profile into segments: the frames of a minimum, the next maximum, the next minimum.
 
-    The maxima are the peaks of the profile (eV, one value a frame) that stand out by ``prominence_ev``
-    (scipy.signal.find_peaks); the minima are the lowest frames before, between and after them, so an end of the
-    path counts where the profile rises from it. A descent before the first minimum and a rise after the last
-    belong to no segment, and a monotone profile has none. Raises ValueError for an energy that is not a
-    number and for a prominence that is not positive.
+    Segments share nothing but the minima where they meet. The maxima are the peaks of the profile (eV, one
+    value a frame) that stand out by ``prominence_ev`` (scipy.signal.find_peaks); the minima are the lowest
+    frames before, between and after them, so an end of the path counts where the profile rises from it. A
+    descent before the first minimum and a rise after the last belong to no segment, and a monotone profile has
+    none. Raises ValueError for an energy that is not a number and for a prominence that is not positive.
     """
     energies = np.asarray(energies, dtype=float)
     if energies.ndim != 1 or not np.isfinite(energies).all():
@@ -56,4 +46,4 @@ def profile_segments(energies: np.ndarray, prominence_ev: float) -> list[Segment
         return []
     borders = [0, *tops, len(energies) - 1]
     minima = [left + int(np.argmin(energies[left : right + 1])) for left, right in pairwise(borders)]
-    return [Segment(*frames) for frames in zip(minima[:-1], tops, minima[1:], strict=True)]
+    return list(zip(minima[:-1], tops, minima[1:], strict=True))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mapmpi.calculation import Calculation, Subcalculation
+from mapmpi.config import QuenchSettings
 from mapmpi.md.engine import largest_force
-from mapmpi.parallel.groups import Work
 from mapmpi.path.band import difference
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.calculation import Calculation
 from mapmpi.path.curvature import Modes, lowest_modes
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, clipped, quench
@@ -21,8 +21,8 @@ PUSHES = (0.15, 0.3, 0.6)
 FALL = 0.01
 """eV: a quench that ends less than this below a saddle may not have left it."""
 FLAT, SURE = 0.02, 0.005
-"""eV/Å²: a second curvature above minus FLAT counts as flat. The lowest has to be below minus SURE only, for that it
-goes down on both sides of that mode is seen by the ways down, too."""
+"""eV/Å²: a second curvature above minus FLAT counts as flat. For the lowest, below minus SURE is enough: the quenches
+from both sides show, too, that the energy falls along that mode."""
 
 
 def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint) -> bool:
@@ -36,16 +36,16 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
 
 
 def downhill(
-    saddle: Saddle, metric: Metric, fmax: float = 0.02, max_calls: int = 300
+    saddle: Saddle, metric: Metric, settings: QuenchSettings | None = None
 ) -> Calculation[tuple[Minimum, Minimum]]:
     """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
-    ways = [(saddle, sign * saddle.mode, metric, fmax, max_calls) for sign in (-1.0, 1.0)]
-    backward, forward = yield [Work(way_down, way) for way in ways]
+    ways = [(saddle, sign * saddle.mode, metric, settings) for sign in (-1.0, 1.0)]
+    backward, forward = yield [Subcalculation(way_down, way) for way in ways]
     return backward, forward
 
 
 def way_down(
-    saddle: Saddle, direction: np.ndarray, metric: Metric, fmax: float, max_calls: int
+    saddle: Saddle, direction: np.ndarray, metric: Metric, settings: QuenchSettings | None
 ) -> Calculation[Minimum]:
     """Quench from beside a saddle, along a direction (n, 3).
 
@@ -54,7 +54,7 @@ def way_down(
     calls = 0
     for push in PUSHES:
         side = saddle.positions + clipped(1e6 * direction, push)
-        end = yield from quench(side, metric, fmax, max_calls)
+        end = yield from quench(side, metric, settings)
         calls += end.calls
         if saddle.energy - end.energy > FALL or largest_force(end.positions - side) > push:
             break
@@ -113,31 +113,3 @@ def judge(saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: fl
         if not side.at_rest:
             faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
     return Verification(saddle.residual, plain_curvatures(modes)[:2], tuple(faults), modes.calls)
-
-
-def verify_saddle(
-    saddle: Saddle,
-    start: StationaryPoint,
-    end: StationaryPoint,
-    metric: Metric,
-    matcher: Matcher,
-    fmax: float = 0.05,
-    side_fmax: float = 0.02,
-) -> Calculation[Verification]:
-    """Check that a point is the transition state from one minimum to another, and name every fault.
-
-    Besides what :func:`judge` looks at, with the forces computed anew, the quenches from its two sides end in the
-    two minima, each atom in its own place.
-    """
-    (here,) = yield [saddle.positions]
-    saddle = replace(saddle, residual=largest_force(here.forces), energy=here.energy)
-    modes = yield from two_lowest_modes(saddle, metric)
-    sides = yield from downhill(saddle, metric, side_fmax)
-    found = judge(saddle, modes, sides, fmax)
-    faults = [
-        f"the way down towards the {name} leads to another minimum"
-        for point, side, name in ((start, sides[0], "start"), (end, sides[1], "end"))
-        if not same_place(matcher, point, side)
-    ]
-    calls = 1 + modes.calls + sides[0].calls + sides[1].calls
-    return replace(found, faults=(*found.faults, *faults), calls=calls)

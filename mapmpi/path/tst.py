@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import null_space
 
-from mapmpi.path.calculation import Calculation
+from mapmpi.calculation import Calculation
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, HBAR_EV_S, PLANCK_EV_S
 
 Prefactor = Literal["hbar", "h", "vineyard"]

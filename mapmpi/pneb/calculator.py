@@ -1,23 +1,20 @@
-"""What phase 2 computes, spread over the ranks, and remembered: a run that starts again computes nothing twice."""
+"""What phase 2 computes, and remembers: a run that starts again computes nothing twice."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
+from mapmpi.calculation import Calculation, Memory, Result, Subcalculation, Task
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
-from mapmpi.parallel.groups import Work
-from mapmpi.parallel.tasks import Pool
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
-from mapmpi.path.barrier import Barrier, BarrierSearch, BarrierSettings
+from mapmpi.path.barrier import Barrier, find_barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
@@ -34,38 +31,36 @@ RESULTS = (Barrier, Minimum, Saddle, Verification)
 FORMAT = 3
 """Counted up when the meaning of a remembered result changes."""
 
-Result = TypeVar("Result")
 
-
-@dataclass(frozen=True)
-class Search:
-    """A search of a barrier that was begun; ``task`` gives the barrier.
+class Search(Task[Barrier]):
+    """A search of a barrier.
 
     Its ``clock`` counts force calls: those up to which it ``began``, and its own. It is the time that the search would
     show on a machine where nobody has to wait for ranks.
     """
 
-    task: asyncio.Task[Barrier]
-    steps: BarrierSearch
-    began: int
+    def __init__(self, calculation: Calculation[Barrier], began: int, memory: Memory | None) -> None:
+        super().__init__(calculation, lambda: self.clock, memory)
+        self.began = began
 
     @property
     def clock(self) -> int:
         """The force calls up to now; of a search that is done, up to its end."""
-        return self.began + (self.task.result().calls if self.task.done() else self.steps.calls)
+        return self.began + (self.result.calls if self.done else self.calls)
 
 
 class Calculator:
     """Quenches, barriers and Hessians of one system of ``atoms`` by the force field of ``config``.
 
-    Every result is kept in the journal under all that determines it, and until then the parts of a search.
+    Every result is kept in the journal under all that determines it, and until then the parts of a search. ``lost``
+    are the groups of ranks that have died so far.
     """
 
     def __init__(
-        self, config: Config, atoms: Atoms, pool: Pool, journal: Journal, parts: Parts, tally: Tally
+        self, config: Config, atoms: Atoms, journal: Journal, parts: Parts, tally: Tally, lost: Sequence[int] = ()
     ) -> None:
-        self.settings, self.atoms, self.pool, self.tally = config.pneb, atoms, pool, tally
-        self.journal, self.parts = journal, parts
+        self.settings, self.atoms, self.tally = config.pneb, atoms, tally
+        self.journal, self.parts, self.lost = journal, parts, lost
         tagged = [number - 1 for number in config.structure.tagged_atoms]
         limits = self.settings.same_distance, self.settings.same_energy
         fixed = is_fixed(atoms)
@@ -78,100 +73,92 @@ class Calculator:
             atoms.pbc,
             fixed,
         )
-        self._barrier_settings = BarrierSettings(
-            saddle_force=self.settings.saddle_force,
-            saddle_calls=self.settings.saddle_calls,
-            minimum_force=self.settings.minimum_force,
-            minimum_calls=self.settings.minimum_calls,
-        )
 
     def _key(self, *about: Any) -> bytes:
         """Return the key of a result of this system."""
         return digest(*self._system, *about)
 
-    async def _remembered(self, key: bytes, compute: Callable[[], Awaitable[Result]]) -> Result:
+    def _remembered(self, key: bytes, calculation: Calculation[Result]) -> Calculation[Result]:
         """Return a result from the journal, or compute it and write it there."""
         if key in self.journal:
             return self.journal[key]
-        result = await compute()
+        result = yield from calculation
         failed = result is None or (isinstance(result, Barrier) and result.status == "engine failed")
-        if not (failed and self.pool.lost):  # ranks that died may have been to blame: try again the next time
+        if not (failed and self.lost):  # ranks that died may have been to blame: try again the next time
             self.journal[key] = result
         return result
 
-    async def energy(self, positions: np.ndarray) -> float:
-        """Return the potential energy in eV of positions (n, 3) Å. Raises EngineError."""
+    def energy(self, positions: np.ndarray) -> Calculation[float]:
+        """Return the potential energy in eV of positions (n, 3) Å; NaN where the engine failed."""
 
-        async def compute() -> float:
-            return float((await self.pool.submit(positions)).energy)
+        def compute() -> Calculation[float]:
+            (here,) = yield [positions]
+            return float(here.energy)
 
-        return await self._remembered(self._key("energy", positions), compute)
+        try:
+            return (yield from self._remembered(self._key("energy", positions), compute()))
+        except EngineError:
+            return float("nan")
 
-    async def quench(self, positions: np.ndarray) -> Minimum | None:
+    def quench(self, positions: np.ndarray) -> Calculation[Minimum | None]:
         """Return the minimum below positions (n, 3) Å; None where the engine failed on the way."""
-        limits = self.settings.minimum_force, self.settings.minimum_calls
+        settings = self.settings.quench
 
-        async def compute() -> Minimum | None:
+        def compute() -> Calculation[Minimum | None]:
             metric = Metric.of_solid(self.atoms, [positions])
             try:
-                return await self.pool.submit(Work(quench, (positions, metric, *limits)))
+                (found,) = yield [Subcalculation(quench, (positions, metric, settings))]
             except EngineError:
                 return None
+            return found
 
-        found = await self._remembered(self._key("quench", positions, limits), compute)
+        found = yield from self._remembered(self._key("quench", positions, settings.model_dump()), compute())
         self.tally.quenched(found)
         return found
 
-    def barrier(
+    def search(
         self, start_ev: float, end_ev: float, path: Sequence[np.ndarray], known: Sequence[Barrier], began: int = 0
     ) -> Search:
-        """Begin to search the barrier along a path (configurations (n, 3) Å) between minima of known energies in eV.
+        """Return the search of a barrier along a path (configurations (n, 3) Å) between minima of energies in eV.
 
         A path of the two ends alone is interpolated. Saddles of ``known`` barriers are not checked again.
         ``began`` is the search's clock, see :class:`Search`.
         """
         band = self._first_band(path)
         ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
-        settings = self._barrier_settings
-        steps = BarrierSearch(*ends, band, self.atoms, self.matcher, settings, known)
-        limits = repr(settings), self.settings.same_distance, self.settings.same_energy
+        limits = self.settings.model_dump(include={"quench", "band", "saddle", "same_distance", "same_energy"})
         saddles = [barrier.saddle.positions for barrier in known if barrier.saddle is not None]
-        key = self._key("barrier", start_ev, end_ev, band, *limits, *saddles)
+        key = self._key("barrier", start_ev, end_ev, band, limits, *saddles)
 
-        async def compute() -> Barrier:
-            return await self.pool.compute(self.parts.kept(key, steps.run()), lambda: search.clock)
-
-        async def find() -> Barrier:
-            found = await self._remembered(key, compute)
+        def find() -> Calculation[Barrier]:
+            search = find_barrier(*ends, band, self.atoms, self.matcher, self.settings, known)
+            found = yield from self._remembered(key, search)
             if key in self.journal:
                 self.parts.forget(key)
             self.tally.searched(found)
             return found
 
         self.tally.segments += 1
-        search = Search(asyncio.create_task(find()), steps, began)
-        # where two fail at once only one is waited for; asyncio is not to complain of the other
-        search.task.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return search
+        return Search(find(), began, None if key in self.journal else self.parts.of(key))
 
     def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
         """Return the images (m, n, 3) Å of a path, so many as its length asks for."""
         line = without_drift(path, self.atoms)
-        count = images_for(path_lengths(line)[-1], self.settings.image_spacing, self.settings.max_images)
+        count = images_for(path_lengths(line)[-1], self.settings.band)
         if len(path) == 2:
             return interpolate(line[0], line[-1], count, self.atoms)
         return resample(line, count, self.atoms)
 
-    async def hessian(self, positions: np.ndarray, movable: np.ndarray) -> np.ndarray:
+    def hessian(self, positions: np.ndarray, movable: np.ndarray) -> Calculation[np.ndarray]:
         """Return the Hessian (3m, 3m) eV/Å² of m atoms (indices), the others fixed. Raises EngineError."""
         step = self.settings.hessian_step
 
-        async def compute() -> np.ndarray:
+        def compute() -> Calculation[np.ndarray]:
             calls = 6 * len(movable)
             self.tally.hessian_begun(calls)
             try:
-                return await self.pool.compute(hessian_calculation(positions, movable, step))
+                return (yield from hessian_calculation(positions, movable, step))
             finally:
                 self.tally.hessian_ended(calls)
 
-        return await self._remembered(self._key("hessian", positions, movable, step), compute)
+        return (yield from self._remembered(self._key("hessian", positions, movable, step), compute()))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
+from mapmpi.calculation import Calculation, Evaluate
 from mapmpi.config import Config, load
 from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError
 from mapmpi.logs import log
@@ -21,7 +20,6 @@ from mapmpi.panel import Panel
 from mapmpi.parallel.agreement import heed_stop_signals
 from mapmpi.parallel.groups import Groups
 from mapmpi.parallel.tasks import Interrupted, Pool
-from mapmpi.path.calculation import Forces
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
@@ -38,16 +36,6 @@ from mapmpi.units import duration_text
 
 LIVE_INTERVAL_S = 1.0
 """Time between looks at the progress on a terminal; elsewhere train.report_interval."""
-
-
-@dataclass
-class Job:
-    """What rank 0 has to do."""
-
-    directory: RunDirectory
-    paths: list[StoredPath]
-    choice: str
-    journal: Journal
 
 
 def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
@@ -77,8 +65,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--top chooses episodes and --episode names them; give one of the two.")
 
 
-def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Job:
-    """Choose the paths and open the journal (rank 0)."""
+def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[..., int]:
+    """Choose the paths and open the journal; return :func:`drive`, which knows them then."""
     if args.trajectory is not None:
         paths, choice = [read_path(args.trajectory, atoms, config.structure.elements)], "The path that was given."
         directory = _folder_for(args, config, atoms)
@@ -95,7 +83,7 @@ def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Job:
         journal = Journal(directory.pathways / "journal", RESULTS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return Job(directory, paths, choice, journal)
+    return partial(drive, config, atoms, directory, paths, choice, journal)
 
 
 def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
@@ -115,33 +103,36 @@ def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDi
 
 
 def drive(
-    world: MPI.Intracomm,
     config: Config,
     atoms: Atoms,
+    directory: RunDirectory,
+    paths: list[StoredPath],
+    choice: str,
+    journal: Journal,
+    world: MPI.Intracomm,
     groups: Groups,
-    evaluate: Callable[[np.ndarray], Forces],
+    evaluate: Evaluate,
     renew: Callable[[], None],
-    job: Job,
 ) -> int:
     """Be rank 0; return the exit code."""
     pool = Pool(world, groups, evaluate, renew)
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))
     print(describe(config.forcefield))
-    print(job.choice)
+    print(choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(job.paths)} paths -> {job.directory.pathways}",
+        f"{len(paths)} paths -> {directory.pathways}",
         flush=True,
     )
     if groups.idle:
         print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
     tally = Tally()
-    parts = Parts(job.directory.pathways / "parts")
-    calculator = Calculator(config, atoms, pool, job.journal, parts, tally)
-    output = Output(config, job.directory, calculator.matcher)
+    parts = Parts(directory.pathways / "parts")
+    calculator = Calculator(config, atoms, journal, parts, tally, pool.lost)
+    output = Output(config, directory, calculator.matcher)
     try:
         with Panel() as panel:
-            pool.run(_refine_all(config, calculator, output, job.paths, panel))
+            pool.run(_refine_all(config, calculator, output, paths, panel), _reports(config, pool, tally, panel))
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -152,17 +143,17 @@ def drive(
         log.error(
             "%s: %s; see to that, make room if the disk is full. What was done before is kept, the same command goes "
             "on from there.",
-            error.filename or job.directory.pathways, error.strerror or error,
+            error.filename or directory.pathways, error.strerror or error,
         )  # fmt: skip
         return FAILED
     finally:
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
-            job.journal.close()
+            journal.close()
     parts.end()
     if not output.pathways:
         return FAILED
     output.tell(panel.console)
-    if (compared := against_straight(job.paths, output.pathways, config.pneb)) is not None:
+    if (compared := against_straight(paths, output.pathways, config.pneb)) is not None:
         print(compared)
     elapsed = time.monotonic() - tally.began
     print(
@@ -173,30 +164,32 @@ def drive(
     return 0
 
 
-async def _refine_all(
+def _refine_all(
     config: Config, calculator: Calculator, output: Output, paths: list[StoredPath], panel: Panel
-) -> None:
+) -> Calculation[None]:
     """Refine all paths side by side; each is written when it is done."""
 
-    async def one(stored: StoredPath) -> Pathway | None:
-        found = await Refinement(config, calculator, stored).run()
+    def one(stored: StoredPath) -> Calculation[Pathway | None]:
+        found = yield from Refinement(config, calculator, stored).run()
         if found is None:
             panel.console.print(f"{stored.name}: the simulation failed for every frame; left out.")
         else:
             output.write(found)
         return found
 
-    reports = asyncio.create_task(_report(config, calculator, panel))
-    try:
-        found = await asyncio.gather(*(one(stored) for stored in paths))
-    finally:
-        reports.cancel()
-    output.write_all([one for one in found if one is not None])
+    found = yield [one(stored) for stored in paths]
+    output.write_all([pathway for pathway in found if pathway is not None])
 
 
-async def _report(config: Config, calculator: Calculator, panel: Panel) -> None:
-    """Show the progress from time to time."""
-    live = panel.console.is_terminal
-    while True:
-        await asyncio.sleep(LIVE_INTERVAL_S if live else config.train.report_interval)
-        panel.show(calculator.tally.figures(calculator.pool.force_calls))
+def _reports(config: Config, pool: Pool, tally: Tally, panel: Panel) -> Callable[[], None]:
+    """Return what is to be called again and again; from time to time it shows the progress."""
+    interval = LIVE_INTERVAL_S if panel.console.is_terminal else config.train.report_interval
+    told = time.monotonic()
+
+    def tell() -> None:
+        nonlocal told
+        if time.monotonic() - told > interval:
+            told = time.monotonic()
+            panel.show(tally.figures(pool.force_calls))
+
+    return tell

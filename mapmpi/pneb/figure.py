@@ -41,16 +41,19 @@ class Curves:
 def curves(pathway: Pathway) -> Curves:
     """Return the lines and points of a pathway's refined profile."""
     zero = pathway.basins[0].energy
-    ways = pathway.way([basin.positions for basin in pathway.basins])
+    ways = pathway.progress([basin.positions for basin in pathway.basins])
     energies = np.array([basin.energy - zero for basin in pathway.basins])
-    bands, saddles = [], []
+    bands: list[tuple[np.ndarray, np.ndarray]] = []
+    saddles: list[tuple[float, float] | None] = []
     for index, hop in enumerate(pathway.hops):
-        way, energy = pathway.way(list(hop.band)), hop.energies - zero
+        way, energy = pathway.progress(list(hop.band)), hop.energies - zero
         if hop.saddle is None:  # not a way that was found: no more than which basins it would join
             way, energy = ways[index : index + 2], energies[index : index + 2]
         bands.append((way, energy))
-        there = hop.saddle
-        saddles.append(None if there is None else (float(pathway.way([there.positions])[0]), there.energy - zero))
+        if (there := hop.saddle) is None:
+            saddles.append(None)
+        else:
+            saddles.append((float(pathway.progress([there.positions])[0]), there.energy - zero))
     return Curves((ways, energies), bands, saddles)
 
 
@@ -102,10 +105,8 @@ def _too_hot(pathway: Pathway, found: Curves) -> bool:
 def _draw_before(axes: Axes, pathway: Pathway) -> None:
     if pathway.before is None:
         return
-    energies = pathway.before.energies - pathway.basins[0].energy
-    axes.plot(
-        pathway.before.way, energies, "-o", color=BEFORE, linewidth=0.8, markersize=2.2, label="before", zorder=1
-    )
+    way, energies = pathway.before.progress, pathway.before.energies - pathway.basins[0].energy
+    axes.plot(way, energies, "-o", color=BEFORE, linewidth=0.8, markersize=2.2, label="before", zorder=1)
 
 
 def _draw_bands(axes: Axes, hops: list[Hop], found: Curves) -> None:

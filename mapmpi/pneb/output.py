@@ -10,12 +10,12 @@ from rich.console import Console
 
 from mapmpi.config import Config
 from mapmpi.errors import UserError
+from mapmpi.path.assembly import NAME, fastest_pathway
 from mapmpi.path.basins import Matcher
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import record
 from mapmpi.pneb.export import write_band, write_transition_states
 from mapmpi.pneb.figure import profile_figure
-from mapmpi.pneb.pooling import NAME, Network
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
 from mapmpi.store.rundir import RunDirectory, versions
 
@@ -48,18 +48,18 @@ class Output:
         """Find the network's route, write it, and rank everything; nothing at all where nothing was refined."""
         if not found:
             return
-        network = Network(self.matcher, self.settings.prefactor)
+        settings = self.settings
         self.pathways = [*found, *self._earlier({pathway.name for pathway in found} | {NAME})]
-        for pathway in self.pathways:
-            network.add(pathway)
-        route = network.fastest(self.settings.temperatures, self.settings.remote_distance)
+        route = fastest_pathway(
+            self.pathways, self.matcher, settings.prefactor, settings.temperatures, settings.remote_distance
+        )
         for old in [*self.directory.pathways.glob(f"{NAME}*"), *self.directory.figures.glob(f"{NAME}-*")]:
             old.unlink()
         if route is not None:
             self.write(route)
             self.pathways.append(route)
         path = self.directory.pathways / "pathways.csv"
-        write_csv(path, self.pathways, self.settings.prefactor, self.settings.temperatures)
+        write_csv(path, self.pathways, settings.prefactor, settings.temperatures)
 
     def _earlier(self, names: set[str]) -> list[Pathway]:
         """Return the pathways of earlier runs with the same settings."""

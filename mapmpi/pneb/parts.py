@@ -10,22 +10,19 @@ import contextlib
 import resource
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from mapmpi.errors import EngineError, UserError
-from mapmpi.parallel.groups import Request, Work
+from mapmpi.calculation import Forces, Request, Subcalculation
+from mapmpi.errors import UserError
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.calculation import Calculation, Forces
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.store.journal import Journal, digest
 
-ANSWERS = (Forces, Minimum, Saddle)
-"""The dataclasses with which requests of a search are answered."""
-
-Result = TypeVar("Result")
+KINDS = (Forces, Minimum, Saddle)
+"""The records with which requests of a search are answered."""
 
 
 class Parts:
@@ -38,36 +35,18 @@ class Parts:
         self.folder = folder
         self.free = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
-    def kept(self, key: bytes, calculation: Calculation[Result]) -> Calculation[Result]:
-        """Run a calculation that ``key`` determines; what it was answered before is not asked for again.
+    def of(self, key: bytes) -> Answers | None:
+        """Return what was kept of a calculation that ``key`` determines, until :meth:`forget`.
 
-        Answers are kept as they come, until :meth:`forget`. Behind an EngineError none are: the next time the engine
-        may not fail.
+        None where nothing can be kept: too many are open, the disk is full, or the file is damaged.
         """
-        journal, number = self._open(key), 0
+        if self.free <= 0:
+            return None
         try:
-            requests = next(calculation)
-            while True:
-                number += 1
-                name = digest(number, *_marks(requests))
-                if journal is not None and name in journal:
-                    requests = calculation.send(list(journal[name]))
-                    continue
-                try:
-                    answers = yield requests
-                except EngineError as error:
-                    self._close(journal)
-                    journal, requests = None, calculation.throw(error)
-                    continue
-                if journal is not None and not _written(journal, name, answers):
-                    self._close(journal)
-                    journal = None
-                requests = calculation.send(answers)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            calculation.close()
-            self._close(journal)
+            self.folder.mkdir(exist_ok=True)
+            return Answers(self, Journal(self._file(key), KINDS))
+        except (OSError, UserError):
+            return None
 
     def forget(self, key: bytes) -> None:
         """Remove what was kept of a calculation, now that its result is kept elsewhere."""
@@ -82,40 +61,49 @@ class Parts:
     def _file(self, key: bytes) -> Path:
         return self.folder / key.hex()[:24]
 
-    def _open(self, key: bytes) -> Journal | None:
-        """Open the journal of a calculation, or begin it; None where that is not possible, or its file is damaged."""
-        if self.free <= 0:
+
+class Answers:
+    """The answers that a calculation was given, as they came: a :class:`~mapmpi.calculation.Memory`.
+
+    Behind an EngineError none are kept: the next time the engine may not fail.
+    """
+
+    def __init__(self, parts: Parts, journal: Journal) -> None:
+        self._parts, self._journal = parts, journal
+        self._open, self._round, self._name = True, 0, b""
+        parts.free -= 1
+
+    def recall(self, wanted: list[Request]) -> tuple[list[Any], int] | None:
+        """Return the answers to the next round of requests and their force calls; None if they are not known."""
+        self._round += 1
+        self._name = digest("calls first", self._round, *_marks(wanted))
+        if not self._open or self._name not in self._journal:
             return None
+        calls, *answers = self._journal[self._name]
+        return answers, calls
+
+    def keep(self, answers: list[Any], calls: int) -> None:
+        """Keep the answers to the round that was asked for last, if that is possible."""
         try:
-            self.folder.mkdir(exist_ok=True)
-            journal = Journal(self._file(key), ANSWERS)
-        except (OSError, UserError):
-            return None
-        self.free -= 1
-        return journal
+            if self._open:
+                self._journal[self._name] = (calls, *answers)
+        except OSError:
+            self.close()
 
-    def _close(self, journal: Journal | None) -> None:
-        """Close a journal that is open."""
-        if journal is not None:
-            self.free += 1
+    def close(self) -> None:
+        """Keep no more."""
+        if self._open:
+            self._open = False
+            self._parts.free += 1
             with contextlib.suppress(OSError):
-                journal.close(sync=False)
-
-
-def _written(journal: Journal, name: bytes, answers: Sequence[Any]) -> bool:
-    """Write answers and tell whether that was possible."""
-    try:
-        journal[name] = tuple(answers)
-    except OSError:
-        return False
-    return True
+                self._journal.close(sync=False)
 
 
 def _marks(requests: Sequence[Request]) -> list[Any]:
-    """Return by what requests are known: they, or the names of functions and the places where these begin."""
+    """Return what tells requests apart: configurations, or the names of functions and where they begin."""
     marks: list[Any] = []
     for request in requests:
-        if not isinstance(request, Work):
+        if not isinstance(request, Subcalculation):
             marks.append(request)
             continue
         places = [one.positions if isinstance(one, StationaryPoint) else one for one in request.arguments]

@@ -6,7 +6,7 @@ Atoms are counted from 1 in the file, as in the input, and hops by the numbers o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.errors import UserError
-from mapmpi.path.basins import Basin, StationaryPoint
+from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
 from mapmpi.path.saddle import Saddle
 from mapmpi.plausible import doubt
-from mapmpi.store.pathway import Quantity, read_tree, write_tree
+from mapmpi.store.codec import Quantity, built, flat
+from mapmpi.store.pathway import read_tree, write_tree
 
 
 def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
@@ -27,18 +28,14 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
     All numbers come back as they were, but a band's positions, which are rounded to float32 (5e-7 Å at 30 Å). The
     settings are kept whole as JSON, and the plain ones among them again as attributes.
     """
-    tree: dict[str, Any] = {
+    tree = {
         "atoms": _atoms_tree(pathway),
-        "basins": _basins_tree(pathway.basins),
-        "hops": {f"{number:04d}": _hop_tree(hop) for number, hop in enumerate(pathway.hops, 1)},
-        "beside": {f"{number:04d}": _side_tree(one) for number, one in enumerate(pathway.beside, 1)},
+        "basins": _numbered(pathway.basins),
+        "hops": _numbered(pathway.hops),
+        "beside": _numbered(pathway.beside),
+        "before": flat(pathway.before),
         "settings": _plain(settings),
     }
-    if pathway.before is not None:
-        tree["before"] = {
-            "energy": Quantity(pathway.before.energies, "eV"),
-            "way": Quantity(pathway.before.way, "Angstrom"),
-        }
     attributes = {
         "name": pathway.name,
         "source": pathway.source,
@@ -58,8 +55,7 @@ def load(path: Path) -> Pathway:
     """
     tree, attributes = read_tree(path)
     try:
-        basins = _basins(tree["basins"])
-        before, sides = tree.get("before"), tree.get("beside", {})
+        basins = _listed(tree["basins"])
         pathway = Pathway(
             name=attributes["name"],
             source=attributes["source"],
@@ -67,12 +63,12 @@ def load(path: Path) -> Pathway:
             tagged=_indices(tree["atoms"]["tagged"]),
             molecule=_indices(tree["atoms"]["molecule"]),
             basins=basins,
-            hops=[_hop(tree["hops"][number]) for number in sorted(tree["hops"], key=int)],
-            before=Profile(before["energy"], before["way"]) if before is not None else None,
+            hops=_listed(tree["hops"]),
+            before=built(tree.get("before"), _KINDS),
             notes=tuple(attributes["notes"]),
             calls=attributes["calls"],
             reached=bool(attributes["reached"]),
-            beside=tuple(_side(sides[number]) for number in sorted(sides, key=int)),
+            beside=tuple(_listed(tree["beside"])),
             passage_times_s=tuple((kelvin, time) for kelvin, time in json.loads(attributes["passage_times_s"])),
         )
         _check(pathway)
@@ -87,6 +83,20 @@ def load_settings(path: Path) -> dict[str, Any]:
         return dict(json.loads(read_tree(path)[1]["settings"]))
     except _ERRORS as error:
         raise _incomplete(path, error) from None
+
+
+_KINDS = {kind.__name__: kind for kind in (StationaryPoint, Saddle, Hop, SidePass, Profile)}
+"""The records that a pathway consists of."""
+
+
+def _numbered(records: Sequence[Any]) -> dict[str, Any]:
+    """Return records under their numbers, from 1."""
+    return {f"{number:04d}": flat(record) for number, record in enumerate(records, 1)}
+
+
+def _listed(tree: Mapping[str, Any]) -> list[Any]:
+    """Return the records that :func:`_numbered` has made a tree of."""
+    return [built(tree[number], _KINDS) for number in sorted(tree, key=int)]
 
 
 _ERRORS = (LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
@@ -162,92 +172,3 @@ def _atoms(tree: Mapping[str, Any], positions: np.ndarray) -> Atoms:
 
 def _indices(ids: np.ndarray) -> tuple[int, ...]:
     return tuple(int(number) - 1 for number in ids)
-
-
-def _basins_tree(basins: list[StationaryPoint]) -> dict[str, Any]:
-    """Return positions and energies, and one after another the frames of each, with their counts.
-
-    A basin that was never one of a path's has a count of -1.
-    """
-    frames = [basin.frames if isinstance(basin, Basin) else None for basin in basins]
-    return {
-        "position": Quantity(np.array([basin.positions for basin in basins]), "Angstrom"),
-        "energy": Quantity(np.array([basin.energy for basin in basins]), "eV"),
-        "frame_count": np.array([-1 if some is None else len(some) for some in frames], dtype="i8"),
-        "frames": np.array([frame for some in frames for frame in some or ()], dtype="i8"),
-    }
-
-
-def _basins(tree: Mapping[str, Any]) -> list[StationaryPoint]:
-    basins: list[StationaryPoint] = []
-    frames = iter(tree["frames"].tolist())
-    for positions, energy, count in zip(tree["position"], tree["energy"], tree["frame_count"], strict=True):
-        if count < 0:
-            basins.append(StationaryPoint(positions, float(energy)))
-        else:
-            basins.append(Basin(positions, float(energy), tuple(next(frames) for _ in range(count))))
-    return basins
-
-
-def _hop_tree(hop: Hop) -> dict[str, Any]:
-    tree: dict[str, Any] = {
-        "name": hop.name,
-        "remote": hop.remote,
-        "top": hop.top,
-        "verified": hop.verified,
-        "reason": hop.reason,
-        "band": Quantity(hop.band, "Angstrom", compact=True),
-        "energy": Quantity(hop.energies, "eV"),
-        "residual": Quantity(hop.residual, "eV/Angstrom"),
-        "curvature": Quantity(hop.curvatures, "eV/Angstrom^2"),
-        "forward": Quantity(hop.forward_hz, "Hz"),
-        "backward": Quantity(hop.backward_hz, "Hz"),
-    }
-    if hop.saddle is not None:
-        tree["saddle"] = {
-            "position": Quantity(hop.saddle.positions, "Angstrom"),
-            "energy": Quantity(hop.saddle.energy, "eV"),
-            "mode": Quantity(hop.saddle.mode),
-            "residual": Quantity(hop.saddle.residual, "eV/Angstrom"),
-            "calls": hop.saddle.calls,
-            "on_step": hop.saddle.on_step,
-        }
-    return tree
-
-
-def _hop(tree: Mapping[str, Any]) -> Hop:
-    saddle = tree.get("saddle")
-    return Hop(
-        band=tree["band"].astype(float),
-        energies=tree["energy"],
-        top=tree["top"],
-        name=tree["name"],
-        remote=tree["remote"],
-        saddle=_saddle(saddle) if saddle is not None else None,
-        verified=tree["verified"],
-        reason=tree["reason"],
-        residual=float(tree["residual"]),
-        curvatures=tree["curvature"],
-        forward_hz=float(tree["forward"]),
-        backward_hz=float(tree["backward"]),
-    )
-
-
-def _side_tree(one: SidePass) -> dict[str, Any]:
-    return {"minima": _basins_tree([one.start, one.end]), "hop": _hop_tree(one.hop)}
-
-
-def _side(tree: Mapping[str, Any]) -> SidePass:
-    start, end = _basins(tree["minima"])
-    return SidePass(start, _hop(tree["hop"]), end)
-
-
-def _saddle(tree: Mapping[str, Any]) -> Saddle:
-    return Saddle(
-        positions=tree["position"],
-        energy=float(tree["energy"]),
-        mode=tree["mode"],
-        residual=float(tree["residual"]),
-        calls=tree["calls"],
-        on_step=bool(tree.get("on_step", False)),
-    )

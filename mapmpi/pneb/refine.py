@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from mapmpi.calculation import Calculation
 from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
-from mapmpi.path.assembly import Way, assemble, passes_beside
-from mapmpi.path.basins import Basin, Chain, Loop, group_basins
+from mapmpi.path.assembly import assemble, beside
+from mapmpi.path.basins import Basin, Chain, StationaryPoint, group_basins
 from mapmpi.path.connection import Connection
-from mapmpi.path.passes import Gap
-from mapmpi.path.pathway import Hop, Pathway, Profile
+from mapmpi.path.network import Gap
+from mapmpi.path.pathway import Hop, Pathway, Profile, progress
 from mapmpi.path.quench import Minimum
 from mapmpi.path.segments import profile_segments
 from mapmpi.path.tst import frequencies_hz, moving_atoms, vineyard_hz
 from mapmpi.pneb.calculator import Calculator, Search
 from mapmpi.pneb.choose import StoredPath
-
-LOOK_S = 0.02
-"""How often the clocks of searches are looked at, seconds."""
 
 
 class Refinement:
@@ -36,30 +33,43 @@ class Refinement:
         self.molecule = tuple(number - 1 for number in config.structure.molecule)
         self.calls = 0
 
-    async def run(self) -> Pathway | None:
+    def run(self) -> Calculation[Pathway | None]:
         """Return the refined pathway; None where not a single frame could be quenched.
 
         What else cannot be computed is told by the pathway's notes and its hops' reasons.
         """
-        energies, frames = await self._frames()
-        minima = await self._quench(frames)
+        energies, frames = yield from self._frames()
+        minima = yield from self._quench(frames)
         if energies is None:
             starts = [minimum and minimum.trail_energies[0] for minimum in minima.values()]
             energies = np.array([np.nan if start is None else start for start in starts])
-        chain = self._chain(minima)
+        chain = group_basins(minima, self.calculator.matcher)
         if not chain.basins:
             return None
         connection = self._connection(chain, minima, energies)
-        await self._connect(connection)
-        distance, kelvin = self.settings.remote_distance, self.settings.temperatures[0]
-        way = assemble(connection, self.calculator.matcher, list(self.molecule), distance, kelvin)
-        hops = list(way.hops)
+        yield from self._connect(connection)
+        kelvin = self.settings.temperatures[0]
+        basins, hops, notes = assemble(connection, self.molecule, self.settings.remote_distance, kelvin)
         if self.settings.prefactor == "vineyard":
-            hops = list(await asyncio.gather(*(self._with_prefactors(way, index) for index in range(len(hops)))))
-        pathway = self._pathway(way, hops, chain, minima, energies, connection.ceiling_ev)
-        return replace(pathway, beside=passes_beside(connection, kelvin))
+            between = zip(hops, basins[:-1], basins[1:], strict=True)
+            hops = yield [self._with_prefactors(*one) for one in between]
+        atoms = self.calculator.atoms
+        return Pathway(
+            name=self.stored.name,
+            source=self.stored.source,
+            atoms=atoms,
+            tagged=self.tagged,
+            molecule=self.molecule,
+            basins=basins,
+            hops=hops,
+            before=Profile(energies, progress(self.stored.positions, basins, atoms, self.tagged)),
+            notes=(*notes, *self._notes(hops, chain, minima, energies, connection.ceiling_ev)),
+            calls=self.calls,
+            reached=self.stored.reached,
+            beside=beside(connection, kelvin),
+        )
 
-    async def _frames(self) -> tuple[np.ndarray | None, list[int]]:
+    def _frames(self) -> Calculation[tuple[np.ndarray | None, list[int]]]:
         """Return the frames to be quenched, and the energies (f,) eV of all frames.
 
         None for those that are not known: where every frame is quenched, the quenches begin with them.
@@ -69,47 +79,24 @@ class Refinement:
         if self.settings.segmentation == "basins":
             return energies, everything
         if energies is None:
-            energies = np.array(await asyncio.gather(*(self._energy(frame) for frame in everything)))
+            energies = np.array((yield [self.calculator.energy(frame) for frame in self.stored.positions]))
         if not np.isfinite(energies).any():
             return energies, everything[:1] + everything[-1:]
         known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
         segments = profile_segments(known, self.settings.prominence)
-        borders = [segment.first for segment in segments] + [segment.last for segment in segments[-1:]]
+        borders = [first for first, _, _ in segments] + [last for _, _, last in segments[-1:]]
         return energies, sorted({0, *borders, everything[-1]})
 
-    async def _energy(self, frame: int) -> float:
-        try:
-            return await self.calculator.energy(self.stored.positions[frame])
-        except EngineError:
-            return float("nan")
-
-    async def _quench(self, frames: list[int]) -> dict[int, Minimum | None]:
+    def _quench(self, frames: list[int]) -> Calculation[dict[int, Minimum | None]]:
         """Return the minimum below each frame; None where the engine failed."""
         self.calculator.tally.frames += len(frames)
         energies = self.stored.energies
         # the most strained first: their quenches are the longest, and should not be left for the end
         order = frames if energies is None else sorted(frames, key=lambda frame: -energies[frame])
-        found = await asyncio.gather(*(self.calculator.quench(self.stored.positions[frame]) for frame in order))
+        found = yield [self.calculator.quench(self.stored.positions[frame]) for frame in order]
         self.calls += sum(minimum.calls for minimum in found if minimum is not None)
         minima = dict(zip(order, found, strict=True))
         return {frame: minima[frame] for frame in frames}
-
-    def _chain(self, minima: dict[int, Minimum | None]) -> Chain:
-        """Group the quenched frames into basins, whose ``frames`` are numbers of the stored path's."""
-        there = {frame: minimum for frame, minimum in minima.items() if minimum is not None}
-        numbers = list(there)
-        chain = group_basins(
-            [minimum.positions for minimum in there.values()],
-            [minimum.energy for minimum in there.values()],
-            self.calculator.matcher,
-        )
-        basins = [replace(basin, frames=tuple(numbers[frame] for frame in basin.frames)) for basin in chain.basins]
-        labels = {numbers[frame]: alignment for frame, alignment in chain.labels.items()}
-        loops = [
-            Loop(numbers[loop.left], numbers[loop.back], tuple(numbers[frame] for frame in loop.frames))
-            for loop in chain.loops
-        ]
-        return Chain(basins, loops, labels)
 
     def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
@@ -118,7 +105,7 @@ class Refinement:
         ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
         limits = self.settings.searches * gaps, self.settings.searches_at_once
         connection = Connection(chain.basins, self.calculator.matcher, *limits, ceiling)
-        if self.settings.first_band == "path":
+        if self.settings.band.first == "path":
             for number, (start, end) in enumerate(pairwise(chain.basins)):
                 connection.guess((number, number + 1), self._path_between(start, end, chain, minima))
         return connection
@@ -137,44 +124,46 @@ class Refinement:
         path += [chain.labels[last].apply(place) for place in down.trail]
         return [*path, end.positions]
 
-    async def _connect(self, connection: Connection) -> None:
+    def _connect(self, connection: Connection) -> Calculation[None]:
         """Search until the ends are connected or nothing is left to try.
 
         Searches run side by side, and what they found is taken up in the order of their clocks, in which they would
         end if none had to wait for ranks. So which gaps are searched depends on nothing but the path, however many
         ranks there are and whoever is fast.
         """
-        running = self._begin(connection, 0)
-        while running:
+        running: list[tuple[Gap, Search]] = []
+        begun = self._next_searches(connection, 0)
+        while running := [*running, *begun]:
+            if begun:
+                yield [search for _, search in begun]
             gap, first = min(running, key=lambda one: one[1].clock)  # of equals the one that was begun first
-            if not first.task.done():
-                await asyncio.wait([first.task], timeout=LOOK_S)
+            begun = []
+            if not first.done:
+                yield []
                 continue
             running.remove((gap, first))
-            barrier = first.task.result()
-            self.calls += barrier.calls
-            connection.learn(gap, barrier)
-            running += self._begin(connection, first.clock)
+            self.calls += first.result.calls
+            connection.learn(gap, first.result)
+            begun = self._next_searches(connection, first.clock)
 
-    def _begin(self, connection: Connection, clock: int) -> list[tuple[Gap, Search]]:
-        """Begin the searches that are to be made now, at a clock in force calls."""
+    def _next_searches(self, connection: Connection, clock: int) -> list[tuple[Gap, Search]]:
+        """Return the searches that are to begin now, at a clock in force calls."""
         begun = []
         for gap in connection.next_gaps():
-            first, last = (connection.minima[number].energy for number in gap)
-            search = self.calculator.barrier(first, last, connection.begin(gap), connection.known(), clock)
+            first, last = (connection.network.minima[number].energy for number in gap)
+            search = self.calculator.search(first, last, connection.begin(gap), connection.verified, clock)
             begun.append((gap, search))
         return begun
 
-    async def _with_prefactors(self, way: Way, index: int) -> Hop:
-        """Return a hop with Vineyard's prefactors, or with the reason why it has none."""
-        hop, (start, end) = way.hops[index], way.basins[index : index + 2]
+    def _with_prefactors(self, hop: Hop, start: StationaryPoint, end: StationaryPoint) -> Calculation[Hop]:
+        """Return a hop between two basins with Vineyard's prefactors, or with the reason why it has none."""
         if hop.saddle is None:
             return hop
         atoms, calculator = self.calculator.atoms, self.calculator
         places = start.positions, hop.saddle.positions, end.positions
         movable = moving_atoms(*places, self.settings.moving_distance, is_fixed(atoms))
         try:
-            hessians = await asyncio.gather(*(calculator.hessian(place, movable) for place in places))
+            hessians = yield [calculator.hessian(place, movable) for place in places]
             masses, free = atoms.get_masses()[movable], len(movable) == len(atoms)
             at_start, at_saddle, at_end = (frequencies_hz(hessian, masses, free) for hessian in hessians)
             back = vineyard_hz(at_end, at_saddle)
@@ -183,39 +172,27 @@ class Refinement:
             reason = "; ".join(part for part in (hop.reason, f"no Vineyard prefactor: {error}") if part)
             return replace(hop, reason=reason)
 
-    def _pathway(
-        self,
-        way: Way,
+    @staticmethod
+    def _notes(
         hops: Sequence[Hop],
         chain: Chain,
         minima: dict[int, Minimum | None],
         energies: np.ndarray,
         ceiling_ev: float,
-    ) -> Pathway:
-        notes = [*way.notes]
+    ) -> list[str]:
+        """Say what was left out, and what is doubtful."""
+        notes = []
         highest = max((hop.saddle.energy for hop in hops if hop.saddle is not None), default=-np.inf)
         if highest > ceiling_ev:
             above = highest - float(np.nanmax(energies))
             notes.append(
                 f"a saddle lies {above:.2f} eV above all frames: there is a lower way, which was not found"
             )
-        notes += [f"cut out: a loop from frame {loop.left} back at frame {loop.back}" for loop in chain.loops]
+        notes += [f"cut out: a loop from frame {left} back at frame {back}" for left, back in chain.loops]
         notes += [
             f"frame {frame} was left out: the engine failed" for frame, found in minima.items() if found is None
         ]
         rough = [found.residual for found in minima.values() if found and not found.at_rest]
         if rough:
-            notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.minimum_calls)")
-        pathway = Pathway(
-            name=self.stored.name,
-            source=self.stored.source,
-            atoms=self.calculator.atoms,
-            tagged=self.tagged,
-            molecule=self.molecule,
-            basins=way.basins,
-            hops=list(hops),
-            notes=tuple(notes),
-            calls=self.calls,
-            reached=self.stored.reached,
-        )
-        return replace(pathway, before=Profile(energies, pathway.way(self.stored.positions)))
+            notes.append(f"{len(rough)} quenches stopped at up to {max(rough):.3f} eV/Å (pneb.quench.calls)")
+        return notes

@@ -6,15 +6,16 @@ import argparse
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi import logs
+from mapmpi.calculation import Forces
 from mapmpi.config import Config
 from mapmpi.errors import EngineError, UserError
 from mapmpi.md.engine import Engine
@@ -23,17 +24,14 @@ from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import Groups, make_groups
 from mapmpi.parallel.tasks import follow
-from mapmpi.path.calculation import Forces
 from mapmpi.store.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from mapmpi.pneb.drive import Job
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="mapmpi.pneb",
+        usage="mpiexec -n N python -m mapmpi.pneb RUN_DIR [options]",
         description="Phase 2: refines stored pathways to barriers, transition states and a diffusion time. "
         "Killed and started again, it goes on where it was. Exit codes: 0 finished, 75 stopped in order with more to "
         "do, 2 a mistake in the input, 1 and 3 failed.",
@@ -82,12 +80,12 @@ def refine(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     on_root(world, lambda: _stop_in_time(config))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
-    jobs: list[Job] = []
-    on_root(world, lambda: jobs.append(_rank_0().prepare(args, config, atoms)))
+    drive: list[Callable[..., int]] = []
+    on_root(world, lambda: drive.append(_rank_0().prepare(args, config, atoms)))
     logs.to_file(RunDirectory(args.run_dir).logs, world.rank, "rank of phase 2")
     code = 0
     if world.rank == 0:
-        code = _rank_0().drive(world, config, atoms, groups, worker.evaluate, worker.renew, jobs[0])
+        code = drive[0](world, groups, worker.evaluate, worker.renew)
     else:
         follow(world, groups, worker.evaluate, worker.renew)
     return leave_together(world, code)
@@ -124,7 +122,7 @@ class _Worker:
     def evaluate(self, positions: np.ndarray) -> Forces:
         """Return energy and forces at positions (n, 3) Å. Raises EngineError."""
         assert self._engine is not None
-        return Forces(*self._engine.evaluate(positions))
+        return self._engine.evaluate(positions)
 
     def renew(self) -> None:
         """Make the engine anew."""

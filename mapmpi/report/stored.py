@@ -199,13 +199,13 @@ def refined(pathway: Any) -> Refined:
         hops.append(Hop(number, hop.name, *told, curvatures, first, top, len(frames) - 1))
     before = None
     if pathway.before is not None:
-        before = np.asarray(pathway.before.way), np.asarray(pathway.before.energies) - zero
+        before = np.asarray(pathway.before.progress), np.asarray(pathway.before.energies) - zero
     return Refined(
         record=pathway,
         atoms=pathway.atoms,
         positions=np.array(frames),
         energies=np.array(energies) - zero,
-        way=np.asarray(pathway.way(frames)),
+        way=np.asarray(pathway.progress(frames)),
         kinds=kinds,
         hops=hops,
         before=before,

@@ -80,7 +80,7 @@ class Architecture:
         return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
 
 
-def architecture(shape: tuple[int, ...], actions: int, network: config.Network) -> Architecture:
+def architecture(shape: tuple[int, ...], actions: int, network: config.NetworkSettings) -> Architecture:
     """Return the layers for states of ``shape`` (C, G, G, G) and a number of actions.
 
     Each convolution halves the side (stride 2) while at least two points remain.

@@ -52,7 +52,7 @@ class Learner:
         self,
         shape: tuple[int, ...],
         actions: int,
-        network: config.Network,
+        network: config.NetworkSettings,
         learning: config.Learning,
         replay: Replay,
         seed: int,

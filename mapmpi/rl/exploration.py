@@ -7,9 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mapmpi import config
-
-ANY = -1
-"""In place of a forbidden action: every action is allowed."""
+from mapmpi.store.records import NO_ACTION
 
 
 def epsilons(exploration: config.Exploration, agents: int) -> np.ndarray:
@@ -24,9 +22,9 @@ def epsilons(exploration: config.Exploration, agents: int) -> np.ndarray:
     return exploration.epsilon_max ** (1.0 + exploration.alpha * rank / max(agents - 1, 1))
 
 
-def masked_argmax(q: np.ndarray, forbidden: int = ANY) -> int:
+def masked_argmax(q: np.ndarray, forbidden: int = NO_ACTION) -> int:
     """Return the index of the largest of ``q`` (A,) that is not ``forbidden``; the first of equals."""
-    if forbidden == ANY:
+    if forbidden == NO_ACTION:
         return int(q.argmax())
     allowed = _allowed(len(q), forbidden)
     return int(allowed[q[allowed].argmax()])
@@ -42,8 +40,8 @@ def choose(
     """Return an action.
 
     With probability ``epsilon`` it is the ``planned`` one, or where there is no plan one drawn evenly from all that
-    are allowed, else the best of ``q`` (A,). Neither of these is ``forbidden`` (ANY: none). Raises ValueError if no
-    action is left.
+    are allowed, else the best of ``q`` (A,). Neither is ``forbidden`` (NO_ACTION: none is). Raises ValueError if
+    no action is left.
     """
     if rng.random() >= epsilon:
         return masked_argmax(q, forbidden)
@@ -52,4 +50,4 @@ def choose(
 
 
 def _allowed(actions: int, forbidden: int) -> np.ndarray:
-    return np.delete(np.arange(actions), forbidden) if forbidden != ANY else np.arange(actions)
+    return np.delete(np.arange(actions), forbidden) if forbidden != NO_ACTION else np.arange(actions)

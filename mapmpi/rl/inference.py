@@ -16,7 +16,7 @@ from mapmpi.rl.architecture import GRID_MAX, Convolution, architecture
 class QFunction:
     """The same function as ``network.QNetwork`` of the same arguments and weights."""
 
-    def __init__(self, shape: tuple[int, ...], actions: int, network: config.Network) -> None:
+    def __init__(self, shape: tuple[int, ...], actions: int, network: config.NetworkSettings) -> None:
         self.architecture = architecture(shape, actions, network)
         self._columns = [_Columns(layer) for layer in self.architecture.convolutions]
         self._kernels: list[tuple[np.ndarray, np.ndarray]] = []

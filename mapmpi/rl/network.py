@@ -15,7 +15,7 @@ from mapmpi.rl.pairs import Pairs
 class QNetwork(nn.Module):
     """A 3-D convolutional network from states (B, C, G, G, G) to the values of all actions (B, A)."""
 
-    def __init__(self, shape: tuple[int, ...], actions: int, network: config.Network) -> None:
+    def __init__(self, shape: tuple[int, ...], actions: int, network: config.NetworkSettings) -> None:
         super().__init__()
         self.architecture = architecture(shape, actions, network)
         # The order of these two is the order of the flat weights.

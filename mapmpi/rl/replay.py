@@ -31,7 +31,7 @@ class Batch:
     returns: np.ndarray  # (B,) float32, n-step returns
     discounts: np.ndarray  # (B,) float32, γ^k; 0 where nothing follows
     next_states: np.ndarray  # (B, C, G, G, G) uint8; without meaning where the discount is 0
-    next_forbidden: np.ndarray  # (B,) action not allowed in the next state, or exploration.ANY
+    next_forbidden: np.ndarray  # (B,) action not allowed in the next state, or NO_ACTION
     weights: np.ndarray  # (B,) float32, importance-sampling weights, the largest is 1
 
     @classmethod
@@ -59,7 +59,7 @@ class Replay:
     slot of the state first, and overwriting a slot takes its transition away.
     """
 
-    def __init__(self, shape: tuple[int, ...], replay: config.Replay, streams: int) -> None:
+    def __init__(self, shape: tuple[int, ...], replay: config.ReplaySettings, streams: int) -> None:
         self.capacity = replay.capacity
         self.shape = shape
         self.alpha = replay.priority_exponent

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from mapmpi.rl.exploration import ANY, masked_argmax
+from mapmpi.rl.exploration import masked_argmax
+from mapmpi.store.records import NO_ACTION
 
 NO_STATE = -1
 """In place of the sequence number of a next state: the episode ended for good, nothing follows."""
@@ -18,7 +19,7 @@ TRANSITION = np.dtype(
         ("sequence", "i8"),  # the agent's number of the state s
         ("next_sequence", "i8"),  # of the state s' that the return is continued from, or NO_STATE
         ("action", "i2"),
-        ("next_forbidden", "i2"),  # action that is not allowed in s', or ANY
+        ("next_forbidden", "i2"),  # action that is not allowed in s', or NO_ACTION
         ("ret", "f4"),  # Σ γ^j r_j over the k <= n steps from s to s'
         ("discount", "f4"),  # γ^k, or 0 if the episode ended for good
         ("td_error", "f4"),  # |ret + discount·max Q(s', ·) - Q(s, action)| as the agent's weights have it
@@ -66,7 +67,7 @@ class NStep:
         reward: float,
         next_sequence: int,
         next_q: np.ndarray,
-        next_forbidden: int = ANY,
+        next_forbidden: int = NO_ACTION,
         ended: Ended = "",
     ) -> np.ndarray:
         """Return the transitions that this step completes, TRANSITION records, the oldest first.
@@ -88,7 +89,7 @@ class NStep:
         finished = [self._open.popleft() for _ in range(self._completed(ended))]
         return _records(finished, next_sequence, next_q, next_forbidden, ended)
 
-    def cut(self, next_sequence: int, next_q: np.ndarray, next_forbidden: int = ANY) -> np.ndarray:
+    def cut(self, next_sequence: int, next_q: np.ndarray, next_forbidden: int = NO_ACTION) -> np.ndarray:
         """End an episode where it is; return the transitions that are still open, as of an episode cut off.
 
         They continue from the present state, whose number and values these are.
@@ -109,7 +110,7 @@ def _records(
 ) -> np.ndarray:
     """Return the transitions of finished returns, which continue from the next state unless that was the end."""
     if ended == "terminal":
-        records = [(x.sequence, NO_STATE, x.action, ANY, x.ret, 0.0, abs(x.ret - x.q)) for x in finished]
+        records = [(x.sequence, NO_STATE, x.action, NO_ACTION, x.ret, 0.0, abs(x.ret - x.q)) for x in finished]
     else:
         best = float(next_q[masked_argmax(next_q, next_forbidden)])
         records = [

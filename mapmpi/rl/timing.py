@@ -10,9 +10,9 @@ import torch
 
 from mapmpi.config import Config
 from mapmpi.rl.dqn import Learner
-from mapmpi.rl.exploration import ANY
 from mapmpi.rl.replay import Replay
 from mapmpi.rl.returns import NO_STATE, TRANSITION
+from mapmpi.store.records import NO_ACTION
 from mapmpi.store.ring import Ring
 
 STATES = 256
@@ -55,7 +55,7 @@ def noise(shape: tuple[int, ...], actions: int, config: Config) -> Replay:
         replay.add_state(0, number, random.integers(256, size=shape, dtype=np.uint8))
         transition = np.zeros(1, TRANSITION)
         transition["sequence"], transition["next_sequence"] = number, NO_STATE
-        transition["action"], transition["next_forbidden"] = number % actions, ANY
+        transition["action"], transition["next_forbidden"] = number % actions, NO_ACTION
         transition["ret"] = transition["td_error"] = random.random()
         replay.add_transitions(0, transition)
     return replay

@@ -15,7 +15,6 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from mapmpi.errors import UserError
 from mapmpi.store.arrays import read_archive, write_archive
+from mapmpi.store.codec import Quantity, built, flat
 
 _HEAD = struct.Struct("<8sQI32s")  # mark, bytes of the archive, its CRC-32, key
 _MARK = b"mapmpi\r\n"
@@ -72,7 +72,7 @@ def count_entries(path: Path) -> tuple[int, int]:
 
 
 class Journal:
-    """Results on disk. ``types`` are the dataclasses that occur in them; one process writes."""
+    """Results on disk. ``types`` are the records that occur in them; one process writes."""
 
     def __init__(self, path: Path, types: tuple[type, ...]) -> None:
         """Open a journal or begin one.
@@ -115,9 +115,9 @@ class Journal:
         return self._result(self._handle.read(size))
 
     def __setitem__(self, key: bytes, result: Any) -> None:
-        """Keep a result: dataclasses of the known types, tuples and arrays, nested; numbers, texts, None."""
+        """Keep a result: records of the known types, tuples and arrays, nested; numbers, texts, None."""
         arrays: dict[str, np.ndarray] = {}
-        tree = json.dumps(self._flat(result, arrays))
+        tree = json.dumps(_packed(flat(result), arrays))
         archive = io.BytesIO()
         write_archive(archive, {"tree": np.array(tree), **arrays}, {})
         data = archive.getvalue()
@@ -129,7 +129,7 @@ class Journal:
     def _result(self, data: bytes) -> Any:
         """Return the result that an archive holds. Raises what a foreign archive makes of it."""
         arrays, _ = read_archive(io.BytesIO(data))
-        return self._built(json.loads(str(arrays["tree"])), arrays)
+        return built(_unpacked(json.loads(str(arrays["tree"])), arrays), self._types)
 
     def close(self, sync: bool = True) -> None:
         """Close the file, once everything is on the disk; with ``sync`` off it may stay in the system's memory."""
@@ -138,27 +138,28 @@ class Journal:
             os.fsync(self._handle.fileno())
         self._handle.close()
 
-    def _flat(self, value: Any, arrays: dict[str, np.ndarray]) -> Any:
-        """Return a value as JSON can hold it, its arrays laid into ``arrays``."""
-        if is_dataclass(value):
-            inside = {field.name: self._flat(getattr(value, field.name), arrays) for field in fields(value)}
-            return {"type": type(value).__name__, "fields": inside}
-        if isinstance(value, np.ndarray):
-            name = f"a{len(arrays)}"
-            arrays[name] = value
-            return {"array": name}
-        if isinstance(value, tuple):
-            return {"tuple": [self._flat(one, arrays) for one in value]}
-        return value.item() if isinstance(value, np.generic) else value
 
-    def _built(self, tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-        """Return the value that :meth:`_flat` took apart."""
-        if not isinstance(tree, dict):
-            return tree
-        if "array" in tree:
-            return arrays[tree["array"]]
-        if "tuple" in tree:
-            return tuple(self._built(one, arrays) for one in tree["tuple"])
-        return self._types[tree["type"]](
-            **{name: self._built(one, arrays) for name, one in tree["fields"].items()}
-        )
+def _packed(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return a tree as JSON can hold it, its arrays laid into ``arrays``."""
+    if isinstance(tree, dict):
+        return {name: _packed(one, arrays) for name, one in tree.items()}
+    if isinstance(tree, list):
+        return [_packed(one, arrays) for one in tree]
+    if isinstance(tree, Quantity):
+        return _packed(tree.values, arrays)
+    if isinstance(tree, np.ndarray):
+        name = f"a{len(arrays)}"
+        arrays[name] = tree
+        return {"array": name}
+    return tree.item() if isinstance(tree, np.generic) else tree
+
+
+def _unpacked(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return the tree that :func:`_packed` took apart."""
+    if isinstance(tree, list):
+        return [_unpacked(one, arrays) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if "array" in tree:
+        return arrays[tree["array"]]
+    return {name: _unpacked(one, arrays) for name, one in tree.items()}

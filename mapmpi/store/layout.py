@@ -46,28 +46,6 @@ POSITION_TYPE = "f4"
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The state after an action, or at the start of an episode; n atoms."""
-
-    step: int
-    """MD steps: since the episode began from an environment, since the trajectory began in a file."""
-    positions: np.ndarray
-    """(n, 3) Å, unwrapped."""
-    potential_energy: float
-    """eV, without the tether's."""
-    temperature: float
-    """K."""
-    agent_position: np.ndarray
-    """(3,) Å, the tether's far end."""
-    tagged_position: np.ndarray
-    """(3,) Å, center of mass of the tagged atoms, unwrapped."""
-    action: int
-    """Index of the action that led here; -1 in an episode's first frame."""
-    reward_terms: np.ndarray
-    """(6,) weighted terms of this action's reward, in the order of REWARD_TERMS."""
-
-
-@dataclass(frozen=True)
 class EpisodeData:
     """An episode as read: f frames of n atoms. Units as in Frame."""
 

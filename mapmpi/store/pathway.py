@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,20 @@ import numpy as np
 
 from mapmpi.errors import UserError
 from mapmpi.store import durable
+from mapmpi.store.codec import Quantity
 from mapmpi.store.files import replace_file
 from mapmpi.store.vetting import DEEPEST, ERRORS, Unsound, attribute, file_bytes, least_bytes, members
 from mapmpi.yamltext import quoted
 
-KIND, VERSION = "pathway of mapmpi", 2
+KIND, VERSION = "pathway of mapmpi", 3
 """Attributes of the root by which a file of this kind is known."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """Numbers of any shape with their unit, empty for pure numbers; ``compact`` ones become float32, packed."""
-
-    values: np.ndarray | float
-    unit: str = ""
-    compact: bool = False
 
 
 def write_tree(path: Path, tree: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Write a tree in place of the file ``path``, if there is one; ``attributes`` become the root's.
 
-    Leaves are Quantities, arrays of numbers, numbers, strings, and sequences of strings or of numbers. Raises
-    TypeError for anything else; the old file is then still there.
+    Leaves are Quantities, arrays of numbers, numbers, strings, and sequences of strings or of numbers; None is left
+    out. Raises TypeError for anything else; the old file is then still there.
     """
     image = io.BytesIO()
     # This format has no limit on the size of an attribute; the older one has, at 64 kB.
@@ -57,7 +48,7 @@ def _write_group(group: h5py.Group, tree: Mapping[str, Any]) -> None:
             _write_quantity(group, name, value)
         elif isinstance(value, np.ndarray):
             group.create_dataset(name, data=value)
-        else:
+        elif value is not None:
             _write_attribute(group, name, value)
 
 

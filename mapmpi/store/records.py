@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+NO_ACTION = -1
+"""Stands where no action is meant: an episode's first frame, nothing forbidden."""
 
 REWARD_TERMS = ("position", "energy", "barrier", "density", "distance", "time")
 """The terms of the reward, in the order of every array of terms."""
@@ -45,3 +50,25 @@ EPISODE_UNITS = {
     "wall_time": "s",
     "ended": "s",
 }
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The state after an action, or at the start of an episode; n atoms."""
+
+    step: int
+    """MD steps: since the episode began from an environment, since the trajectory began in a file."""
+    positions: np.ndarray
+    """(n, 3) Å, unwrapped."""
+    potential_energy: float
+    """eV, without the tether's."""
+    temperature: float
+    """K."""
+    agent_position: np.ndarray
+    """(3,) Å, the tether's far end."""
+    tagged_position: np.ndarray
+    """(3,) Å, center of mass of the tagged atoms, unwrapped."""
+    action: int
+    """Index of the action that led here; NO_ACTION in an episode's first frame."""
+    reward_terms: np.ndarray
+    """(6,) weighted terms of this action's reward, in the order of REWARD_TERMS."""

@@ -14,8 +14,8 @@ from ase import Atoms
 
 from mapmpi.errors import UserError
 from mapmpi.store import durable, h5md, layout
-from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP, EpisodeData, Frame
-from mapmpi.store.records import EPISODE, REWARD_TERMS
+from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP, EpisodeData
+from mapmpi.store.records import EPISODE, REWARD_TERMS, Frame
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.vetting import ERRORS, Unsound, attribute, member
 

@@ -7,7 +7,7 @@ which LAMMPS brings along: it is many times as fast as ReaxFF, and its glass is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -15,9 +15,10 @@ from ase import Atoms
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import UserError
 from mapmpi.md.engine import Quench
-from mapmpi.md.forcefield import installed_file
-from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.structures.analysis import G_PER_CM3
+
+if TYPE_CHECKING:
+    from mapmpi.md.lammps_engine import LammpsEngine
 
 Progress = Callable[[str, float], None]
 """Called with the name of a stage and the fraction of it that is done."""
@@ -82,9 +83,17 @@ def random_silica(units: int, length: float, seed: int) -> Atoms:
 
 def vashishta() -> ForceField:
     """Return the force field of the melt; the skin is wide because atoms at 4000 K move fast."""
+    from mapmpi.md.forcefield import installed_file  # loads LAMMPS
+
     file = installed_file("SiO.1990.vashishta")
     commands = [f"pair_style {MELT_STYLE}", f'pair_coeff * * "{file}" {{elements}}']
     return ForceField(commands=commands, units="metal", skin=1.0)
+
+
+def _engine(atoms: Atoms, forcefield: ForceField, dynamics: Dynamics, comm: Any, seed: int = 1) -> LammpsEngine:
+    from mapmpi.md.lammps_engine import LammpsEngine  # only here: who looks at a structure needs no LAMMPS
+
+    return LammpsEngine(atoms, forcefield, dynamics, tagged=[1], comm=comm, seed=seed)
 
 
 def melt_quench(atoms: Atoms, rate: float, seed: int, comm: Any = None, progress: Progress | None = None) -> Atoms:
@@ -101,7 +110,7 @@ def melt_quench(atoms: Atoms, rate: float, seed: int, comm: Any = None, progress
     def tell(stage: str) -> Callable[[float], None] | None:
         return None if progress is None else lambda fraction: progress(stage, fraction)
 
-    engine = LammpsEngine(atoms, vashishta(), dynamics, tagged=[1], comm=comm, seed=seed)
+    engine = _engine(atoms, vashishta(), dynamics, comm, seed)
     try:
         engine.quench(fmax=1.0, max_calls=200)  # or the closest pairs would explode
         engine.restore(engine.snapshot(), seed)
@@ -115,12 +124,12 @@ def melt_quench(atoms: Atoms, rate: float, seed: int, comm: Any = None, progress
 
 def check_forces(atoms: Atoms, forcefield: ForceField, comm: Any = None) -> None:
     """Raise UserError unless ``forcefield`` can be set up for these atoms: better now than after hours of melt."""
-    LammpsEngine(atoms, forcefield, Dynamics(), tagged=[1], comm=comm).close()
+    _engine(atoms, forcefield, Dynamics(), comm).close()
 
 
 def relax(atoms: Atoms, forcefield: ForceField, comm: Any = None, fmax: float = 0.02) -> tuple[Atoms, Quench]:
     """Move atoms to the next energy minimum in a fixed cell; return them with charges, and how far it came."""
-    engine = LammpsEngine(atoms, forcefield, Dynamics(), tagged=[1], comm=comm)
+    engine = _engine(atoms, forcefield, Dynamics(), comm)
     try:
         result = engine.quench(fmax=fmax, max_calls=MAX_CALLS)
         charges = engine.snapshot().charges

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
 
-from mapmpi.config import Config, Region, load, unit
+from mapmpi.config import AtomRegion, Config, load, unit
 from mapmpi.errors import UserError
 from mapmpi.md.fixed import fix, is_fixed
 from mapmpi.structures.files import check_elements, read_structure
@@ -65,7 +65,7 @@ def settle_fixed_atoms(path: Path, config: Config, atoms: Atoms) -> None:
     chosen, key = config.structure.fixed_atoms, f"{path}: structure.fixed_atoms"
     if chosen is None:
         ids = _ids_fixed_by_file(key, config.structure.file.name, atoms)
-    elif isinstance(chosen, Region):
+    elif isinstance(chosen, AtomRegion):
         ids = _ids_in(chosen, atoms)
         if not ids:
             raise UserError(f"{key}: no atom lies in this region; move its plane, or leave the key out.")
@@ -102,7 +102,7 @@ def _ids_fixed_by_file(key: str, name: str, atoms: Atoms) -> list[int]:
     return [int(index) + 1 for index in np.flatnonzero(held)]
 
 
-def _ids_in(region: Region, atoms: Atoms) -> list[int]:
+def _ids_in(region: AtomRegion, atoms: Atoms) -> list[int]:
     """Return the ids of the atoms in a region."""
     along = atoms.positions[:, "xyz".index(region.axis)]
     low = -np.inf if region.below is None else region.below

@@ -21,6 +21,7 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
 from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
 from mapmpi.logs import log
+from mapmpi.md.engine import element_order
 from mapmpi.md.factory import make_engine
 from mapmpi.md.forcefield import describe
 from mapmpi.memory import check_replay
@@ -39,7 +40,7 @@ from mapmpi.parallel.agreement import (
 )
 from mapmpi.parallel.board import Board, make_board
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
-from mapmpi.parallel.messages import SILENCE_S, WEIGHTS_HEADER, AgentLink, LearnerLink, LearnerSilent, Tag
+from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag, weights_dtype
 from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
@@ -156,7 +157,7 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     """Return the input and its structure (rank 0, which is to hold the replay buffer)."""
     config, atoms = resume.read(args)
     path = args.input or RunDirectory(args.resume).config
-    check_replay(path, config, len(config.structure.elements or set(atoms.symbols)))
+    check_replay(path, config, len(element_order(atoms, config.structure.elements)))
     return config, atoms
 
 
@@ -279,7 +280,7 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk, threa
 
 def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board | None:
     """Return the board of this rank's node, if it can have one (collective)."""
-    size = 4 * (WEIGHTS_HEADER + architecture(*_shape_and_actions(config, atoms), config.network).size)
+    size = weights_dtype(architecture(*_shape_and_actions(config, atoms), config.network).size).itemsize
     meet(world)
     node = world.Split_type(MPI.COMM_TYPE_SHARED)
     assert isinstance(node, MPI.Intracomm)
