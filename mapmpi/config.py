@@ -7,6 +7,7 @@ the command line's settings over it, and refuses what it does not know or cannot
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard
 
@@ -616,6 +617,28 @@ def _is_plain(part: object) -> TypeGuard[str]:
     return isinstance(part, str) and part.isprintable() and len(part) < 80
 
 
+def parse(path: Path, settings: Sequence[str] = (), allow_commands: bool = True) -> Config:
+    """Return an input file checked, with every default filled in, whether or not the files that it names are there.
+
+    Arguments as those of :func:`load`. Raises UserError, a sentence a line.
+    """
+    tree = read_yaml(path)
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
+    tree = _renamed(tree)
+    for text in settings:
+        tree = merged(tree, _renamed(_setting(text)))
+    if tree.get("mode") == "paper":
+        tree = merged(PAPER, tree)
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_complaint(path, error)) from None
+    if (reason := commands.refusal(config.forcefield.commands or [], allow_commands)) is not None:
+        raise UserError(f"{path}: forcefield.commands: {reason}.")
+    return config
+
+
 def load(
     path: Path | str,
     settings: list[str] | None = None,
@@ -629,20 +652,7 @@ def load(
     may be any of LAMMPS's, those that run programs among them. Raises UserError for anything wrong.
     """
     path = Path(path)
-    tree = read_yaml(path)
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
-    tree = _renamed(tree)
-    for text in settings or []:
-        tree = merged(tree, _renamed(_setting(text)))
-    if tree.get("mode") == "paper":
-        tree = merged(PAPER, tree)
-    try:
-        config = Config.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(_complaint(path, error)) from None
-    if (reason := commands.refusal(config.forcefield.commands or [], allow_commands)) is not None:
-        raise UserError(f"{path}: forcefield.commands: {reason}.")
+    config = parse(path, settings or [], allow_commands)
     if structure_needed:
         config.structure.file = _existing(path, "structure.file", config.structure.file)
         if config.exploration.prior is not None:

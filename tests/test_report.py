@@ -158,6 +158,16 @@ def test_what_is_no_run_directory_is_refused_in_a_sentence(
     assert len(error.splitlines()) == 1
 
 
+def test_a_run_whose_input_has_the_keys_of_before_and_whose_files_are_gone_is_told(tmp_path: Path) -> None:
+    run = reported.make_run(tmp_path / "run", forcefield={"reaxff_file": "/nowhere/ffield.mine"})
+    reported.refine(run)
+    text = run.config.read_text().replace("# forces", "# other").replace("    first: path\n", "")
+    run.config.write_text(text.replace("pneb:\n", "pneb:\n  first_band: idpp\n"))
+    found = gather(run.path)
+    assert found.config.pneb.band.first == "idpp"
+    assert found.forces == "ReaxFF (ffield.mine)"
+
+
 def test_texts_of_a_run_stay_texts(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     evil = replace(pathway(1.0), source=EVIL, notes=(EVIL,))

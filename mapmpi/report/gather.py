@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
-from mapmpi.config import Config
+from mapmpi.config import Config, parse
 from mapmpi.errors import UserError
 from mapmpi.report.energymap import Map, read_map
 from mapmpi.report.stored import Refined, Settings, read_all, read_settings
 from mapmpi.store.metrics import LEARNER_FIELDS, read_learner, read_metrics
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.yamltext import read_yaml
 
 LOGS, LOG_LINES, LOG_BYTES = 64, 20, 1 << 20
 """Logs that are looked into, warnings that are kept, and bytes from the end of each log."""
@@ -110,17 +108,15 @@ def gather(path: Path, with_map: bool = True) -> Run:
 
 
 def read_config(directory: RunDirectory) -> tuple[Config, str]:
-    """Return the input of a run and its text. Files that it names need not be there any more."""
-    tree = read_yaml(directory.config)
+    """Return the input of a run and its text. Files that it names need not be there any more. Raises UserError."""
     try:
-        config = Config.model_validate(tree)
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))[:100]
+        return parse(directory.config), directory.config.read_text(encoding="utf-8")
+    except UserError as error:
+        first, *others = str(error).splitlines()
+        more = f" ({len(others)} more such complaints)" if others else ""
         raise UserError(
-            f"{directory.config}: {key or 'it'} is not what this version of mapmpi expects ({error.error_count()} "
-            "such places); use the version that made the run, or restore the file from a copy."
+            f"{first.removesuffix('.')}{more}; restore the file, or use the version that wrote it."
         ) from None
-    return config, directory.config.read_text(encoding="utf-8")
 
 
 def _facts(text: str) -> dict[str, str]:
