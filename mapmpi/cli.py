@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
+from mapmpi.errors import REFUSED
 from mapmpi.threads import one_thread_per_rank
 
 _WORDS = {
-    "check": (
-        "mapmpi.check.__main__",
-        "is all well on this machine, alone or with an input; or with a run directory",
-    ),
+    "prepare": ("mapmpi.prepare.__main__", "make a structure: melt and quench a glass, insert a molecule"),
+    "check": ("mapmpi.check.__main__", "is all well on this machine, with an input, or a run directory"),
     "train": ("mapmpi.train.run", "phase 1: learn pathways (under mpiexec)"),
     "pneb": ("mapmpi.pneb.run", "phase 2: refine pathways to barriers and times (under mpiexec)"),
-    "prepare": ("mapmpi.prepare.__main__", "make a structure: melt and quench a glass, insert a molecule"),
-    "jobs": ("mapmpi.jobs.run", "write job scripts for Slurm or PBS: a chain of trainings, then phase 2"),
+    "watch": ("mapmpi.watch.run", "follow a running job from its files, in the terminal or as a page"),
+    "report": ("mapmpi.report.run", "the answer, as one page that opens without a network, and figures"),
+    "export": ("mapmpi.export.run", "an episode or pathway for other programs: extxyz, LAMMPS, H5MD, CIF"),
+    "jobs": ("mapmpi.jobs.run", "write job scripts for Slurm or PBS: a chain of trainings, and phase 2"),
     "keys": ("mapmpi.keys", "list every key of the input with its default and unit"),
 }
+
+_TEXT = """usage: mapmpi COMMAND …   (mapmpi COMMAND --help says more)
+
+{words}
+the first time, on a laptop:
+  mpiexec -n 3 mapmpi train inputs/silica-small.yaml --run-dir first
+  mpiexec -n 2 mapmpi pneb first
+  mapmpi report first
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,9 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     if words and words[0] in _WORDS:
         one_thread_per_rank()
         return import_module(_WORDS[words[0]][0]).main(words[1:])
-    asked = words[:1] in (["-h"], ["--help"])
-    text = "usage: mapmpi COMMAND …   (mapmpi COMMAND --help says more)\n\n"
-    text += "".join(f"  {word:8} {what}\n" for word, (_, what) in _WORDS.items())
-    text += "\nexample: mpiexec -n 3 mapmpi train inputs/silica-small.yaml\n"
-    print(text, end="", file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
+    if not words or words[0] in ("-h", "--help"):
+        print(_TEXT.format(words="".join(f"  {word:8} {what}\n" for word, (_, what) in _WORDS.items())), end="")
+        return 0
+    near = get_close_matches(words[0], _WORDS, 1)
+    advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(_WORDS)}."
+    print(f"mapmpi: {words[0]!r} is no command of mapmpi; {advice}", file=sys.stderr)
+    return REFUSED

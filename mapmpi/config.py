@@ -27,6 +27,7 @@ from pydantic import (
 
 from mapmpi import calculators, commands
 from mapmpi.errors import CONSENT, ConsentError, UserError
+from mapmpi.nearest import nearest_key
 from mapmpi.units import seconds
 from mapmpi.yamltext import parse_yaml, quoted, read_yaml
 
@@ -624,7 +625,9 @@ def _complaint(path: Path, error: ValidationError, section: tuple[str, ...] = ()
         )
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "unknown key; look for a spelling mistake (`mapmpi keys` lists all)"
+            meant = nearest_key(Config, item["loc"])
+            advice = "look for a spelling mistake" if meant is None else f"did you mean {meant}?"
+            message = f"unknown key; {advice} (`mapmpi keys` lists all)"
         elif item["type"] == "missing":
             message = "this key is required and missing; add it"
         elif not isinstance(item["input"], dict):
@@ -637,6 +640,31 @@ def _complaint(path: Path, error: ValidationError, section: tuple[str, ...] = ()
 
 def _is_plain(part: object) -> TypeGuard[str]:
     return isinstance(part, str) and part.isprintable() and len(part) < 80
+
+
+def parse(source: Path | str | Mapping[str, Any], settings: Sequence[str] = ()) -> Config:
+    """Return an input checked, with every default filled in, whether or not the files that it names are there.
+
+    Arguments as those of :func:`load`. Raises UserError, a sentence a line.
+    """
+    path = _path_of(source)
+    tree = dict(source) if isinstance(source, Mapping) else read_yaml(path)
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
+    tree = _renamed(tree)
+    for text in settings:
+        tree = merged(tree, _renamed(_setting(text)))
+    if tree.get("mode") == "paper":
+        tree = merged(PAPER, tree)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_complaint(path, error)) from None
+
+
+def _path_of(source: Path | str | Mapping[str, Any]) -> Path:
+    """Return an input's file; of a dictionary what stands for it in errors."""
+    return Path("input") if isinstance(source, Mapping) else Path(source)
 
 
 def load(
@@ -652,22 +680,7 @@ def load(
     holds the structure itself. With ``allow_commands`` the commands of the force field may be any of LAMMPS's, those
     that run programs among them, and its ASE calculator any Python code. Raises UserError for anything wrong.
     """
-    if isinstance(source, Mapping):
-        path, tree = Path("input"), dict(source)
-    else:
-        path = Path(source)
-        tree = read_yaml(path)
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
-    tree = _renamed(tree)
-    for text in settings or []:
-        tree = merged(tree, _renamed(_setting(text)))
-    if tree.get("mode") == "paper":
-        tree = merged(PAPER, tree)
-    try:
-        config = Config.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(_complaint(path, error)) from None
+    path, config = _path_of(source), parse(source, settings or [])
     if structure_needed:
         config.structure.file = _existing(path, "structure.file", config.structure.file)
         if config.exploration.prior is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 from pydantic import BaseModel
@@ -25,7 +26,14 @@ def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print all keys, or those that contain one of the words."""
+    parser = argparse.ArgumentParser(
+        prog="mapmpi keys",
+        description="List every key of the input with its default, unit and meaning, or those whose line has a word.",
+        epilog="examples: mapmpi keys pneb; mapmpi keys rewards tether; mapmpi keys | less",
+    )
+    parser.add_argument("words", nargs="*", metavar="WORD", help="part of a key's name or of its description")
+    words = parser.parse_args(argv).words
     for line in describe(Config):
-        if not argv or any(word in line for word in argv):
+        if not words or any(word in line for word in words):
             print(line)
     return 0

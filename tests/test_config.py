@@ -226,5 +226,23 @@ def test_keys_lists_every_key_with_its_default(capsys: pytest.CaptureFixture[str
         "rewards.barrier.weight",
     ):
         assert part in text
-    assert main(["no-such-word"]) == 2
-    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("learning.discont", "learning.discount"),
+        ("train.stop.walltime", "train.stop.wall_time"),
+        ("train.wall_time", "train.stop.wall_time"),
+        ("temperatures", "pneb.temperatures"),
+        ("reward", "rewards"),
+    ],
+)
+def test_a_mistyped_key_is_answered_with_the_nearest(folder: Path, key: str, meant: str) -> None:
+    with pytest.raises(UserError, match=f"unknown key; did you mean {meant}\\?"):
+        load(write(folder, SMALL), [f"{key}=1"])
+
+
+def test_a_key_that_is_like_none_has_no_advice(folder: Path) -> None:
+    with pytest.raises(UserError, match="look for a spelling mistake"):
+        load(write(folder, SMALL), ["xyzzy=1"])

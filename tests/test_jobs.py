@@ -227,7 +227,7 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: p
     with pytest.raises(SystemExit):
         jobs("--help")
     said = capsys.readouterr().out
-    assert "example:\n  mapmpi jobs input.yaml --scheduler slurm --nodes 8" in said
+    assert "example: mapmpi jobs input.yaml --scheduler slurm --nodes 8" in said
     assert max(map(len, said.splitlines())) <= 80
 
 

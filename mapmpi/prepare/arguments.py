@@ -8,16 +8,22 @@ from pathlib import Path
 
 from mapmpi.config import ForceField, load_forcefield
 from mapmpi.errors import of_option
+from mapmpi.helptext import narrow
 from mapmpi.structures.insert import START
 from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 
 EXAMPLES = """examples:
-  python -m mapmpi.prepare silica --formula-units 64 --density 2.20 --rate 50 --insert H2O --output glass.data
-  python -m mapmpi.prepare insert crystal.cif --molecule O2 --axis z --output start.data
-  python -m mapmpi.prepare report glass.data
-  python -m mapmpi.prepare labyrinth maze --seed 1
-  mpirun -n 16 python -m mapmpi.prepare silica --formula-units 530 --length 30.48 --insert H2O --output paper.data
+  mapmpi prepare silica --formula-units 64 --insert H2O --output glass.data
+  mapmpi prepare insert crystal.cif --molecule O2 --output start.data
+  mapmpi prepare report glass.data
+  mapmpi prepare labyrinth maze --seed 1
 """
+
+SILICA = """example:
+  mapmpi prepare silica --formula-units 64 --insert H2O --output glass.data"""
+
+INSERT = """example:
+  mapmpi prepare insert crystal.cif --molecule O2 --axis z --output start.data"""
 
 
 def _number(kind: Callable[[str], float], least: float, text: str) -> Callable[[str], float]:
@@ -45,16 +51,16 @@ def _placing(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--start", nargs=2, type=float, default=START, metavar=("LOW", "HIGH"),
-        help=f"the void's slab as fractions of that vector (default {START[0]} {START[1]})",
+        help=f"the void's slab along it (default {START[0]} {START[1]})",
     )  # fmt: skip
     command.add_argument("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
     command.add_argument(
         "--forcefield", type=Path, metavar="FILE",
-        help="YAML file with a forcefield: section for the relaxation (default: ReaxFF)",
+        help="YAML file with a forcefield: section",
     )  # fmt: skip
     command.add_argument(
         "--output", type=Path, required=True, metavar="FILE.data",
-        help="LAMMPS data file to write; an extxyz file of the same name comes beside it",
+        help="to write; an extxyz file comes beside it",
     )  # fmt: skip
     command.add_argument(
         "--allow-commands", action="store_true",
@@ -68,7 +74,7 @@ def _structure(command: argparse.ArgumentParser) -> None:
     command.add_argument("structure", type=Path, help="a LAMMPS data file, or any file that ASE reads")
     command.add_argument(
         "--elements", nargs="+", metavar="SYMBOL",
-        help="elements of the LAMMPS atom types in order (default: from the masses)",
+        help="of the atom types in order (default: by mass)",
     )  # fmt: skip
 
 
@@ -78,6 +84,7 @@ def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "labyrinth", help="frozen random obstacles whose lowest pass is known exactly, to measure searches by",
         description="Frozen random Lennard-Jones obstacles and a tracer. Writes OUTPUT.data, the input OUTPUT.yaml, "
         "and OUTPUT.truth.json with the lowest possible highest energy of a way to the goal, and that way.",
+        epilog="example: mapmpi prepare labyrinth maze --seed 1",
     )  # fmt: skip
     labyrinth.add_argument("output", type=Path, metavar="OUTPUT", help="name of the files, without an ending")
     labyrinth.add_argument("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
@@ -93,7 +100,7 @@ def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
-    raw = argparse.RawDescriptionHelpFormatter
+    raw = narrow(26)
     top = argparse.ArgumentParser(
         prog="python -m mapmpi.prepare", description="Make the structure that a path is to be found in.",
         epilog=EXAMPLES, formatter_class=raw,
@@ -102,8 +109,9 @@ def parser() -> argparse.ArgumentParser:
 
     silica = commands.add_parser(
         "silica", help="silica glass by melt–quench, with a molecule in it",
-        description="Random SiO2 is melted at 4000 K for 10 ps and cooled to 300 K (Vashishta potential), then "
-        "relaxed (ReaxFF).", epilog=EXAMPLES, formatter_class=raw,
+        description="Random SiO2 is melted at 4000 K for 10 ps and cooled to 300 K (Vashishta\n"
+        "potential), then relaxed (ReaxFF).", epilog=SILICA, formatter_class=raw,
+        usage="%(prog)s --formula-units N --output FILE [options]",
     )  # fmt: skip
     silica.add_argument("--formula-units", type=COUNT, required=True, metavar="N", help="number of SiO2")
     size = silica.add_mutually_exclusive_group()
@@ -117,16 +125,19 @@ def parser() -> argparse.ArgumentParser:
     insert = commands.add_parser(
         "insert", help="a molecule into the largest void near the start plane of a structure",
         description="Puts a molecule where there is most room near the start plane, and relaxes.",
-        epilog=EXAMPLES, formatter_class=raw,
+        epilog=INSERT, formatter_class=raw, usage="%(prog)s STRUCTURE --output FILE [options]",
     )  # fmt: skip
     _structure(insert)
-    insert.add_argument("--molecule", default="H2O", help="H2O (default), another name that ASE knows, or a file")
+    insert.add_argument("--molecule", default="H2O", help="H2O (default), a name ASE knows, or a file")
     insert.add_argument("--no-relax", action="store_true", help="leave all atoms where they are")
     _placing(insert)
 
     _labyrinth(commands)
 
-    report = commands.add_parser("report", help="coordination, defects, density, distances and angles of silica")
+    report = commands.add_parser(
+        "report", help="coordination, defects, density, distances and angles of silica",
+        epilog="example: mapmpi prepare report glass.data",
+    )  # fmt: skip
     _structure(report)
     report.add_argument("--json", action="store_true", help="as JSON")
     return top

@@ -1,0 +1,1 @@
+"""Episodes and pathways for other programs."""

@@ -1,0 +1,82 @@
+"""The answer first: what a run has found, in one sentence, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import math
+
+from mapmpi.report.gather import Run
+from mapmpi.report.stored import Refined
+from mapmpi.store.ancestry import best_first
+from mapmpi.units import duration_text
+
+
+def printable(text: str) -> str:
+    """Return a text without signs that would command a terminal; whoever made a run wrote it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def answer(run: Run) -> str:
+    """Return the answer in a line: a time, or what is known before there is one."""
+    return printable(_answer(run))
+
+
+def _answer(run: Run) -> str:
+    timed = best(run)
+    if timed is not None:
+        return _time(run, timed)
+    if run.refined:
+        return _without_time(run, run.refined[0])
+    goals = best_first(run.episodes)
+    if goals:
+        row = goals[0]
+        return (
+            f"Not refined yet: the best path comes to the goal, {run.config.goal.distance:g} Å, with a climb of "
+            f"{row['climb']:.2f} eV (agent {row['agent']} episode {row['episode']}, by {run.forces}). Phase 2 turns "
+            f"it into a time: mpiexec -n 2 python -m mapmpi.pneb {run.directory.path}"
+        )
+    if len(run.episodes):
+        far = float(run.episodes["progress"].max())
+        return (
+            f"No path yet: in {int(run.episodes['actions'].sum()):,} actions no episode came to the goal; the "
+            f"farthest went {far:.2f} of {run.config.goal.distance:g} Å. Train longer: "
+            f"python -m mapmpi.train --resume {run.directory.path}"
+        )
+    return "Nothing yet: no episode of the training has ended and no pathway is refined."
+
+
+def best(run: Run) -> Refined | None:
+    """Return the fastest pathway that has a time; None where none has."""
+    kelvin = run.settings.temperatures[0]
+    return next((one for one in run.refined if one.times(run.settings, kelvin).time_s > 0), None)
+
+
+def _time(run: Run, one: Refined) -> str:
+    kelvin = run.settings.temperatures[0]
+    times = one.times(run.settings, kelvin)
+    passage = times.passage_s if times.passage_s > 0 else times.time_s
+    return (
+        f"{spelled(passage)} for {one.length_A:.1f} Å at {kelvin - 273.15:.0f} °C ({kelvin:g} K), over a highest "
+        f"barrier of {one.highest_barrier_ev:.2f} eV, by {run.forces}; {trust(one)}."
+    )
+
+
+def trust(one: Refined) -> str:
+    """Return in words whether the saddles of a pathway are verified."""
+    count = len(one.hops)
+    if one.verified == count:
+        return "its saddle is verified" if count == 1 else f"all {count} saddles are verified"
+    doubtful = count - one.verified
+    return f"{doubtful} of {count} saddles {'is' if doubtful == 1 else 'are'} not verified"
+
+
+def _without_time(run: Run, one: Refined) -> str:
+    barrier = one.highest_barrier_ev
+    known = f"the highest barrier known is {barrier:.2f} eV" if math.isfinite(barrier) else "no barrier is known"
+    return f"No time yet: the best pathway, {one.name}, is {one.status}; {known} (by {run.forces})."
+
+
+def spelled(time_s: float) -> str:
+    """Return a time in the unit that a reader would choose; words for what has none."""
+    if math.isnan(time_s):
+        return "–"
+    return "practically never" if math.isinf(time_s) or time_s > 1e24 else duration_text(time_s)

@@ -1,0 +1,155 @@
+"""The energy map that a planned training has learned, made again from its last checkpoint, and the paths over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from scipy.spatial import cKDTree
+
+from mapmpi.config import Config
+from mapmpi.errors import UserError
+from mapmpi.report.stored import Refined
+from mapmpi.search.energymap import EnergyMap
+from mapmpi.search.planner import MOST_VISITS
+from mapmpi.search.prior import Prior
+from mapmpi.search.region import Region
+from mapmpi.store.ancestry import best_first
+from mapmpi.store.checkpoint import Checkpoints
+from mapmpi.store.rundir import RunDirectory
+from mapmpi.store.trajectory import start_structure
+from mapmpi.store.wholepath import WholePaths
+from mapmpi.train.guidance import make_region
+
+KNOWN = 1.2
+"""Å from a visited place up to which the map is more than a guess."""
+MOST_PATHS = 5
+
+_PART = "guidance."
+
+
+@dataclass(frozen=True)
+class Line:
+    """A path over the map: places (k, 3) Å in the goal's frame, from the start."""
+
+    name: str
+    places: np.ndarray
+    refined: bool
+
+
+@dataclass(frozen=True)
+class Map:
+    """Energies in eV above the start on a grid of places in the goal's frame: forward, and two ways across.
+
+    energies (a, b, c), known (a, b, c) bool; ticks are the coordinates in Å along each axis; ``height`` is the climb
+    of the best path in eV, or that of the barriers where no path has arrived. ``believed`` tells that the training
+    explored by it to the end.
+    """
+
+    energies: np.ndarray
+    known: np.ndarray
+    ticks: tuple[np.ndarray, np.ndarray, np.ndarray]
+    height: float
+    distance: float
+    visits: int
+    believed: bool
+    lines: list[Line]
+
+
+def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]) -> Map | None:
+    """Return the map of a training; None where there is none (no checkpoint, another exploration).
+
+    Raises UserError where the checkpoint is damaged or does not fit the run.
+    """
+    if config.exploration.kind != "planned" or not directory.trajectory_files():
+        return None
+    arrays = _newest(directory)
+    if arrays is None or f"{_PART}visited" not in arrays:
+        return None
+    atoms = start_structure(directory)
+    _check_ids(config, atoms)
+    try:
+        visited = np.asarray(arrays[f"{_PART}visited"], dtype=float)
+        best = float(arrays[f"{_PART}best"])
+        believed = bool(arrays[f"{_PART}mapped"])
+        scale = float(arrays[f"{_PART}scale"])
+        atoms.positions[:] = arrays[f"{_PART}positions"]
+        if visited.ndim != 2 or visited.shape[1] != 4 or not np.isfinite(visited).all() or not 0 < scale < 1e6:
+            raise ValueError("its visits are no numbers")
+        if not len(visited):
+            return None
+        region = make_region(config, atoms)
+        found = EnergyMap(region, _prior(config, region))
+        places, rises = visited[-MOST_VISITS:, :3], visited[-MOST_VISITS:, 3]
+        found.fit(places, rises, scale)
+        energies = found.lower_bound(0.0)
+    except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{directory.checkpoints}: no energy map can be made of the last checkpoint ({reason})."
+        ) from None
+    apart = cKDTree(places).query(region.places, distance_upper_bound=KNOWN)[0]
+    local = (region.places - region.start) @ region.axes.T
+    grid = local.reshape(*region.shape, 3)
+    return Map(
+        energies=energies.reshape(region.shape),
+        known=np.isfinite(apart).reshape(region.shape),
+        ticks=(grid[:, 0, 0, 0], grid[0, :, 0, 1], grid[0, 0, :, 2]),
+        height=best if 0 < best < np.inf else scale,
+        distance=region.distance,
+        visits=len(visited),
+        believed=believed,
+        lines=[*_trained(directory, region), *_refined(refined, region)],
+    )
+
+
+def _newest(directory: RunDirectory) -> dict[str, np.ndarray] | None:
+    """Return the arrays of the newest checkpoint that is whole; nothing is renamed or mended here."""
+    checkpoints, reason = Checkpoints(directory.checkpoints), None
+    for file in reversed(checkpoints.files()):
+        try:
+            return checkpoints.read(file).arrays
+        except UserError as error:
+            reason = reason or error
+    if reason is not None:
+        raise reason
+    return None
+
+
+def _check_ids(config: Config, atoms: Atoms) -> None:
+    if max(*config.structure.tagged_atoms, *config.structure.molecule) > len(atoms):
+        raise UserError(f"config.yaml: structure.tagged_atoms: the trajectories have {len(atoms)} atoms.")
+
+
+def _prior(config: Config, region: Region) -> Prior | None:
+    """Return the prior of the training where its file is still there and fits."""
+    file = config.exploration.prior
+    if file is None or not file.is_file():
+        return None
+    prior = Prior.load(file)
+    return prior if prior.suits(region) else None
+
+
+def _trained(directory: RunDirectory, region: Region) -> list[Line]:
+    """Return the best whole paths of the training."""
+    paths = WholePaths(directory.trajectory_files())
+    lines = []
+    for row in best_first(paths.episodes)[:MOST_PATHS]:
+        agent, episode = int(row["agent"]), int(row["episode"])
+        try:
+            places = paths.path(agent, episode).tagged_position
+        except UserError:  # an orphan by its energies
+            continue
+        lines.append(Line(f"agent {agent} episode {episode}", (places - region.start) @ region.axes.T, False))
+    return lines
+
+
+def _refined(refined: Sequence[Refined], region: Region) -> list[Line]:
+    """Return the best refined pathway, if it is of the same atoms."""
+    return [
+        Line(one.name, (one.tagged_center() - region.start) @ region.axes.T, True)
+        for one in refined[:1]
+        if len(one.atoms)
+    ]

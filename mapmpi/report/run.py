@@ -1,0 +1,84 @@
+"""``mapmpi report RUN_DIR``: the page and the figures of a run, and the answer in a line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mapmpi.errors import FAILED, REFUSED, UserError
+from mapmpi.report.answer import answer
+from mapmpi.report.curves import training_curves
+from mapmpi.report.drawing import Drawing
+from mapmpi.report.gather import Run, gather
+from mapmpi.report.kinetics import kinetics_drawings
+from mapmpi.report.mapfigure import map_drawing
+from mapmpi.report.network import make_network, network_drawing
+from mapmpi.report.page import Figures, make_page
+from mapmpi.store.files import replace_file
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="mapmpi report",
+        description="Write what a run has found as one page, RUN_DIR/report.html, that opens in any browser without a "
+        "network, and its figures as PNG and PDF in RUN_DIR/figures. Also of a run that is not finished.",
+        epilog="example: mapmpi report runs/silica-small-001",
+    )
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder of a training or of phase 2")
+    parser.add_argument("--output", type=Path, metavar="FILE.html", help="the page (default: RUN_DIR/report.html)")
+    parser.add_argument("--no-figures", action="store_true", help="write the page alone, no PNG and PDF files")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the report; return the exit code."""
+    args = make_parser().parse_args(argv)
+    try:
+        run = gather(args.run_dir)
+        figures = draw(run)
+        page = args.output or run.directory.report
+        write_page(page, make_page(run, figures))
+        if not args.no_figures:
+            save_figures(run, figures)
+    except UserError as error:
+        print(f"mapmpi: {error}", file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        print(
+            f"mapmpi: {error.filename}: cannot write there ({error.strerror}); make room, or choose --output.",
+            file=sys.stderr,
+        )
+        return FAILED
+    print(f"Report: {page}\nAnswer: {answer(run)}")
+    return 0
+
+
+def draw(run: Run) -> Figures:
+    """Return the figures of a run; empty where it has nothing to show yet."""
+    network: list[Drawing] = []
+    if run.refined and any(one.passes for one in run.refined):
+        network = [network_drawing(make_network(run.refined, run.config))]
+    return Figures(
+        training=training_curves(run),
+        map=[map_drawing(run.map)] if run.map is not None else [],
+        kinetics=kinetics_drawings(run),
+        network=network,
+    )
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page in place of the old one, whole. Raises OSError."""
+    replace_file(path, lambda handle: handle.write(page.encode()))
+
+
+def save_figures(run: Run, figures: Figures) -> None:
+    """Write all figures as PNG and PDF into RUN_DIR/figures. Raises OSError."""
+    folder = run.directory.figures
+    folder.mkdir(exist_ok=True)
+    for drawing in figures.all():
+        drawing.save(folder)
+    for one in run.refined:
+        for form in ("png", "pdf"):
+            one.draw_profile(folder / f"{one.name}-profile.{form}")

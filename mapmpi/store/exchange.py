@@ -1,0 +1,58 @@
+"""A finished film as H5MD for other programs: written at once, positions in full precision, nothing to append to."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+from ase import Atoms
+
+from mapmpi.store import h5md
+from mapmpi.store.files import replace_file
+
+
+def write_h5md(
+    path: Path,
+    atoms: Atoms,
+    positions: np.ndarray,
+    steps: np.ndarray,
+    timestep_fs: float,
+    observables: Mapping[str, tuple[np.ndarray, str]],
+) -> None:
+    """Write frames in place of the file ``path``, if there is one; it appears whole. Raises OSError.
+
+    positions (f, n, 3) Å; steps (f,), strictly increasing, which the timestep turns into times. ``observables`` are
+    values (f, …) of each frame with their unit, by name.
+    """
+    count = len(positions)
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=("v110", "v110")) as file:
+        h5md.write_root(file)
+        particles = file.create_group("particles/atoms")
+        position = particles.create_group("position")
+        position["step"] = np.asarray(steps, dtype="i8")
+        position["time"] = np.asarray(steps, dtype="f8") * timestep_fs
+        position["time"].attrs["unit"] = "fs"
+        value = position.create_dataset("value", data=positions, dtype="f8", compression="gzip", shuffle=True)
+        value.attrs["unit"] = "Angstrom"
+        _element(particles, "species", np.tile(atoms.numbers.astype("u1"), (count, 1)), "", position)
+        box = particles.create_group("box")
+        box.attrs["dimension"] = 3
+        boundary = ["periodic" if axis else "none" for axis in atoms.pbc]
+        box.attrs["boundary"] = np.array(boundary, dtype=h5py.string_dtype())
+        edges = h5md.box_edges(atoms.cell.array)
+        _element(box, "edges", np.repeat(edges[None], count, axis=0), "Angstrom", position)
+        for name, (values, unit) in observables.items():
+            _element(file, f"observables/atoms/{name}", values, unit, position)
+    replace_file(path, lambda handle: handle.write(image.getvalue()))
+
+
+def _element(group: h5py.Group, name: str, values: np.ndarray, unit: str, steps_of: h5py.Group) -> None:
+    element = group.create_group(name)
+    element["value"] = values
+    if unit:
+        element["value"].attrs["unit"] = unit
+    element["step"], element["time"] = steps_of["step"], steps_of["time"]
