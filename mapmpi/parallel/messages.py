@@ -218,20 +218,27 @@ class AgentLink:
 
 
 class _Heart(threading.Thread):
-    """Sends an empty message to every agent from time to time, whatever the learner is at."""
+    """Sends an empty message to every agent from time to time, whatever the learner is at.
+
+    All beats are one call of MPI: between two calls this thread may wait long for its turn in a learner that computes,
+    and with a call for each of hundreds of agents the last would hear nothing for longer than SILENCE_S.
+    """
 
     def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
         super().__init__(name="heart", daemon=True)
-        self._outboxes = {leader: Outbox(world) for leader in leaders}
+        self._world, self._leaders = world, leaders
+        self._beats: list[MPI.Prequest] = []
         self._ended = threading.Event()
 
     def run(self) -> None:
-        beat = np.zeros(0, dtype=np.uint8)
+        nothing = np.zeros(0, dtype=np.uint8)
+        self._beats = [self._world.Send_init(nothing, dest=leader, tag=Tag.BEAT) for leader in self._leaders]
+        due = self._beats
         while not self._ended.is_set():
-            for leader, outbox in self._outboxes.items():
-                if outbox.sweep():  # who does not take them in is not sent more
-                    outbox.post(beat, leader, Tag.BEAT)
+            MPI.Prequest.Startall(due)
             self._ended.wait(BEAT_S)
+            left = MPI.Request.Testsome(self._beats) or []  # who does not take them in is not sent more
+            due = [self._beats[place] for place in left]
 
     def end(self) -> None:
         """Stop beating."""
@@ -240,7 +247,7 @@ class _Heart(threading.Thread):
 
     def flushed(self) -> bool:
         """Return whether every beat has been taken in."""
-        return all([outbox.sweep() for outbox in self._outboxes.values()])
+        return MPI.Request.Testall(self._beats)
 
 
 class LearnerLink:

@@ -33,8 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="mapmpi.pneb",
         usage="mpiexec -n N python -m mapmpi.pneb RUN_DIR [options]",
         description="Phase 2: refines stored pathways to barriers, transition states and a diffusion time. "
-        "Killed and started again, it goes on where it was. Exit codes: 0 finished, 75 stopped in order with more to "
-        "do, 2 a mistake in the input, 1 and 3 failed.",
+        "Killed and started again, it goes on. Exit codes: 0 finished, 75 more to do, 2 bad input, 1 and 3 failed.",
         epilog="example: mpiexec -n 2 python -m mapmpi.pneb runs/silica-small-001 --top 3 "
         "--set pneb.temperatures=[500,623.15]",
     )
@@ -57,8 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--with",
         dest="other",
         metavar="NAME",
-        help="a second opinion on the pathways that were refined: an ASE calculator such as emt or chgnet, "
-        "module:factory (with --allow-commands), or a YAML file with a section forcefield:",
+        help="a second opinion on what was refined: an ASE calculator such as emt, or a YAML file with forcefield:",
     )
     parser.add_argument(
         "--set",
@@ -70,8 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-commands",
         action="store_true",
-        help="let the force field hold any LAMMPS command, also those that run programs or write files, and name any "
-        "Python code",
+        help="let the force field hold any command or Python code",
     )
     return parser
 
