@@ -27,7 +27,8 @@ BEAT_S = 4.0
 """Time between two beats of the learner's heart."""
 SILENCE_S = 20.0
 """A learner that has not been heard of for so long is dead."""
-_SECOND_LOOK_S = 1.0
+_SECOND_LOOK_S = 10.0
+"""Two beats' time and more: beats that a node with too few cores has kept back come while their agent looks."""
 _PAUSE_S = 0.005
 
 
@@ -246,8 +247,13 @@ class _Heart(threading.Thread):
         self.join()
 
     def flushed(self) -> bool:
-        """Return whether every beat has been taken in."""
-        return MPI.Request.Testall(self._beats)
+        """Return whether every beat has been taken in, after :meth:`end`; nothing of them is left then."""
+        if not MPI.Request.Testall(self._beats):
+            return False
+        for beat in self._beats:
+            beat.Free()
+        self._beats = []
+        return True
 
 
 class LearnerLink:
