@@ -111,7 +111,7 @@ MERGES = "a: &a {x: 1}\n" + "".join(
         (SMALL + "network: {channels: [16, yes]}\n", ["network.channels", "no true or false"]),
         (SMALL + "network: {hidden: 1000000000000}\n", ["network.hidden", "16384"]),
         (SMALL + "seed: 2026-99-99\n", ["not a YAML file"]),
-        (SMALL + "seed: " + "[" * 5000, ["not a YAML file", "too deeply"]),
+        (SMALL + "seed: " + "[\n" * 5000, ["not a YAML file", "too deeply"]),
         (SMALL + "seed: !!python/object:os.system ls\n", ["not a YAML file"]),
         (SMALL + "actions: {directions: []}\n", ["actions", "1 to 1000 vectors"]),
         (SMALL + "actions: {directions: [[0, 0, 0]]}\n", ["actions", "zero vector"]),
