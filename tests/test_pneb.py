@@ -345,7 +345,7 @@ def test_no_episode_reached_the_goal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["--episode", "1:99"], ["--episode 1:99", "no such episode", "1:1"]),
+        (["--episode", "1:99"], ["episode 1:99", "no such episode", "1:1"]),
         (["--top", "0"], ["--top 0"]),
         (["--set", "pneb.saddle.force=-1"], ["pneb.saddle.force", "greater than 0", "-1"]),
         (["--set", "pneb.unknown=1"], ["pneb.unknown", "unknown key"]),
