@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,12 @@ def test_the_page_reads_itself_again(tmp_path: Path) -> None:
 def test_it_follows_until_it_is_stopped(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     command = [sys.executable, "-m", "mapmpi.watch", str(run.path), "--interval", "1s"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    heeded = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell's background jobs ignore it, and theirs
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heeded
+    )
     assert process.stdout is not None
     assert "Nothing yet" in process.stdout.readline()
     reported.train(run)
