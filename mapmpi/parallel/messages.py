@@ -23,17 +23,23 @@ from mapmpi.parallel.naps import naps
 LEARNER = 0
 """The learner's rank."""
 
-BEAT_S = 4.0
-"""Time between two beats of the learner's heart."""
-SILENCE_S = 20.0
-"""A learner that has not been heard of for so long is dead."""
+BEAT_S, BEATS_PER_S = 4.0, 16.0
+"""Least time between two beats of the learner's heart, and most beats a second to all agents together: MPICH has 64
+places for what lies in a node's shared memory until its receiver looks, who may be at an action of seconds."""
+BEATS_MISSED = 5
+"""A learner of whom nothing has been heard for the time of so many beats is dead."""
 _SECOND_LOOK_S = 10.0
 """Two beats' time and more: beats that a node with too few cores has kept back come while their agent looks."""
 _PAUSE_S = 0.005
 
 
+def beat_s(agents: int) -> float:
+    """Return the seconds between two beats of the heart of a learner with so many agents."""
+    return max(BEAT_S, agents / BEATS_PER_S)
+
+
 class LearnerSilent(Exception):
-    """Nothing has come from the learner for SILENCE_S, not even a heartbeat."""
+    """Nothing has come from the learner for the time of BEATS_MISSED beats."""
 
 
 class Tag(IntEnum):
@@ -111,14 +117,19 @@ def _receive(world: MPI.Intracomm, source: int) -> tuple[MPI.Request, Message] |
 
 
 class AgentLink:
-    """An agent's line to the learner, which is taken for dead after ``patience_s`` without a sign of life.
+    """The line to the learner of one of so many ``agents``.
+
+    It takes the learner for dead after the time of BEATS_MISSED beats, and ``later_s``, without a sign of life.
 
     Weights come through the ``board`` of the node where there is one.
     """
 
-    def __init__(self, world: MPI.Intracomm, patience_s: float = SILENCE_S, board: Board | None = None) -> None:
+    def __init__(
+        self, world: MPI.Intracomm, agents: int = 1, later_s: float = 0.0, board: Board | None = None
+    ) -> None:
         self._board = board
-        self._world, self._outbox, self._patience_s = world, Outbox(world), patience_s
+        self._world, self._outbox = world, Outbox(world)
+        self._patience_s = BEATS_MISSED * beat_s(agents) + later_s
         self._heard = float("inf")  # until the learner's first beat nobody waits for the next
         self.asked = False
         self.version = -1
@@ -221,8 +232,7 @@ class AgentLink:
 class _Heart(threading.Thread):
     """Sends an empty message to every agent from time to time, whatever the learner is at.
 
-    All beats are one call of MPI: between two calls this thread may wait long for its turn in a learner that computes,
-    and with a call for each of hundreds of agents the last would hear nothing for longer than SILENCE_S.
+    All beats are one call of MPI: between two calls this thread may wait long for its turn in a learner that computes.
     """
 
     def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
@@ -237,7 +247,7 @@ class _Heart(threading.Thread):
         due = self._beats
         while not self._ended.is_set():
             MPI.Prequest.Startall(due)
-            self._ended.wait(BEAT_S)
+            self._ended.wait(beat_s(len(self._leaders)))
             left = MPI.Request.Testsome(self._beats) or []  # who does not take them in is not sent more
             due = [self._beats[place] for place in left]
 

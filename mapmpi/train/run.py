@@ -40,7 +40,7 @@ from mapmpi.parallel.agreement import (
 )
 from mapmpi.parallel.board import Board, make_board
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
-from mapmpi.parallel.messages import SILENCE_S, AgentLink, LearnerLink, LearnerSilent, Tag, weights_dtype
+from mapmpi.parallel.messages import AgentLink, LearnerLink, LearnerSilent, Tag, weights_dtype
 from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
@@ -305,7 +305,7 @@ def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Boar
             _give_up(AgentLink(world), layout, error)
         return
     # the first agent speaks first when the learner is dead, and then the job ends
-    link = AgentLink(world, SILENCE_S + 3.0 * (layout.agent > 1), board)
+    link = AgentLink(world, layout.agents, later_s=3.0 * (layout.agent > 1), board=board)
     try:
         try:
             q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
