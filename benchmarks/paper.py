@@ -43,6 +43,8 @@ def episodes_of(run: Path) -> Episodes:
                 if number == 0:
                     start = float(reader.episode(0).agent_position[0] @ unit(goal.direction))
                 done += int(row["actions"])
+                if bytes(row["outcome"]) == b"stopped":  # by the training's end, wherever the agent was
+                    continue
                 reached = bytes(row["outcome"]) == b"goal"
                 progress, reward = float(row["final_x"]) - start, float(row["total_reward"])
                 found.append((int(row["agent"]), done, round(progress, 3), round(reward, 2), reached))
