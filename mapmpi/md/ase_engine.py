@@ -15,7 +15,16 @@ from scipy.optimize import minimize
 from mapmpi.calculation import Forces
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
-from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment, Snapshot, noise_seed, thermal_velocities
+from mapmpi.md.engine import (
+    SAMPLE_STEPS,
+    Engine,
+    LocalAtoms,
+    Segment,
+    Snapshot,
+    element_order,
+    noise_seed,
+    thermal_velocities,
+)
 from mapmpi.md.fixed import is_fixed
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, KCAL_PER_MOL_IN_EV
 
@@ -43,7 +52,7 @@ class AseEngine(Engine):
         elements: list[str] | None = None,
     ) -> None:
         self.atoms, self.dynamics = atoms, dynamics
-        self.elements = elements or sorted(set(atoms.symbols))
+        self.elements = element_order(atoms, elements)
         self.calculator, self._computed = calculator, atoms.copy()
         self._computed.calc = calculator
         self._types = np.array([self.elements.index(symbol) for symbol in atoms.symbols])
