@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 FINISHED = 0
@@ -39,6 +40,22 @@ class ConsentError(UserError):
 def told(error: UserError) -> str:
     """Return the sentence of an error as a command line says it: with the option that an argument has there."""
     return f"{error} The option is --allow-commands." if isinstance(error, ConsentError) else str(error)
+
+
+def exit_code(command: Callable[[], object], remedy: str) -> int:
+    """Run a command of one process and return its exit code; what ends it early is told in a sentence on stderr.
+
+    ``remedy`` is what to do about a file that cannot be written, as half a sentence.
+    """
+    try:
+        command()
+    except UserError as error:
+        print(f"mapmpi: {told(error)}", file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        print(f"mapmpi: {error.filename}: cannot write there ({error.strerror}); {remedy}.", file=sys.stderr)
+        return FAILED
+    return FINISHED
 
 
 @contextmanager

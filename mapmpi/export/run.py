@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mapmpi.errors import FAILED, REFUSED, UserError
-from mapmpi.export.film import Film, best_pathway, chosen_frame, episode_film, pathway_film
+from mapmpi.errors import UserError, exit_code
+from mapmpi.export.film import best_pathway, chosen_frame, episode_film, pathway_film
 from mapmpi.export.formats import FILMS, H5MD, SINGLE, write_film_h5md
 from mapmpi.helptext import narrow
 from mapmpi.report.gather import read_config
@@ -44,20 +43,11 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Write the file; return the exit code."""
     args = make_parser().parse_args(argv)
-    try:
-        film = export(args)
-    except UserError as error:
-        print(f"mapmpi: {error}", file=sys.stderr)
-        return REFUSED
-    except OSError as error:
-        print(f"mapmpi: {error.filename}: cannot write there ({error.strerror}).", file=sys.stderr)
-        return FAILED
-    print(f"{args.output}: {len(film)} frame{'s' * (len(film) > 1)} of {film.name}, {len(film.atoms)} atoms.")
-    return 0
+    return exit_code(lambda: _export(args), "choose another --output")
 
 
-def export(args: argparse.Namespace) -> Film:
-    """Write what the command line asks for and return it. Raises UserError, OSError."""
+def _export(args: argparse.Namespace) -> None:
+    """Write what the command line asks for and say so. Raises UserError, OSError."""
     directory, output = RunDirectory.open(args.run_dir), args.output
     config, ending = read_config(directory)[0], output.suffix.lower()
     known = [*FILMS, *H5MD, *SINGLE]
@@ -78,4 +68,4 @@ def export(args: argparse.Namespace) -> Film:
         write_film_h5md(output, film, config.dynamics.timestep)
     else:
         {**FILMS, **SINGLE}[ending](output, film)
-    return film
+    print(f"{output}: {len(film)} frame{'s' * (len(film) > 1)} of {film.name}, {len(film.atoms)} atoms.")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mapmpi.errors import FAILED, REFUSED, UserError
+from mapmpi.errors import exit_code
 from mapmpi.report.answer import answer
 from mapmpi.report.curves import training_curves
 from mapmpi.report.drawing import Drawing
@@ -35,24 +34,18 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Write the report; return the exit code."""
     args = make_parser().parse_args(argv)
-    try:
-        run = gather(args.run_dir)
-        figures = draw(run)
-        page = args.output or run.directory.report
-        write_page(page, make_page(run, figures))
-        if not args.no_figures:
-            save_figures(run, figures)
-    except UserError as error:
-        print(f"mapmpi: {error}", file=sys.stderr)
-        return REFUSED
-    except OSError as error:
-        print(
-            f"mapmpi: {error.filename}: cannot write there ({error.strerror}); make room, or choose --output.",
-            file=sys.stderr,
-        )
-        return FAILED
+    return exit_code(lambda: _report(args), "make room, or choose --output")
+
+
+def _report(args: argparse.Namespace) -> None:
+    """Write the report and say where it is, and what the answer is. Raises UserError, OSError."""
+    run = gather(args.run_dir)
+    figures = draw(run)
+    page = args.output or run.directory.report
+    write_page(page, make_page(run, figures))
+    if not args.no_figures:
+        save_figures(run, figures)
     print(f"Report: {page}\nAnswer: {answer(run)}")
-    return 0
 
 
 def draw(run: Run) -> Figures:

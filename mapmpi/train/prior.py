@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mapmpi.config import load
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, exit_code
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.checkpoint import Checkpoints
@@ -47,21 +47,18 @@ def visits_of(run_dir: Path) -> tuple[Region, np.ndarray]:
 def main(argv: list[str] | None = None) -> int:
     """Make a prior; return the exit code."""
     args = make_parser().parse_args(argv)
+    return exit_code(lambda: _make(args.run_dirs, args.output), "choose another --output")
+
+
+def _make(run_dirs: list[Path], output: Path) -> None:
+    """Write a prior and say what it holds. Raises UserError, OSError."""
+    regions, visited = zip(*map(visits_of, run_dirs), strict=True)
     try:
-        regions, visited = zip(*map(visits_of, args.run_dirs), strict=True)
         prior = Prior.of(list(regions), list(visited))
-        prior.save(args.output)
-    except UserError as error:
-        print(f"mapmpi: {error}", file=sys.stderr)
-        return 2
     except ValueError as error:
-        print(f"mapmpi: {error}; give trainings in structures of the same elements.", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"mapmpi: {args.output}: cannot write there ({error.strerror}).", file=sys.stderr)
-        return 2
-    print(f"{args.output}: {len(prior.rises)} places among {prior.symbols} from {len(args.run_dirs)} trainings.")
-    return 0
+        raise UserError(f"{error}; give trainings in structures of the same elements.") from None
+    prior.save(output)
+    print(f"{output}: {len(prior.rises)} places among {prior.symbols} from {len(run_dirs)} trainings.")
 
 
 if __name__ == "__main__":

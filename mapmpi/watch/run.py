@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from rich.markup import escape
 
-from mapmpi.errors import FAILED, REFUSED, UserError
+from mapmpi.errors import FINISHED, exit_code
 from mapmpi.panel import Panel
 from mapmpi.report.answer import answer, printable
 from mapmpi.report.gather import Run, gather
@@ -60,19 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     interval = args.interval or (5.0 if args.html is None else 30.0)
     try:
-        _watch(args.run_dir, args.html, interval, args.once)
-    except UserError as error:
-        print(f"mapmpi: {error}", file=sys.stderr)
-        return REFUSED
-    except OSError as error:
-        print(
-            f"mapmpi: {error.filename}: cannot write there ({error.strerror}); choose --html FILE.",
-            file=sys.stderr,
-        )
-        return FAILED
+        return exit_code(lambda: _watch(args.run_dir, args.html, interval, args.once), "choose --html FILE")
     except KeyboardInterrupt:
         print()
-    return 0
+    return FINISHED
 
 
 def _watch(path: Path, page: Path | None, interval_s: float, once: bool) -> None:
