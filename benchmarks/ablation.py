@@ -1,11 +1,13 @@
 """What each ingredient of the planned exploration is worth: labyrinths trained without it.
 
-    python benchmarks/ablation.py --labyrinths 501-516 [--without optimism,walls …] [--runs DIR] [--out FILE.json]
+    python benchmarks/ablation.py --labyrinths 501-516 [--without optimism,walls …] [--agents 16] [--runs DIR]
+        [--out FILE.json]
 
 Every row is the default with one thing taken out or replaced, by the same trainings as benchmarks/search.py but with
 hardly any gradient steps, for the network has no part in the search. Figures are ratios to the exact minimax after
-300 and 500 actions, infinite where there is no way yet; `worse` counts the labyrinths in which the row has a ratio
-more than 2 % above the default's after 500, `better` those more than 2 % below.
+300 and 500 actions of one agent, 500 and 1,000 of many together, infinite where there is no way yet; `worse` counts
+the labyrinths in which the row has a ratio more than 2 % above the default's at the end, `better` those more than 2 %
+below.
 """
 
 from __future__ import annotations
@@ -25,8 +27,12 @@ from search import Found, curve
 from mapmpi.search import energymap, plan, planner, pursuit, region
 from mapmpi.structures.labyrinth import read_truth
 
-MARKS = (300, 500)
-SETTINGS = ("train.stop.wall_time=1h", f"train.stop.actions={MARKS[-1]}", "learning.replay_ratio=0.01")
+SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
+
+
+def marks(agents: int) -> tuple[int, int]:
+    """Return after how many actions the best path is looked at."""
+    return (300, 500) if agents == 1 else (500, 1000)
 
 
 def _constants(module: Any, **values: float) -> Callable[[], None]:
@@ -137,19 +143,21 @@ def ablated(name: str, words: list[str]) -> int:
     return train(words)
 
 
-def one(name: str, seed: int, folder: Path) -> list[float]:
+def one(name: str, seed: int, agents: int, folder: Path) -> list[float]:
     """Return the ratios of a labyrinth's training without an ingredient."""
-    labyrinth, run = folder / f"labyrinth-{seed}", folder / f"without-{name}-{seed}"
+    labyrinth, run = folder / f"labyrinth-{seed}", folder / f"without-{name}-{seed}-{agents}"
     truth_file = labyrinth.with_suffix(".truth.json")
     if not truth_file.exists():
         prepare("labyrinth", str(labyrinth), "--seed", str(seed))
     if not (run / "done").exists():
         words = [str(labyrinth.with_suffix(".yaml")), "--run-dir", str(run)]
-        settings = words_of((*SETTINGS, f"seed={seed}", *ABLATIONS[name][1]))
-        on_ranks(2, [__file__, "--be", name, *words, *settings])
+        settings = words_of(
+            (*SETTINGS, f"train.stop.actions={marks(agents)[-1]}", f"seed={seed}", *ABLATIONS[name][1])
+        )
+        on_ranks(agents + 1, [__file__, "--be", name, *words, *settings])
         (run / "done").touch()
     found = Found(curve(run, read_truth(truth_file)), greedy=np.inf, seconds=0.0)
-    return [found.at(mark) for mark in MARKS]
+    return [found.at(mark) for mark in marks(agents)]
 
 
 def main() -> None:
@@ -159,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labyrinths", default="501-516", help="seeds, A-B")
     parser.add_argument("--without", default=",".join(ABLATIONS), help="of " + ", ".join(ABLATIONS))
+    parser.add_argument("--agents", type=int, default=1, help="of each training")
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
     parser.add_argument("--out", type=Path, help="file for the table (JSON)")
     args = parser.parse_args()
@@ -167,35 +176,39 @@ def main() -> None:
     table: dict[str, list[list[float]]] = {}
     for name in dict.fromkeys(["nothing", *args.without.split(",")]):
         began = time.monotonic()
-        table[name] = [one(name, seed, args.runs) for seed in range(first, last + 1)]
+        table[name] = [one(name, seed, args.agents, args.runs) for seed in range(first, last + 1)]
         print(f"without {name}: {time.monotonic() - began:.0f} s", flush=True)
-    rows = report(table)
+    rows = report(table, marks(args.agents))
     if args.out is not None:
-        content = {"command": " ".join(["python", *sys.argv]), "marks": MARKS, "rows": rows, "ratios": table}
+        content = {
+            "command": " ".join(["python", *sys.argv]),
+            "marks": marks(args.agents),
+            "rows": rows,
+            "ratios": table,
+        }
         args.out.write_text(json.dumps(content, indent=1) + "\n")
     print(json.dumps(rows))
 
 
-def report(table: dict[str, list[list[float]]]) -> dict[str, dict[str, float]]:
+def report(table: dict[str, list[list[float]]], marked: tuple[int, int]) -> dict[str, dict[str, float]]:
     """Print a row for each ingredient; return them."""
-    print("\nwithout          median ratio at 300, 500   worst   no way   worse  better")
+    early, late = marked
+    print(f"\nwithout          median ratio at {early}, {late}   worst   no way   worse  better")
     default, rows = np.array(table["nothing"])[:, 1], {}
     for name, found in table.items():
-        at_300, at_500 = np.array(found)[:, 0], np.array(found)[:, 1]
-        ways = at_500[np.isfinite(at_500)]
+        at_early, at_late = np.array(found)[:, 0], np.array(found)[:, 1]
+        ways = at_late[np.isfinite(at_late)]
         row = {
-            "ratio_300": round(float(np.median(at_300)), 3),
-            "ratio_500": round(float(np.median(at_500)), 3),
+            f"ratio_{early}": round(float(np.median(at_early)), 3),
+            f"ratio_{late}": round(float(np.median(at_late)), 3),
             "worst": round(float(ways.max(initial=0.0)), 2),
-            "no_way": int(np.isinf(at_500).sum()),
-            "worse": int((at_500 > 1.02 * default).sum()),
-            "better": int((at_500 < default / 1.02).sum()),
+            "no_way": int(np.isinf(at_late).sum()),
+            "worse": int((at_late > 1.02 * default).sum()),
+            "better": int((at_late < default / 1.02).sum()),
         }
         rows[name] = row
-        print(
-            f"{name:15}  {row['ratio_300']:12.2f} {row['ratio_500']:12.2f}  {row['worst']:7.2f} {row['no_way']:8} "
-            f"{row['worse']:7} {row['better']:7}"
-        )
+        medians = f"{row[f'ratio_{early}']:12.2f} {row[f'ratio_{late}']:12.2f}"
+        print(f"{name:15}  {medians}  {row['worst']:7.2f} {row['no_way']:8} {row['worse']:7} {row['better']:7}")
     return rows
 
 

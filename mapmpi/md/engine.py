@@ -21,6 +21,8 @@ from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
 
 SAMPLE_STEPS = 10
 """MD steps between two samples of the energy that :meth:`Engine.run` returns."""
+RELAX_FORCE = 0.02
+"""Largest component of a force in eV/Å at which :meth:`Engine.relax` ends early."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mapmpi.calculation import Forces
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.engine import (
+    RELAX_FORCE,
     SAMPLE_STEPS,
     Engine,
     LocalAtoms,
@@ -37,8 +38,6 @@ ANNEAL_STEPS = 500
 
 RELAX_TIMESTEP_FS, RELAX_GROWTH, RELAX_DELAY = 1.0, 4, 5
 """Of the minimization under the tether: first time step, by what it grows at most, and steps before it grows."""
-RELAX_FORCE = 0.02
-"""Largest component of a force in eV/Å at which it ends early."""
 
 _UNITS = {  # LAMMPS units: energy in eV, time in fs
     "real": (KCAL_PER_MOL_IN_EV, 1.0),

@@ -22,10 +22,8 @@ from ase import Atoms
 
 from mapmpi.calculation import Forces
 from mapmpi.config import Config
-from mapmpi.errors import EngineError
-from mapmpi.md.engine import Engine, LocalAtoms, Segment, Snapshot, element_order
-from mapmpi.md.fixed import is_fixed
-from mapmpi.units import KCAL_PER_MOL_IN_EV
+from mapmpi.md.engine import Segment
+from mapmpi.md.numpy_engine import NumpyEngine
 
 BARRIER_EV, PERIOD_A = 0.5, 4.0
 """A of the landscape, and its L as far as the cell allows."""
@@ -35,47 +33,27 @@ SPRING = 5.0
 """eV/Å² of the springs."""
 
 
-class SimulatedEngine(Engine):
+class SimulatedEngine(NumpyEngine):
     """The engine of ``forcefield.simulated`` for the structure ``atoms``; its ranks sleep at the same time."""
 
     def __init__(self, config: Config, atoms: Atoms, comm: Any = None) -> None:
         assert config.forcefield.simulated is not None
-        self.atoms, self.dynamics, self.comm = atoms, config.dynamics, comm
-        self.elements = element_order(atoms, config.structure.elements)
+        tagged, spring = config.structure.tagged_atoms, config.tether.spring_constant
+        super().__init__(atoms, config.dynamics, tagged, spring, config.seed, config.structure.elements, comm)
         self._pace, self._random = config.forcefield.simulated, np.random.default_rng(config.seed)
-        self._types = np.array([self.elements.index(symbol) for symbol in atoms.symbols])
-        self._spring = config.tether.spring_constant * KCAL_PER_MOL_IN_EV
         self._molecule = np.array(config.structure.molecule) - 1
-        tagged, masses = np.array(config.structure.tagged_atoms) - 1, atoms.get_masses()
-        self._shares = np.zeros(len(atoms))
-        self._shares[tagged] = masses[tagged] / masses[tagged].sum()
-        self._mobile = ~is_fixed(atoms)
         self._edges = atoms.cell.lengths()
         self.periods = self._edges / (2.0 * np.maximum(1.0, np.round(self._edges / (2.0 * PERIOD_A))))
         """(3,) Å, L along each of the cell's vectors."""
-        self._start = atoms.positions.copy()
-        self._start_center = self._shares @ self._start
-        self._positions = self._start.copy()
-        self._agent: np.ndarray | None = None
-        self._seed, self._runs = config.seed, 0
+        self._start, self._start_center = self.positions(), self.tagged_position()
 
     def _sleep(self, share: float) -> None:
         """Take a share of an action's time: log-normal around the median."""
         time.sleep(share * self._pace.seconds * float(np.exp(self._pace.spread * self._random.normal())))
 
-    def positions(self) -> np.ndarray:
-        return self._positions.copy()
-
-    def tagged_position(self) -> np.ndarray:
-        return self._shares @ self._positions
-
-    def set_tether(self, agent: np.ndarray | None) -> None:
-        self._agent = None if agent is None else np.array(agent, dtype=float)
-
-    def local_atoms(self) -> LocalAtoms:
-        rank, size = (self.comm.rank, self.comm.size) if self.comm is not None else (0, 1)
-        rows = np.arange(len(self.atoms))[rank::size]
-        return LocalAtoms(rows + 1, self._positions[rows], self._types[rows])
+    def evaluate(self, positions: np.ndarray) -> Forces:
+        self._sleep(1.0 / self.dynamics.steps_per_action)
+        return super().evaluate(positions)
 
     def _landscape(self, away: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the energy in eV of a center (3,) Å away from the start's, and its gradient (3,) eV/Å."""
@@ -88,25 +66,17 @@ class SimulatedEngine(Engine):
         slope[1:] -= 0.5 * (1.0 - np.cos(phase[0])) * 0.125 * BARRIER_EV * np.sin(lane) * slow
         return float(energy), slope
 
-    def _energy_and_forces(self) -> tuple[float, np.ndarray]:
-        away = self._shares @ self._positions - self._start_center
+    def _compute(self) -> tuple[float, np.ndarray]:
+        away = self.tagged_position() - self._start_center
         stretched = self._positions - self._start
         stretched[self._molecule] -= away
         energy, slope = self._landscape(away)
-        pull = (
-            SPRING * stretched[self._molecule].sum(axis=0) - slope
-        )  # what moves the center pulls the springs along
-        forces = -SPRING * stretched + self._shares[:, None] * pull
-        forces[~self._mobile] = 0.0
+        # what moves the center pulls the springs along
+        pull = SPRING * stretched[self._molecule].sum(axis=0) - slope
+        forces = -SPRING * stretched
+        masses = self._masses[self._tagged]
+        forces[self._tagged] += masses / masses.sum() * pull
         return energy + 0.5 * SPRING * float((stretched**2).sum()), forces
-
-    def evaluate(self, positions: np.ndarray) -> Forces:
-        self._positions, self._agent = np.array(positions, dtype=float), None
-        self._sleep(1.0 / self.dynamics.steps_per_action)
-        energy, forces = self._energy_and_forces()
-        if not np.isfinite(energy):
-            raise EngineError(f"the potential energy is {energy}", "not_a_number")
-        return Forces(energy, forces)
 
     def relax(self, calls: int) -> Segment:
         """Bring the molecule's center to rest under the tether; all else rests already."""
@@ -128,16 +98,3 @@ class SimulatedEngine(Engine):
         """Follow the tether as in :meth:`relax`: there is no heat in it."""
         self._runs += 1
         return self.relax(steps)
-
-    def snapshot(self) -> Snapshot:
-        still = np.zeros_like(self._positions)
-        return Snapshot(
-            self.positions(), still.astype(int), still, np.zeros(len(self.atoms)), self._seed, self._runs
-        )
-
-    def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
-        self._positions = snapshot.positions.copy()
-        self._seed, self._runs = (snapshot.seed, snapshot.runs) if seed is None else (seed, 0)
-
-    def close(self) -> None:
-        self._agent = None
