@@ -14,6 +14,7 @@ from mapmpi.path.assembly import NAME, fastest_pathway
 from mapmpi.path.basins import Matcher
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import record
+from mapmpi.pneb.corrections import corrections_table, hop_columns
 from mapmpi.pneb.export import write_band, write_transition_states
 from mapmpi.pneb.figure import profile_figure
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
@@ -41,7 +42,8 @@ class Output:
         for old in folder.glob(f"{name}-ts-*.xyz"):
             old.unlink()
         write_transition_states(folder, pathway)
-        write_hops_csv(folder / f"{name}-hops.csv", pathway)
+        quantum = hop_columns(pathway, self.settings.temperatures) if self.settings.prefactor == "vineyard" else ()
+        write_hops_csv(folder / f"{name}-hops.csv", pathway, quantum)
         profile_figure(self.directory.figures / f"{name}-profile.png", pathway)
 
     def write_all(self, found: Sequence[Pathway]) -> None:
@@ -83,6 +85,8 @@ class Output:
         best = ranked(self.pathways, self.settings.prefactor, self.settings.temperatures)
         console.print(terminal_table(best, self.settings.prefactor, self.settings.temperatures))
         console.print(hops_table(best[0]))
+        if self.settings.prefactor == "vineyard":
+            console.print(corrections_table(best[0], self.settings.temperatures))
         for pathway in best:
             for note in pathway.notes:
                 console.print(f"{pathway.name}: {note}.", highlight=False, soft_wrap=True)
