@@ -121,7 +121,7 @@ def write_csv(
         _pathway_row(rank, pathway, prefactor, temperatures)
         for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1)
     ]
-    _write_rows(path, pathway_fields(temperatures, prefactor), rows)
+    write_rows(path, pathway_fields(temperatures, prefactor), rows)
 
 
 def _pathway_row(
@@ -192,7 +192,7 @@ def write_hops_csv(path: Path, pathway: Pathway, more: Sequence[Mapping[str, Any
         for number, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True), 1)
     ]
     rows = [{**row, **further} for row, further in zip(rows, more, strict=True)] if more else rows
-    _write_rows(path, (*HOP_FIELDS, *(more[0] if more else ())), rows)
+    write_rows(path, (*HOP_FIELDS, *(more[0] if more else ())), rows)
 
 
 def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatures: Sequence[float]) -> Table:
@@ -261,7 +261,8 @@ def shown(value: float, form: str, tell: Any = float) -> str:
     return "–" if math.isnan(value) else "∞" if math.isinf(value) else form.format(tell(value))
 
 
-def _write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file in place of the old one; what is not known stays empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
