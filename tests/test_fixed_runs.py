@@ -102,10 +102,10 @@ def test_a_training_and_what_follows_hold_the_same_atoms(folder: Path) -> None:
     assert places[0, 1:] == pytest.approx(atoms.positions[1:], abs=1e-7)
 
 
-def path_of(shift: float = 0.0) -> list[Atoms]:
+def path_of(shift: float = 0.0, cubes: int = 1) -> list[Atoms]:
     """Return the tracer's way into the next cube; ``shift`` displaces a frozen atom of the last frame, in Å."""
     frames = []
-    for x in np.linspace(0.0, SIDE, 9):
+    for x in np.linspace(0.0, cubes * SIDE, 8 * cubes + 1):
         frame = lattice()
         frame.positions[0, 0] += x
         frames.append(frame)
@@ -140,6 +140,28 @@ def test_a_path_from_outside_with_vineyards_prefactor(tmp_path: Path) -> None:
     again = mpiexec(2, "-m", "mapmpi.pneb", run, *words, *settings)
     assert again.returncode == 0, again.stderr
     assert " 0 force calls" in again.stdout
+
+
+def test_a_path_through_the_whole_cell_has_a_diffusion_tensor(tmp_path: Path) -> None:
+    path, run = tmp_path / "through.extxyz", tmp_path / "new"
+    ase.io.write(path, path_of(cubes=COUNT))
+    settings = ("pneb.saddle.force=0.001", "pneb.quench.force=0.001", "pneb.prefactor=vineyard")
+    words = ("--input", write_input(tmp_path), "--trajectory", path, *(f"--set={one}" for one in settings))
+    done = mpiexec(2, "-m", "mapmpi.pneb", run, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "do not lead through the cell along y or z, so D there is zero" in done.stdout
+    with open(run / "pathways" / "diffusion.csv", newline="") as handle:
+        classical, quantum = csv.DictReader(handle)
+    with open(run / "pathways" / "through-hops.csv", newline="") as handle:
+        hops = list(csv.DictReader(handle))
+    assert len(hops) == COUNT
+    # equal hops over a lattice of minima: D = k a²
+    rate = float(hops[0]["prefactor_forward_hz"]) * np.exp(-BARRIER / (8.617333262e-5 * 623.15))
+    assert (classical["through"], classical["nuclei"], quantum["nuclei"]) == ("x", "classical", "quantum")
+    assert float(classical["d_xx_cm2_s"]) == pytest.approx(rate * (SIDE * 1e-8) ** 2, rel=0.02, abs=0)
+    assert float(classical["d_yy_cm2_s"]) == float(classical["d_zz_cm2_s"]) == 0.0
+    factor = float(hops[0]["quantum_ratio_forward_623.15K"]) * float(hops[0]["wigner_623.15K"])
+    assert float(quantum["d_xx_cm2_s"]) == pytest.approx(factor * float(classical["d_xx_cm2_s"]), rel=1e-3)
 
 
 def test_a_path_in_which_a_fixed_atom_moves_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, what_moves
 from mapmpi.path.connection import Connection
 from mapmpi.path.network import Edge, Network, unordered
 from mapmpi.path.pathway import Hop, Pathway, SidePass
+from mapmpi.path.quantum import corrected_hop
 from mapmpi.path.tst import Prefactor
 
 NAME = "network"
@@ -174,4 +175,19 @@ def fastest_pathway(
         passage_times_s=tuple(
             (kelvin, network.passage_time_s(found[0][0], goals, kelvin, prefactor)) for kelvin in temperatures_k
         ),
+        quantum_passage_times_s=tuple(
+            (kelvin, corrected(network, kelvin).passage_time_s(found[0][0], goals, kelvin, prefactor))
+            for kelvin in temperatures_k
+            if prefactor == "vineyard" and all(edge.hop.saddle_hz.size for edge in network.edges)
+        ),
     )
+
+
+def corrected(network: Network, temperature_k: float) -> Network:
+    """Return a network of Vineyard's prefactors with the corrections of :mod:`mapmpi.path.quantum`.
+
+    They are those at one temperature in K.
+    """
+    other = Network(network.matcher, network.minima)
+    other.edges = [replace(edge, hop=corrected_hop(edge.hop, temperature_k)) for edge in network.edges]
+    return other

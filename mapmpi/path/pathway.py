@@ -32,7 +32,8 @@ class Hop:
     basin over the saddle (``top``, its number) to the next basin: the ways down from the saddle; without a
     saddle it is the first band. ``curvatures`` (2,) eV/Å² are the two lowest at the saddle, ``residual`` the largest
     force there in eV/Å. ``name`` says what moves, ``remote`` that this is far from the molecule. The two
-    prefactors are Vineyard's, NaN where they were not asked for or have none.
+    prefactors are Vineyard's, NaN where they were not asked for or have none; with them come the frequencies (k,) of
+    the atoms that move, in the basin, at the saddle (the imaginary one negative) and in the next basin.
     """
 
     band: Annotated[np.ndarray, "Angstrom", COMPACT]
@@ -47,6 +48,9 @@ class Hop:
     curvatures: Annotated[np.ndarray, "eV/Angstrom^2"] = field(default_factory=lambda: np.full(2, np.nan))
     forward_hz: Annotated[float, "Hz"] = np.nan
     backward_hz: Annotated[float, "Hz"] = np.nan
+    start_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
+    saddle_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
+    end_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
 
     def relabelled(self, labels: Alignment) -> Hop:
         """Return the same hop in other labels of the atoms."""
@@ -78,6 +82,8 @@ class Hop:
             saddle=saddle,
             forward_hz=self.backward_hz,
             backward_hz=self.forward_hz,
+            start_hz=self.end_hz,
+            end_hz=self.start_hz,
         )
 
 
@@ -147,8 +153,9 @@ class Pathway:
     ``atoms`` has elements, cell and periodicity; ``tagged`` and ``molecule`` are atom indices from 0. ``source`` says
     where the path came from, ``notes`` what was dropped or cut out on the way. ``before`` is None for a pathway that
     no trajectory shows (the network's), whose mean first-passage times are those of a walker on the whole network and
-    given as ``passage_times_s`` for each temperature in K. ``reached`` tells that the stored path came to its goal;
-    ``calls`` are the force calls it took. ``beside`` are passes off the pathway, each in labels of its own.
+    given as ``passage_times_s`` for each temperature in K; ``quantum_passage_times_s`` are those corrected by
+    :mod:`mapmpi.path.quantum`, where the prefactors are Vineyard's. ``reached`` tells that the stored path came to its
+    goal; ``calls`` are the force calls it took. ``beside`` are passes off the pathway, each in labels of its own.
     """
 
     name: str
@@ -164,6 +171,7 @@ class Pathway:
     reached: bool = True
     passage_times_s: tuple[tuple[float, float], ...] = ()
     beside: tuple[SidePass, ...] = ()
+    quantum_passage_times_s: tuple[tuple[float, float], ...] = ()
 
     @property
     def complete(self) -> bool:

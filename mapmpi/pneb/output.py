@@ -12,8 +12,11 @@ from mapmpi.config import Config
 from mapmpi.errors import UserError
 from mapmpi.path.assembly import NAME, fastest_pathway
 from mapmpi.path.basins import Matcher
+from mapmpi.path.diffusion import Diffusion
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import record
+from mapmpi.pneb.corrections import corrections_table, hop_columns
+from mapmpi.pneb.diffusion import FILE, network_diffusion, sentences, write_diffusion
 from mapmpi.pneb.export import write_band, write_transition_states
 from mapmpi.pneb.figure import profile_figure
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
@@ -29,6 +32,7 @@ class Output:
     def __init__(self, config: Config, directory: RunDirectory, matcher: Matcher) -> None:
         self.config, self.settings, self.directory, self.matcher = config, config.pneb, directory, matcher
         self.pathways: list[Pathway] = []
+        self.diffusion: dict[tuple[float, str], Diffusion] = {}
         physics = config.pneb.model_dump(mode="json", exclude=_NOT_PHYSICS)
         physics["temperature"] = config.pneb.temperatures[0]  # it chose each pathway's way
         self._physics = {"forcefield": config.forcefield.model_dump(mode="json"), "pneb": physics}
@@ -41,15 +45,16 @@ class Output:
         for old in folder.glob(f"{name}-ts-*.xyz"):
             old.unlink()
         write_transition_states(folder, pathway)
-        write_hops_csv(folder / f"{name}-hops.csv", pathway)
+        quantum = hop_columns(pathway, self.settings.temperatures) if self.settings.prefactor == "vineyard" else ()
+        write_hops_csv(folder / f"{name}-hops.csv", pathway, quantum)
         profile_figure(self.directory.figures / f"{name}-profile.png", pathway)
 
-    def write_all(self, found: Sequence[Pathway]) -> None:
+    def write_all(self, refined: Sequence[Pathway]) -> None:
         """Find the network's route, write it, and rank everything; nothing at all where nothing was refined."""
-        if not found:
+        if not refined:
             return
         settings = self.settings
-        self.pathways = [*found, *self._earlier({pathway.name for pathway in found} | {NAME})]
+        self.pathways = [*refined, *self._earlier({pathway.name for pathway in refined} | {NAME})]
         route = fastest_pathway(
             self.pathways, self.matcher, settings.prefactor, settings.temperatures, settings.remote_distance
         )
@@ -60,6 +65,9 @@ class Output:
             self.pathways.append(route)
         path = self.directory.pathways / "pathways.csv"
         write_csv(path, self.pathways, settings.prefactor, settings.temperatures)
+        found = [pathway for pathway in self.pathways if pathway is not route]
+        self.diffusion = network_diffusion(found, self.matcher, settings.prefactor, settings.temperatures)
+        write_diffusion(self.directory.pathways / FILE, self.diffusion, settings.prefactor)
 
     def _earlier(self, names: set[str]) -> list[Pathway]:
         """Return the pathways of earlier runs with the same settings."""
@@ -83,6 +91,10 @@ class Output:
         best = ranked(self.pathways, self.settings.prefactor, self.settings.temperatures)
         console.print(terminal_table(best, self.settings.prefactor, self.settings.temperatures))
         console.print(hops_table(best[0]))
+        if self.settings.prefactor == "vineyard":
+            console.print(corrections_table(best[0], self.settings.temperatures))
+        for sentence in sentences(self.diffusion):
+            console.print(sentence, highlight=False, soft_wrap=True)
         for pathway in best:
             for note in pathway.notes:
                 console.print(f"{pathway.name}: {note}.", highlight=False, soft_wrap=True)

@@ -43,6 +43,7 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
         "calls": pathway.calls,
         "reached": pathway.reached,
         "passage_times_s": json.dumps(pathway.passage_times_s),
+        "quantum_passage_times_s": json.dumps(pathway.quantum_passage_times_s),
         "settings": json.dumps(dict(settings), default=str),
     }
     write_tree(path, tree, attributes)
@@ -69,7 +70,8 @@ def load(path: Path) -> Pathway:
             calls=attributes["calls"],
             reached=bool(attributes["reached"]),
             beside=tuple(_listed(tree["beside"])),
-            passage_times_s=tuple((kelvin, time) for kelvin, time in json.loads(attributes["passage_times_s"])),
+            passage_times_s=_times(attributes["passage_times_s"]),
+            quantum_passage_times_s=_times(attributes.get("quantum_passage_times_s", "[]")),
         )
         _check(pathway)
         return pathway
@@ -87,6 +89,11 @@ def load_settings(path: Path) -> dict[str, Any]:
 
 _KINDS = {kind.__name__: kind for kind in (StationaryPoint, Saddle, Hop, SidePass, Profile)}
 """The records that a pathway consists of."""
+
+
+def _times(text: str) -> tuple[tuple[float, float], ...]:
+    """Return temperatures and times as :func:`save` has written them."""
+    return tuple((kelvin, time) for kelvin, time in json.loads(text))
 
 
 def _numbered(records: Sequence[Any]) -> dict[str, Any]:
@@ -130,6 +137,8 @@ def _check(pathway: Pathway) -> None:
         images = len(hop.energies)
         _finite(f"the band of {hop.name}", hop.band, (images, n, 3))
         _finite(f"the energies of {hop.name}", hop.energies, (images,))
+        for modes in (hop.start_hz, hop.saddle_hz, hop.end_hz):
+            _finite(f"the frequencies of {hop.name}", modes, hop.saddle_hz.shape[:1])
         if not 0 <= hop.top < images:
             raise ValueError(f"the top of {hop.name} is image {hop.top} of {images}")
 

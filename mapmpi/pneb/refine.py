@@ -166,8 +166,9 @@ class Refinement:
             hessians = yield [calculator.hessian(place, movable) for place in places]
             masses, free = atoms.get_masses()[movable], len(movable) == len(atoms)
             at_start, at_saddle, at_end = (frequencies_hz(hessian, masses, free) for hessian in hessians)
-            back = vineyard_hz(at_end, at_saddle)
-            return replace(hop, forward_hz=vineyard_hz(at_start, at_saddle), backward_hz=back)
+            there, back = vineyard_hz(at_start, at_saddle), vineyard_hz(at_end, at_saddle)
+            hop = replace(hop, start_hz=at_start, saddle_hz=at_saddle, end_hz=at_end)
+            return replace(hop, forward_hz=there, backward_hz=back)
         except (ValueError, EngineError) as error:
             reason = "; ".join(part for part in (hop.reason, f"no Vineyard prefactor: {error}") if part)
             return replace(hop, reason=reason)

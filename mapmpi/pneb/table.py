@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mapmpi.path.pathway import Hop, Pathway
+from mapmpi.path.quantum import corrected_pathway, zero_point_barriers_ev
 from mapmpi.path.tst import Prefactor, arrhenius_fit
 from mapmpi.store.files import replace_file
 from mapmpi.units import duration_text
@@ -36,7 +37,10 @@ PATHWAY_FIELDS = (
     "length_A",
     "prefactor",
 )
-"""The first columns of pathways.csv; three for each temperature and the two of the Arrhenius fit follow."""
+"""The first columns of pathways.csv; three for each temperature and the two of the Arrhenius fit follow.
+
+With Vineyard's prefactor there come behind them the highest barrier with zero-point energies, and the three again,
+with the corrections of :mod:`mapmpi.path.quantum`."""
 
 HOP_FIELDS = (
     "from",
@@ -101,10 +105,12 @@ def ranked(pathways: Iterable[Pathway], prefactor: Prefactor, temperatures: Sequ
     return sorted(pathways, key=key)
 
 
-def pathway_fields(temperatures: Sequence[float]) -> tuple[str, ...]:
+def pathway_fields(temperatures: Sequence[float], prefactor: Prefactor = "hbar") -> tuple[str, ...]:
     """Return the columns of pathways.csv for temperatures in K."""
-    each = (f"{field}_{_kelvin(temperature)}" for temperature in temperatures for field in Kinetics._fields)
-    return (*PATHWAY_FIELDS, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
+    each = [f"{field}_{kelvin_text(temperature)}" for temperature in temperatures for field in Kinetics._fields]
+    plain = (*PATHWAY_FIELDS, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
+    quantum = ("highest_zero_point_barrier_ev", *(f"quantum_{one}" for one in each))
+    return (*plain, *quantum) if prefactor == "vineyard" else plain
 
 
 def write_csv(
@@ -115,7 +121,7 @@ def write_csv(
         _pathway_row(rank, pathway, prefactor, temperatures)
         for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1)
     ]
-    _write_rows(path, pathway_fields(temperatures), rows)
+    write_rows(path, pathway_fields(temperatures, prefactor), rows)
 
 
 def _pathway_row(
@@ -134,22 +140,38 @@ def _pathway_row(
     }
     found = [kinetics(pathway, prefactor, temperature) for temperature in temperatures]
     for temperature, one in zip(temperatures, found, strict=True):
-        row.update({f"{field}_{_kelvin(temperature)}": value for field, value in one._asdict().items()})
+        row.update({f"{field}_{kelvin_text(temperature)}": value for field, value in one._asdict().items()})
     try:
         fit = arrhenius_fit(temperatures, [one.diffusion_cm2_s for one in found])
     except ValueError:  # one temperature, or no time: nothing to fit
         fit = (math.nan, math.nan)
-    return {**row, "arrhenius_d0_cm2_s": fit[0], "arrhenius_energy_ev": fit[1]}
+    row.update(arrhenius_d0_cm2_s=fit[0], arrhenius_energy_ev=fit[1])
+    return {**row, **_quantum(pathway, temperatures)} if prefactor == "vineyard" else row
+
+
+def _quantum(pathway: Pathway, temperatures: Sequence[float]) -> dict[str, float]:
+    """Return the columns that come with Vineyard's prefactor."""
+    row = {"highest_zero_point_barrier_ev": _highest(zero_point_barriers_ev(pathway))}
+    for temperature in temperatures:
+        found = kinetics(corrected_pathway(pathway, temperature), "vineyard", temperature)
+        row.update({f"quantum_{field}_{kelvin_text(temperature)}": one for field, one in found._asdict().items()})
+    return row
 
 
 def highest_barrier_ev(pathway: Pathway) -> float:
     """Return the highest barrier that is known, in eV; NaN where there is none."""
-    barriers = pathway.barriers_ev()
+    return _highest(pathway.barriers_ev())
+
+
+def _highest(barriers: np.ndarray) -> float:
     return float(max(barriers[~np.isnan(barriers)], default=math.nan))
 
 
-def write_hops_csv(path: Path, pathway: Pathway) -> None:
-    """Write the hops of a pathway, a row each, in place of the old file; what is not known stays empty."""
+def write_hops_csv(path: Path, pathway: Pathway, more: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write the hops of a pathway, a row each, in place of the old file; what is not known stays empty.
+
+    ``more`` are further columns of each hop, which come last.
+    """
     backward = pathway.barriers_ev(backward=True)
     rows = [
         {
@@ -169,7 +191,8 @@ def write_hops_csv(path: Path, pathway: Pathway) -> None:
         }
         for number, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True), 1)
     ]
-    _write_rows(path, HOP_FIELDS, rows)
+    rows = [{**row, **further} for row, further in zip(rows, more, strict=True)] if more else rows
+    write_rows(path, (*HOP_FIELDS, *(more[0] if more else ())), rows)
 
 
 def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatures: Sequence[float]) -> Table:
@@ -182,7 +205,7 @@ def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatur
     remarks = []
     for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1):
         head: list[Text | str] = [str(rank), Text(pathway.name), str(len(pathway.hops)), str(pathway.verified)]
-        head.append(_shown(highest_barrier_ev(pathway), "{:.3f}"))
+        head.append(shown(highest_barrier_ev(pathway), "{:.3f}"))
         if not pathway.complete:
             table.add_row(*head, "", Text("incomplete", style="red"), end_section=True)
             remarks.append(f"{rank} is {status(pathway)}")
@@ -191,7 +214,7 @@ def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatur
             remarks.append(f"{rank} has no time: {unknown} of {len(pathway.hops)} hops have no prefactor")
         for temperature in temperatures:
             time, passage, diffusion = kinetics(pathway, prefactor, temperature)
-            figures = [_duration(time), _duration(passage), _shown(diffusion, "{:.3g}")]
+            figures = [duration(time), duration(passage), shown(diffusion, "{:.3g}")]
             table.add_row(*head, f"{temperature:g}", *figures, end_section=temperature == temperatures[-1])
             head = [""] * len(head)
     if remarks:  # below the table, where a sentence has room
@@ -214,29 +237,32 @@ def hops_table(pathway: Pathway) -> Table:
         table.add_row(
             f"{index + 1}→{index + 2}",
             Text(hop.name),
-            _shown(barrier, "{:.3f}"),
-            _shown(backward[index], "{:.3f}"),
-            _shown(hop.residual, "{:.3f}"),
-            ", ".join(_shown(curvature, "{:.2f}") for curvature in hop.curvatures),
+            shown(barrier, "{:.3f}"),
+            shown(backward[index], "{:.3f}"),
+            shown(hop.residual, "{:.3f}"),
+            ", ".join(shown(curvature, "{:.2f}") for curvature in hop.curvatures),
             Text(told, style=style),
         )
     return table
 
 
-def _kelvin(temperature_k: float) -> str:
+def kelvin_text(temperature_k: float) -> str:
+    """Return a temperature as the names of columns have it."""
     return f"{temperature_k:.10g}K"
 
 
-def _duration(time_s: float) -> str:
-    return _shown(time_s, "{}", duration_text)
+def duration(time_s: float) -> str:
+    """Return a time in s for people; a dash for one that is not known."""
+    return shown(time_s, "{}", duration_text)
 
 
-def _shown(value: float, form: str, tell: Any = float) -> str:
+def shown(value: float, form: str, tell: Any = float) -> str:
     """Return a number for people; a dash for what is not known."""
     return "–" if math.isnan(value) else "∞" if math.isinf(value) else form.format(tell(value))
 
 
-def _write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file in place of the old one; what is not known stays empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()

@@ -1,0 +1,97 @@
+"""What the zero point and tunnelling change, as columns for programs and a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from mapmpi.path.pathway import Pathway
+from mapmpi.path.quantum import (
+    SAFE,
+    corrected_pathway,
+    crossover_k,
+    quantum_ratio,
+    wigner_factor,
+    wigner_holds,
+    zero_point_barriers_ev,
+)
+from mapmpi.pneb.table import duration, kelvin_text, kinetics, shown
+
+
+def hop_columns(pathway: Pathway, temperatures: Sequence[float]) -> list[dict[str, float | str]]:
+    """Return for each hop the columns that follow those of its row; temperatures in K, NaN for what is not known.
+
+    Barriers are with zero-point energies; ``quantum_ratio`` is the rate of quantum harmonic transition-state theory
+    over the classical one, and contains them. ``wigner_valid`` is ``no`` near and below the crossover.
+    """
+    forward, backward = (zero_point_barriers_ev(pathway, back) for back in (False, True))
+    rows = []
+    for number, hop in enumerate(pathway.hops):
+        known = bool(hop.saddle_hz.size)
+        row: dict[str, float | str] = {
+            "zero_point_barrier_forward_ev": forward[number],
+            "zero_point_barrier_backward_ev": backward[number],
+            "imaginary_hz": -float(hop.saddle_hz.min()) if known else np.nan,
+            "modes": str(hop.start_hz.size) if known else "",
+            "crossover_K": crossover_k(hop.saddle_hz),
+        }
+        for kelvin in temperatures:
+            there, back = (
+                quantum_ratio(one, hop.saddle_hz, kelvin) if known else np.nan
+                for one in (hop.start_hz, hop.end_hz)
+            )
+            text = kelvin_text(kelvin)
+            row[f"quantum_ratio_forward_{text}"], row[f"quantum_ratio_backward_{text}"] = there, back
+            row[f"wigner_{text}"] = wigner_factor(hop.saddle_hz, kelvin)
+            valid = "yes" if wigner_holds(hop.saddle_hz, kelvin) else "no"
+            row[f"wigner_valid_{text}"] = valid if known else ""
+        rows.append(row)
+    return rows
+
+
+def corrections_table(pathway: Pathway, temperatures: Sequence[float]) -> Table:
+    """Return the corrections of a pathway for people: hop by hop at the first temperature (K), times at all."""
+    kelvin = temperatures[0]
+    table = Table(title=Text(f"Quantum nuclei in {pathway.name}, {kelvin:g} K"), title_justify="left")
+    columns = ("hop", "barrier\n(eV)", "zero point\n(eV)", "rate\nratio", "Wigner's\nfactor", "crossover\n(K)")
+    for name in columns:
+        table.add_column(name, justify="right")
+    rows = zip(pathway.barriers_ev(), hop_columns(pathway, temperatures), strict=True)
+    for number, (barrier, row) in enumerate(rows, 1):
+        ratio, factor = row[f"quantum_ratio_forward_{kelvin_text(kelvin)}"], row[f"wigner_{kelvin_text(kelvin)}"]
+        table.add_row(
+            f"{number}→{number + 1}",
+            shown(barrier, "{:.3f}"),
+            shown(float(row["zero_point_barrier_forward_ev"]), "{:.3f}"),
+            shown(float(ratio), "{:.3g}"),
+            shown(float(factor), "{:.3g}"),
+            shown(float(row["crossover_K"]), "{:.0f}"),
+        )
+    said = [_times(pathway, one) for one in temperatures]
+    table.caption, table.caption_justify = Text("\n".join(said)), "left"
+    return table
+
+
+def _times(pathway: Pathway, kelvin: float) -> str:
+    """Return the times at a temperature with and without corrections, and where Wigner's factor does not hold."""
+    pairs = zip(
+        kinetics(pathway, "vineyard", kelvin),
+        kinetics(corrected_pathway(pathway, kelvin), "vineyard", kelvin),
+        strict=True,
+    )
+    time, passage, _ = ((duration(one), duration(other)) for one, other in pairs)
+    said = f"{kelvin:g} K: time {time[0]}, corrected {time[1]}; passage time {passage[0]}, corrected {passage[1]}."
+    low = [
+        f"{number}→{number + 1}"
+        for number, hop in enumerate(pathway.hops, 1)
+        if hop.saddle_hz.size and not wigner_holds(hop.saddle_hz, kelvin)
+    ]
+    if low:
+        said += (
+            f" Wigner's factor is not valid for {', '.join(low)}: below {SAFE:g} crossover temperatures tunnelling is "
+            "faster than it says."
+        )
+    return said

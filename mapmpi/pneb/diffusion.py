@@ -1,0 +1,84 @@
+"""diffusion.csv: D of a walker on the network of all refined pathways, and what people are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mapmpi.path.assembly import corrected, pool
+from mapmpi.path.basins import Matcher
+from mapmpi.path.diffusion import Diffusion, Folded
+from mapmpi.path.pathway import Pathway
+from mapmpi.path.tst import Prefactor
+from mapmpi.pneb.table import shown, write_rows
+
+FILE = "diffusion.csv"
+ENTRIES = ("xx", "yy", "zz", "xy", "xz", "yz")
+FIELDS = (
+    "temperature_K",
+    "nuclei",
+    "prefactor",
+    "through",
+    *(f"d_{name}_cm2_s" for name in ENTRIES),
+    "d_mean_cm2_s",
+)
+"""The columns of diffusion.csv: ``nuclei`` are classical or, with the corrections of Vineyard's rates, quantum;
+``through`` are the axes along which the network leads through the cell; the mean is a third of the trace."""
+
+
+def network_diffusion(
+    pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor, temperatures: Sequence[float]
+) -> dict[tuple[float, str], Diffusion]:
+    """Return D from the start of the first pathway for each temperature (K) and kind of nuclei; none without pathways.
+
+    The kinds are ``classical`` and, for Vineyard's prefactors where all frequencies are known, ``quantum``.
+    """
+    if not pathways:
+        return {}
+    network, numbers = pool(pathways, matcher, prefactor)
+    start, found = numbers[0][0], {}
+    folded = Folded(network)
+    quantum = prefactor == "vineyard" and all(edge.hop.saddle_hz.size for edge in network.edges)
+    for kelvin in temperatures:
+        found[kelvin, "classical"] = folded.diffusion(start, kelvin, prefactor)
+        if quantum:
+            found[kelvin, "quantum"] = Folded(corrected(network, kelvin)).diffusion(start, kelvin, prefactor)
+    return found
+
+
+def write_diffusion(path: Path, found: dict[tuple[float, str], Diffusion], prefactor: Prefactor) -> None:
+    """Write diffusion.csv in place of the old one, a row for each temperature and kind of nuclei."""
+    rows = []
+    for (kelvin, nuclei), one in found.items():
+        row: dict[str, float | str] = {
+            "temperature_K": kelvin,
+            "nuclei": nuclei,
+            "prefactor": prefactor,
+            "through": _axes(one),
+        }
+        for name in ENTRIES:
+            row[f"d_{name}_cm2_s"] = float(one.tensor_cm2_s["xyz".index(name[0]), "xyz".index(name[1])])
+        rows.append({**row, "d_mean_cm2_s": float(one.tensor_cm2_s.trace() / 3.0)})
+    write_rows(path, FIELDS, rows)
+
+
+def _axes(one: Diffusion) -> str:
+    return "".join(axis for axis, through in zip("xyz", one.through, strict=True) if through)
+
+
+def sentences(found: dict[tuple[float, str], Diffusion]) -> list[str]:
+    """Return what people are told: D along the axes at each temperature, and why it is zero along others."""
+    if not found:
+        return []
+    first = next(iter(found.values()))
+    said = []
+    for (kelvin, nuclei), one in found.items() if any(first.through) else ():
+        figures = ", ".join(
+            f"{axis} {shown(float(value), '{:.3g}')}"
+            for axis, value in zip("xyz", one.tensor_cm2_s.diagonal(), strict=True)
+        )
+        kind = ", quantum nuclei" if nuclei == "quantum" else ""
+        said.append(f"D of a walker on the network, {kelvin:g} K{kind}: {figures} cm²/s.")
+    if first.reason:
+        said.append(f"D of a walker on the network: {first.reason}.")
+    return said
