@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   mapmpi prepare report glass.data
   mapmpi prepare labyrinth maze --seed 1
   mapmpi prepare vacancy Cu copper-vacancy --eam Cu_mishin1.eam.alloy
+  mapmpi prepare probe input.yaml
 """
 
 SILICA = """example:
@@ -134,6 +135,29 @@ def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
 
 
+def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that measures good settings."""
+    probe = commands.add_parser(
+        "probe", help="good values of tether, step, force calls and rewards, measured on an input of yours",
+        description="Drags the molecule of an input straight on with several settings, and proposes the cheapest "
+        "whose climb is that of a careful drag: a part of an input, with the figures as comments.",
+        epilog="example: mapmpi prepare probe input.yaml --output probed.yaml",
+    )  # fmt: skip
+    probe.add_argument("input", type=Path, help="input file, as for a training")
+    probe.add_argument("--length", type=POSITIVE, help="Å to drag (default: to the goal, at most 4)")
+    probe.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the input",
+    )
+    probe.add_argument("--output", type=Path, metavar="FILE.yaml", help="to write what is proposed to")
+    probe.add_argument("--allow-commands", action="store_true", help="let the input hold any LAMMPS command")
+    probe.add_argument("--force", action="store_true", help="overwrite an existing file")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
     raw = narrow(26)
@@ -170,6 +194,7 @@ def parser() -> argparse.ArgumentParser:
 
     _labyrinth(commands)
     _crystals(commands)
+    _probe(commands)
 
     report = commands.add_parser(
         "report", help="coordination, defects, density, distances and angles of silica",
