@@ -17,6 +17,8 @@ EXAMPLES = """examples:
   mapmpi prepare insert crystal.cif --molecule O2 --output start.data
   mapmpi prepare report glass.data
   mapmpi prepare labyrinth maze --seed 1
+  mapmpi prepare vacancy Cu copper-vacancy --eam Cu_mishin1.eam.alloy
+  mapmpi prepare probe input.yaml
 """
 
 SILICA = """example:
@@ -98,6 +100,64 @@ def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     labyrinth.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
+def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that make a crystal with an atom that hops."""
+    vacancy = commands.add_parser(
+        "vacancy", help="a crystal with a vacancy, into which a neighbour hops, and its input",
+        epilog="example: mapmpi prepare vacancy Cu copper-vacancy --eam Cu_mishin1.eam.alloy",
+    )  # fmt: skip
+    interstitial = commands.add_parser(
+        "interstitial", help="a crystal with a small atom between its sites, and its input",
+        epilog="example: mapmpi prepare interstitial Ni H nickel-hydrogen --eam NiAlH_jea.eam.alloy --repeat 3",
+    )  # fmt: skip
+    slab = commands.add_parser(
+        "slab", help="a slab with an adatom, its lowest layers fixed, and its input",
+        epilog="example: mapmpi prepare slab Cu copper-slab --facet 111 --eam Cu_mishin1.eam.alloy",
+    )  # fmt: skip
+    for command in (vacancy, interstitial, slab):
+        command.add_argument("element", help="of the crystal, for example Cu; it must be fcc, bcc or diamond")
+        if command is interstitial:
+            command.add_argument("guest", help="element of the atom between the sites, for example H")
+        command.add_argument("output", type=Path, metavar="OUTPUT", help="name of both files, without an ending")
+        forces = command.add_mutually_exclusive_group(required=True)
+        forces.add_argument("--eam", metavar="FILE", help="eam/alloy file, yours or one of the installed LAMMPS")
+        forces.add_argument("--forcefield", type=Path, metavar="FILE", help="YAML file with a forcefield: section")
+        command.add_argument("--allow-commands", action="store_true", help="let FILE hold any LAMMPS command")
+        command.add_argument(
+            "--lattice", type=POSITIVE, help="lattice constant in Å (default: that of the least energy)"
+        )
+        command.add_argument("--repeat", type=COUNT, default=4, help="cells along each axis (default 4)")
+        command.add_argument("--force", action="store_true", help="overwrite existing files")
+    slab.add_argument("--facet", choices=("100", "111"), default="100", help="of the surface (default 100)")
+    slab.add_argument("--layers", type=COUNT, default=4, help="of atoms (default 4)")
+    slab.add_argument(
+        "--fixed", type=COUNT, default=2, help="of the lowest layers, how many never move (default 2)"
+    )
+
+
+def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that measures good settings."""
+    probe = commands.add_parser(
+        "probe", help="good values of tether, step, force calls and rewards, measured on an input of yours",
+        description="Drags the molecule of an input straight on with several settings, and proposes the cheapest "
+        "whose climb is that of a careful drag: a part of an input, with the figures as comments.",
+        epilog="example: mapmpi prepare probe input.yaml --output probed.yaml",
+    )  # fmt: skip
+    probe.add_argument("input", type=Path, help="input file, as for a training")
+    probe.add_argument("--length", type=POSITIVE, help="Å to drag (default: to the goal, at most 4)")
+    probe.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the input",
+    )
+    probe.add_argument("--output", type=Path, metavar="FILE.yaml", help="to write what is proposed to")
+    probe.add_argument("--allow-commands", action="store_true", help="let the input hold any LAMMPS command")
+    probe.add_argument("--force", action="store_true", help="overwrite an existing file")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
     raw = narrow(26)
@@ -133,6 +193,8 @@ def parser() -> argparse.ArgumentParser:
     _placing(insert)
 
     _labyrinth(commands)
+    _crystals(commands)
+    _probe(commands)
 
     report = commands.add_parser(
         "report", help="coordination, defects, density, distances and angles of silica",

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-from pathlib import Path
 
 import yaml
 from mpi4py import MPI
 
-from mapmpi.errors import UserError
 from mapmpi.parallel.agreement import on_root
-from mapmpi.prepare.output import Console
+from mapmpi.prepare.output import Console, command_of, outputs
 from mapmpi.structures.files import write_lammps_data
 from mapmpi.structures.labyrinth import Labyrinth, make_labyrinth, write_truth
 from mapmpi.structures.obstacles import OBSTACLE, TRACER, commands
 
 ENDINGS = (".data", ".yaml", ".truth.json")
-
-
-def files(output: Path) -> tuple[Path, Path, Path]:
-    """Return the structure, the input and the truth that belong to ``OUTPUT``; an ending of theirs is left out."""
-    name = output.name
-    for ending in ENDINGS:
-        name = name.removesuffix(ending)
-    data, text, truth = (output.parent / (name + ending) for ending in ENDINGS)
-    return data, text, truth
 
 
 def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
@@ -35,15 +23,9 @@ def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -
 
 def _made(arguments: argparse.Namespace) -> str:
     """Do all of it on one rank; return what is told."""
-    data, text, truth = files(arguments.output)
-    if not data.parent.is_dir():
-        raise UserError(f"{arguments.output}: no folder {data.parent}; make it first.")
-    for file in (data, text, truth):
-        if file.exists() and not arguments.force:
-            raise UserError(f"{file} is there already; choose another name or add --force.")
+    data, text, truth = outputs(arguments.output, ENDINGS, arguments.force)
     labyrinth = make_labyrinth(arguments.seed, arguments.obstacles, arguments.length, arguments.distance)
-    words = [word for word in arguments.command_line if word != "--force"]
-    command = "python -m mapmpi.prepare " + shlex.join(words)
+    command = command_of(arguments.command_line)
     write_lammps_data(data, labyrinth.atoms(), f"# {command}", f"tracer: atom {arguments.obstacles + 1}")
     text.write_text(input_text(labyrinth, data.name, truth.name, command), encoding="utf-8")
     write_truth(truth, labyrinth, command)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import yaml
 from ase import Atoms
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mapmpi.config import ForceField
 from mapmpi.errors import UserError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.structures.files import write_lammps_data
@@ -68,12 +70,39 @@ def check_output(output: Path, force: bool) -> None:
             raise UserError(f"--output: {file} is there already; choose another name or add --force.")
 
 
+def outputs(output: Path, endings: tuple[str, ...], force: bool) -> list[Path]:
+    """Return the files ``OUTPUT`` with each of the endings, one of which ``output`` may have already.
+
+    Raises UserError unless all can be written; existing ones only with ``force``.
+    """
+    name = output.name
+    for ending in endings:
+        name = name.removesuffix(ending)
+    if not output.parent.is_dir():
+        raise UserError(f"{output}: no folder {output.parent}; make it first.")
+    found = [output.parent / (name + ending) for ending in endings]
+    for file in found:
+        if file.exists() and not force:
+            raise UserError(f"{file} is there already; choose another name or add --force.")
+    return found
+
+
+def command_of(words: list[str]) -> str:
+    """Return the command line that makes the same files again, for their first lines."""
+    return "python -m mapmpi.prepare " + shlex.join(word for word in words if word != "--force")
+
+
+def forcefield_lines(forcefield: ForceField) -> str:
+    """Return the ``forcefield:`` section of an input: what is not the default."""
+    chosen = forcefield.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump({"forcefield": chosen}, indent=2, width=200, sort_keys=False).rstrip() if chosen else ""
+
+
 def write(atoms: Atoms, output: Path, arguments: list[str], ids: list[int]) -> None:
     """Write both files; the data file's first line is the command that made it."""
     data, extxyz = files(output)
-    kept = [word for word in arguments if word != "--force"]
     note = "molecule atoms " + " ".join(str(number) for number in ids) if ids else ""
-    write_lammps_data(data, atoms, "# python -m mapmpi.prepare " + shlex.join(kept), note)
+    write_lammps_data(data, atoms, f"# {command_of(arguments)}", note)
     ase.io.write(extxyz, atoms, format="extxyz", parallel=False)
 
 

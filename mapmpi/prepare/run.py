@@ -1,4 +1,4 @@
-"""The commands of prepare: make a silica glass, insert a molecule, make a labyrinth, report on a glass."""
+"""The commands of prepare: make a structure, report on a glass, probe an input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mapmpi.config import ForceField
 from mapmpi.errors import FAILED, EngineError, EngineLost
 from mapmpi.logs import log
 from mapmpi.parallel.agreement import on_root, parse, run
-from mapmpi.prepare import labyrinth
+from mapmpi.prepare import crystals, labyrinth, probe
 from mapmpi.prepare.arguments import parser, read_forcefield
 from mapmpi.prepare.output import Console, check_output, write, yaml_lines
 from mapmpi.structures.analysis import analyse
@@ -114,6 +114,8 @@ COMMANDS: dict[str, Any] = {
     "silica": make_silica,
     "insert": insert_molecule,
     "labyrinth": labyrinth.make,
+    "probe": probe.make,
+    **dict.fromkeys(crystals.MAKERS, crystals.make),
     "report": report,
 }
 
