@@ -16,6 +16,7 @@ _WORDS = {
     "pneb": ("mapmpi.pneb.run", "phase 2: refine pathways to barriers and times (under mpiexec)"),
     "watch": ("mapmpi.watch.run", "follow a running job from its files, in the terminal or as a page"),
     "report": ("mapmpi.report.run", "the answer, as one page that opens without a network, and figures"),
+    "combine": ("mapmpi.report.combine", "time and D over several glasses, with the spread between them"),
     "export": ("mapmpi.export.run", "an episode or pathway for other programs: extxyz, LAMMPS, H5MD, CIF"),
     "jobs": ("mapmpi.jobs.run", "write job scripts for Slurm or PBS: a chain of trainings, and phase 2"),
     "keys": ("mapmpi.keys", "list every key of the input with its default and unit"),

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from mapmpi import cli
 
-WORDS = ["prepare", "check", "train", "pneb", "watch", "report", "export", "jobs", "keys"]
+WORDS = ["prepare", "check", "train", "pneb", "watch", "report", "combine", "export", "jobs", "keys"]
 
 
 def test_alone_it_says_what_one_can_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,81 @@
+"""Medians over glasses: by hand, against the distribution they are drawn from, and of run directories."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reported import make_run, refine
+from test_pathway_files import pathway
+
+from mapmpi import cli
+from mapmpi.path.pathway import Pathway
+from mapmpi.report.combine import median_and_interval
+
+
+def test_medians_by_hand() -> None:
+    assert median_and_interval([1e-3, 1e3, 1.0])[0] == pytest.approx(1.0)
+    assert median_and_interval([1e-2, 1e2])[0] == pytest.approx(1.0)  # of logarithms
+    # of two glasses a quarter of the draws each is twice the one or twice the other: the interval is their range
+    assert median_and_interval([1e-2, 1e2])[1:] == pytest.approx((1e-2, 1e2))
+    value, low, high = median_and_interval([5.0])
+    assert value == 5.0
+    assert np.isnan([low, high]).all()
+    for wrong in ([], [1.0, np.inf], [0.0]):
+        with pytest.raises(ValueError, match="median"):
+            median_and_interval(wrong)
+
+
+def test_the_interval_holds_the_true_median_as_often_as_it_says() -> None:
+    random = np.random.default_rng(3)
+    hits = [
+        low <= 1.0 <= high
+        for _, low, high in (median_and_interval(random.lognormal(0, 2, 15)) for _ in range(200))
+    ]
+    assert 0.88 < np.mean(hits) < 0.99
+
+
+def shifted(barrier: float, glass: int, name: str) -> Pathway:
+    """A pathway of one hop in a glass of its own."""
+    found = pathway(barrier, name=name)
+    found.atoms.positions[4] += 0.5 * glass
+    for place in found.basins:
+        place.positions[4] += 0.5 * glass
+    return found
+
+
+def test_runs_of_several_glasses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [tmp_path / name for name in ("a", "a-again", "b", "c")]
+    # two runs in the first glass, whose faster pathway counts
+    for folder, barrier, glass in zip(folders, (1.2, 1.0, 0.9, 1.1), (0, 0, 1, 2), strict=True):
+        refine(make_run(folder), shifted(barrier, glass, "one"), shifted(1.5, glass, "two"))
+    out = tmp_path / "combined.csv"
+    assert cli.main(["combine", *map(str, folders), "--output", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "8 pathways, 3 glasses" in told
+    assert "Fewer than 6 glasses" in told
+    assert max(map(len, told.splitlines())) <= 80
+    with open(out, newline="") as handle:
+        row = next(csv.DictReader(handle))
+    kelvin = float(row["temperature_K"])
+    times = {barrier: pathway(barrier).passage_time_s("hbar", kelvin) for barrier in (0.9, 1.0, 1.1)}
+    assert row["glasses"] == "3"
+    assert float(row["passage_time_s"]) == pytest.approx(times[1.0])
+    assert float(row["passage_time_s_low"]) == pytest.approx(times[0.9])
+    assert float(row["passage_time_s_high"]) == pytest.approx(times[1.1])
+    # 3 Å: (3e-8 cm)² / 2t
+    assert float(row["diffusion_cm2_s"]) == pytest.approx(4.5e-16 / times[1.0], rel=1e-6)
+
+
+def test_what_cannot_be_combined_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refine(make_run(tmp_path / "a"), pathway(1.0))
+    make_run(tmp_path / "empty")
+    assert cli.main(["combine", str(tmp_path / "a"), str(tmp_path / "empty")]) == 2
+    assert "has no refined pathway" in capsys.readouterr().err
+    refine(make_run(tmp_path / "h"), pathway(1.0))
+    file = tmp_path / "h" / "pathways" / "pathways.csv"
+    file.write_text(file.read_text().replace("hbar", "h"))
+    assert cli.main(["combine", str(tmp_path / "a"), str(tmp_path / "h")]) == 2
+    assert "give runs of one kind" in capsys.readouterr().err
