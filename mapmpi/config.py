@@ -617,27 +617,49 @@ def _setting(text: str) -> dict[str, Any]:
     return tree
 
 
-def _complaint(path: Path, error: ValidationError, section: tuple[str, ...] = ()) -> str:
-    """Return pydantic's complaints as one sentence a line, each with the key's path and what was found."""
-    found, lines = error.errors(), []
-    for item in found[:COMPLAINTS]:
-        key = (
-            ".".join(part if _is_plain(part) else quoted(part) for part in (*section, *item["loc"]))
-            or "(whole input)"
-        )
+def _complaint(path: Path, tree: Any, error: ValidationError, section: tuple[str, ...] = ()) -> str:
+    """Return pydantic's complaints of a tree as one sentence a line, each with the key's path and what was found."""
+    wishes: dict[str, list[str]] = {}
+    findings: dict[str, str] = {}
+    errors = error.errors()
+    for item in errors[:COMPLAINTS]:
+        place = _place(tree, item["loc"], item["type"] in ("extra_forbidden", "missing"))
+        key = ".".join(part if _is_plain(part) else quoted(part) for part in (*section, *place))
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            meant = nearest_key(Config, item["loc"])
+            meant = nearest_key(Config, place)
             advice = "look for a spelling mistake" if meant is None else f"did you mean {meant}?"
             message = f"unknown key; {advice} (`mapmpi keys` lists all)"
         elif item["type"] == "missing":
             message = "this key is required and missing; add it"
         elif not isinstance(item["input"], dict):
-            message += f", found {quoted(item['input'])}"
-        lines.append(f"{path}: {key}: {message}.")
-    if len(found) > COMPLAINTS:
-        lines.append(f"{path}: {len(found) - COMPLAINTS} more mistakes of this kind; mend these first.")
+            findings[key] = f", found {quoted(item['input'])}"
+        wishes.setdefault(key, []).append(message)  # several, where a key may hold values of several kinds
+    lines = [
+        f"{path}: {key or '(whole input)'}: {', or: '.join(messages)}{findings.get(key, '')}."
+        for key, messages in wishes.items()
+    ]
+    if len(errors) > COMPLAINTS:
+        lines.append(f"{path}: {len(errors) - COMPLAINTS} more mistakes of this kind; mend these first.")
     return "\n".join(lines)
+
+
+def _place(tree: Any, location: Sequence[int | str], last_is_key: bool) -> list[int | str]:
+    """Return the keys and indices of a place in the input, without pydantic's names for the kinds of a value.
+
+    ``last_is_key`` where the last key is unknown, or missing.
+    """
+    place: list[int | str] = []
+    for number, part in enumerate(location):
+        if isinstance(tree, list):
+            inside = isinstance(part, int) and part < len(tree)
+        else:
+            inside = isinstance(tree, Mapping) and part in tree
+        if inside:
+            tree = tree[part]
+        if inside or (last_is_key and number == len(location) - 1):
+            place.append(part)
+    return place
 
 
 def _is_plain(part: object) -> TypeGuard[str]:
@@ -661,7 +683,7 @@ def parse(source: Path | str | Mapping[str, Any], settings: Sequence[str] = ()) 
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise UserError(_complaint(path, error)) from None
+        raise UserError(_complaint(path, tree, error)) from None
 
 
 def _path_of(source: Path | str | Mapping[str, Any]) -> Path:
@@ -706,7 +728,7 @@ def load_forcefield(
     try:
         forcefield = ForceField.model_validate(tree["forcefield"])
     except ValidationError as error:
-        raise UserError(_complaint(path, error, ("forcefield",))) from None
+        raise UserError(_complaint(path, tree["forcefield"], error, ("forcefield",))) from None
     _settle_forces(path, forcefield, allow_commands)
     return forcefield
 

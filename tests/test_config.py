@@ -165,6 +165,30 @@ def test_missing_input_and_broken_settings(folder: Path) -> None:
         load(write(folder, SMALL), ["goal.distance=[1"])
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (
+            "train.stop.wall_time=soon",
+            "train.stop.wall_time: 'soon' is not a duration; write for example 60s, 10min, 2h or 1d, or: Input should "
+            "be 'job', found 'soon'.",
+        ),
+        (
+            "structure.fixed_atoms.axis=q",
+            "structure.fixed_atoms.axis: Input should be 'x', 'y' or 'z', found 'q'.",
+        ),
+        ("actions.directions=[[1, 0]]", "actions.directions.0.2: this key is required and missing; add it."),
+    ],
+)
+def test_a_value_of_no_kind_that_a_key_takes_is_one_mistake_of_that_key(
+    folder: Path, setting: str, told: str
+) -> None:
+    with pytest.raises(UserError) as refusal:
+        load(write(folder, SMALL), [setting])
+    assert told in str(refusal.value)
+    assert "[" not in str(refusal.value).partition(": ")[2].partition(":")[0]
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str | None]]:
     """Yield each key below a model and what is said of it, of a section what its class says."""
     for name, field in model.model_fields.items():
