@@ -138,7 +138,7 @@ def _check(pathway: Pathway) -> None:
         _finite(f"the band of {hop.name}", hop.band, (images, n, 3))
         _finite(f"the energies of {hop.name}", hop.energies, (images,))
         for modes in (hop.start_hz, hop.saddle_hz, hop.end_hz):
-            _finite(f"the frequencies of {hop.name}", modes, hop.saddle_hz.shape[:1])
+            _finite(f"the frequencies of {hop.name}", modes, (hop.saddle_hz.size,))
         if not 0 <= hop.top < images:
             raise ValueError(f"the top of {hop.name} is image {hop.top} of {images}")
 

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,9 @@ from mapmpi.report.gather import Run, gather
 from mapmpi.report.stored import Refined, Times
 from mapmpi.store.trajectory import start_structure
 
-DRAWS, SURE = 10_000, 0.95
-"""Draws of the bootstrap, and the share of their medians in an interval."""
-ENOUGH = 6
-"""Glasses from which the interval can hold what it says: the range of five holds the median in 94 % of cases."""
+DRAWS, SURE, ENOUGH = 10_000, 0.95, 6
+"""Draws of the bootstrap, the share of medians in an interval, and glasses from which it can hold what it says: the
+range of five holds the true median in 94 % of cases."""
 SAME_A = 0.05
 """Å: two runs whose starts differ by less are of one glass."""
 
@@ -82,9 +82,8 @@ def glasses(runs: Sequence[Run]) -> list[Glass]:
 
 def _same(first: Atoms, second: Atoms) -> bool:
     """Tell whether two structures are one, atom by atom."""
-    if not np.array_equal(first.numbers, second.numbers):
-        return False
-    return bool(abs(np.vstack([first.cell - second.cell, first.positions - second.positions])).max() < SAME_A)
+    pairs = (first.numbers, second.numbers), (first.cell, second.cell), (first.positions, second.positions)
+    return all(one.shape == other.shape and abs(one - other).max() < SAME_A for one, other in pairs)
 
 
 def combined(found: Sequence[Glass], temperatures: Sequence[float]) -> list[dict[str, float]]:
@@ -118,8 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Combine runs; return the exit code."""
-    args = make_parser().parse_args(argv)
-    return exit_code(lambda: _combine(args), "choose another --output")
+    return exit_code(partial(_combine, make_parser().parse_args(argv)), "choose another --output")
 
 
 def _combine(args: argparse.Namespace) -> None:
