@@ -136,7 +136,9 @@ class ForceField(Section):
     )
     units: Literal["real", "metal"] = Field("real", description="LAMMPS units of those commands")
     reaxff_file: Path | None = Field(
-        None, description="ReaxFF parameters (default: ffield.reax of the installed LAMMPS)"
+        None,
+        description="ReaxFF parameters: your file, or the name of one in LAMMPS such as ffield.reax.cho "
+        "(default: ffield.reax of the installed LAMMPS)",
     )
     ase: str | None = Field(
         None,
@@ -738,7 +740,10 @@ def _settle_forces(path: Path, forcefield: ForceField, allowed: bool) -> None:
     if (reason := commands.refusal(forcefield.commands or [], allowed)) is not None:
         raise _refused(f"{path}: forcefield.commands: {reason}.")
     if forcefield.reaxff_file is not None:
-        forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", forcefield.reaxff_file)
+        beside, bare = path.parent / forcefield.reaxff_file, forcefield.reaxff_file.name.startswith("ffield.reax.")
+        # a name such as ffield.reax.cho is looked for among the files of the installed LAMMPS
+        if os.path.isfile(beside) or not bare or len(forcefield.reaxff_file.parts) > 1:
+            forcefield.reaxff_file = _existing(path, "forcefield.reaxff_file", forcefield.reaxff_file)
     if forcefield.ase is None:
         return
     if (reason := calculators.refusal(forcefield.ase, forcefield.arguments, allowed)) is not None:

@@ -66,7 +66,7 @@ def reaxff_title(file: Path) -> str:
 
 def reaxff_file(forcefield: ForceField) -> Path:
     """Return the ReaxFF parameter file: the input's, or that of the installed LAMMPS; UserError if it has none."""
-    return forcefield.reaxff_file or installed_file("ffield.reax")
+    return found_file(str(forcefield.reaxff_file)) if forcefield.reaxff_file else installed_file("ffield.reax")
 
 
 def describe(forcefield: ForceField) -> str:

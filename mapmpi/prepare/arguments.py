@@ -135,6 +135,24 @@ def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
 
 
+def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that makes a polymer."""
+    polymer = commands.add_parser(
+        "polyethylene", help="short chains of amorphous polyethylene, with a molecule between them",
+        description="Straight chains in a wide cell are compressed step by step in hot dynamics, cooled and relaxed.",
+        epilog="example: mapmpi prepare polyethylene --chains 5 --carbons 14 --insert O2 "
+        "--forcefield cho.yaml --output polyethylene.data",
+    )  # fmt: skip
+    polymer.add_argument("--chains", type=COUNT, default=5, help="how many (default 5)")
+    polymer.add_argument("--carbons", type=COUNT, default=14, help="in each (default 14)")
+    polymer.add_argument(
+        "--density", type=POSITIVE, default=0.85, help="without the molecule, g/cm³ (default 0.85)"
+    )
+    polymer.add_argument("--insert", metavar="MOLECULE", help="O2, another name that ASE knows, or a file")
+    _placing(polymer)
+    polymer.set_defaults(no_relax=False)
+
+
 def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command that measures good settings."""
     probe = commands.add_parser(
@@ -194,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
 
     _labyrinth(commands)
     _crystals(commands)
+    _polymer(commands)
     _probe(commands)
 
     report = commands.add_parser(

@@ -17,6 +17,7 @@ from mapmpi.parallel.agreement import on_root, parse, run
 from mapmpi.prepare import crystals, labyrinth, probe
 from mapmpi.prepare.arguments import parser, read_forcefield
 from mapmpi.prepare.output import Console, check_output, write, yaml_lines
+from mapmpi.structures import polymer
 from mapmpi.structures.analysis import analyse
 from mapmpi.structures.files import read_structure
 from mapmpi.structures.glass import cell_length, check_forces, melt_quench, random_silica, relax
@@ -93,6 +94,22 @@ def make_silica(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Con
     _finish(atoms, ids, arguments, comm, console)
 
 
+def make_polyethylene(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
+    """Place, compress, cool and relax chains; with ``--insert``, put a molecule between them."""
+    on_root(comm, lambda: check_output(arguments.output, arguments.force))
+    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
+    molecule = on_root(comm, lambda: read_molecule(arguments.insert)) if arguments.insert else None
+    atoms = on_root(comm, lambda: polymer.dilute(arguments.chains, arguments.carbons, arguments.seed))
+    check_forces(atoms if molecule is None else atoms + molecule, forcefield, comm)
+    console.say(f"{arguments.chains} chains, {len(atoms)} atoms, in a cube of {atoms.cell[0, 0]:.1f} Å at first")
+    atoms = polymer.compress(atoms, arguments.density, forcefield, arguments.seed, comm, console.progress)
+    atoms = _relaxed(atoms, forcefield, comm, console)
+    ids: list[int] = []
+    if molecule is not None:
+        atoms, ids = _inserted(atoms, molecule, forcefield, arguments, comm, console)
+    _finish(atoms, ids, arguments, comm, console)
+
+
 def insert_molecule(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Put a molecule into the user's structure."""
     on_root(comm, lambda: check_output(arguments.output, arguments.force))
@@ -114,6 +131,7 @@ COMMANDS: dict[str, Any] = {
     "silica": make_silica,
     "insert": insert_molecule,
     "labyrinth": labyrinth.make,
+    "polyethylene": make_polyethylene,
     "probe": probe.make,
     **dict.fromkeys(crystals.MAKERS, crystals.make),
     "report": report,
