@@ -168,6 +168,12 @@ def test_a_run_whose_input_has_the_keys_of_before_and_whose_files_are_gone_is_to
     assert found.forces == "ReaxFF (ffield.mine)"
 
 
+def test_forces_of_an_ase_calculator_are_not_called_reaxff(tmp_path: Path) -> None:
+    run = reported.make_run(tmp_path / "run", forcefield={"ase": "emt"})
+    run.config.write_text(run.config.read_text().replace("# forces", "# other"))
+    assert gather(run.path).forces == "ASE’s calculator emt"
+
+
 def test_texts_of_a_run_stay_texts(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     evil = replace(pathway(1.0), source=EVIL, notes=(EVIL,))

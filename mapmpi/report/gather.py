@@ -54,6 +54,8 @@ class Run:
         forcefield = self.config.forcefield
         if forcefield.simulated is not None:
             return "a simulated engine (no result means anything)"
+        if forcefield.ase is not None:
+            return f"ASE’s calculator {forcefield.ase}"
         if forcefield.commands is not None:
             style = next(
                 (line for line in forcefield.commands if line.startswith("pair_style")), "LAMMPS commands"
