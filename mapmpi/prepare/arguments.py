@@ -12,12 +12,8 @@ from mapmpi.helptext import narrow
 from mapmpi.structures.insert import START
 from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 
-EXAMPLES = """examples:
+EXAMPLES = """examples (COMMAND --help has more):
   mapmpi prepare silica --formula-units 64 --insert H2O --output glass.data
-  mapmpi prepare insert crystal.cif --molecule O2 --output start.data
-  mapmpi prepare report glass.data
-  mapmpi prepare labyrinth maze --seed 1
-  mapmpi prepare vacancy Cu copper-vacancy --eam Cu_mishin1.eam.alloy
   mapmpi prepare probe input.yaml
 """
 
@@ -83,7 +79,7 @@ def _structure(command: argparse.ArgumentParser) -> None:
 def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command that makes a labyrinth."""
     labyrinth = commands.add_parser(
-        "labyrinth", help="frozen random obstacles whose lowest pass is known exactly, to measure searches by",
+        "labyrinth", help="obstacles whose lowest pass is known",
         description="Frozen random Lennard-Jones obstacles and a tracer. Writes OUTPUT.data, the input OUTPUT.yaml, "
         "and OUTPUT.truth.json with the lowest possible highest energy of a way to the goal, and that way.",
         epilog="example: mapmpi prepare labyrinth maze --seed 1",
@@ -103,15 +99,15 @@ def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands that make a crystal with an atom that hops."""
     vacancy = commands.add_parser(
-        "vacancy", help="a crystal with a vacancy, into which a neighbour hops, and its input",
+        "vacancy", help="a vacancy in a crystal, and its input",
         epilog="example: mapmpi prepare vacancy Cu copper-vacancy --eam Cu_mishin1.eam.alloy",
     )  # fmt: skip
     interstitial = commands.add_parser(
-        "interstitial", help="a crystal with a small atom between its sites, and its input",
+        "interstitial", help="a small atom in a crystal, and its input",
         epilog="example: mapmpi prepare interstitial Ni H nickel-hydrogen --eam NiAlH_jea.eam.alloy --repeat 3",
     )  # fmt: skip
     slab = commands.add_parser(
-        "slab", help="a slab with an adatom, its lowest layers fixed, and its input",
+        "slab", help="an adatom on a slab, and its input",
         epilog="example: mapmpi prepare slab Cu copper-slab --facet 111 --eam Cu_mishin1.eam.alloy",
     )  # fmt: skip
     for command in (vacancy, interstitial, slab):
@@ -138,7 +134,7 @@ def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command that makes a polymer."""
     polymer = commands.add_parser(
-        "polyethylene", help="short chains of amorphous polyethylene, with a molecule between them",
+        "polyethylene", help="amorphous polyethylene",
         description="Straight chains in a wide cell are compressed step by step in hot dynamics, cooled and relaxed.",
         epilog="example: mapmpi prepare polyethylene --chains 5 --carbons 14 --insert O2 "
         "--forcefield cho.yaml --output polyethylene.data",
@@ -156,7 +152,7 @@ def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command that measures good settings."""
     probe = commands.add_parser(
-        "probe", help="good values of tether, step, force calls and rewards, measured on an input of yours",
+        "probe", help="good settings, measured on your input",
         description="Drags the molecule of an input straight on with several settings, and proposes the cheapest "
         "whose climb is that of a careful drag: a part of an input, with the figures as comments.",
         epilog="example: mapmpi prepare probe input.yaml --output probed.yaml",
@@ -186,7 +182,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     silica = commands.add_parser(
-        "silica", help="silica glass by melt–quench, with a molecule in it",
+        "silica", help="silica glass by melt–quench",
         description="Random SiO2 is melted at 4000 K for 10 ps and cooled to 300 K (Vashishta\n"
         "potential), then relaxed (ReaxFF).", epilog=SILICA, formatter_class=raw,
         usage="%(prog)s --formula-units N --output FILE [options]",
@@ -201,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
     silica.set_defaults(no_relax=False)
 
     insert = commands.add_parser(
-        "insert", help="a molecule into the largest void near the start plane of a structure",
+        "insert", help="a molecule into a void of your structure",
         description="Puts a molecule where there is most room near the start plane, and relaxes.",
         epilog=INSERT, formatter_class=raw, usage="%(prog)s STRUCTURE --output FILE [options]",
     )  # fmt: skip
@@ -216,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
     _probe(commands)
 
     report = commands.add_parser(
-        "report", help="coordination, defects, density, distances and angles of silica",
+        "report", help="coordination, defects … of silica",
         epilog="example: mapmpi prepare report glass.data",
     )  # fmt: skip
     _structure(report)
