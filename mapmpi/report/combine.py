@@ -125,8 +125,7 @@ def _combine(args: argparse.Namespace) -> None:
     found, first = glasses(runs), runs[0].settings.temperatures
     if not (kelvins := [kelvin for kelvin in first if all(kelvin in run.settings.temperatures for run in runs)]):
         raise UserError("the runs share no temperature; refine them again with one pneb.temperatures.")
-    rows = combined(found, kelvins)
-    print_table(Console(), rows, found)
+    print_table(Console(), rows := combined(found, kelvins), found)
     if args.output is not None:
         write_rows(args.output, tuple(rows[0]), rows)
 
