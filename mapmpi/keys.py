@@ -26,25 +26,25 @@ def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield f"  {path} = {default}" + (f"  # {field.description}" if field.description else "")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print all keys, or those that contain one of the words, or the input's JSON Schema."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="mapmpi keys",
         description="List every key of the input with its default, unit and meaning, or those whose line has a word.",
         epilog="examples: mapmpi keys pneb; mapmpi keys rewards tether; mapmpi keys --schema > schema.json",
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="part of a key's name or of its description")
-    parser.add_argument(
-        "--schema",
-        action="store_true",
-        help="print the JSON Schema of the input, for editors",
-    )
-    args = parser.parse_args(argv)
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the input, for editors")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print all keys, or those that contain one of the words, or the input's JSON Schema."""
+    args = make_parser().parse_args(argv)
     if args.schema:
         print(json.dumps(input_schema(), indent=2, ensure_ascii=False))
         return 0
-    words = args.words
     for line in describe(Config):
-        if not words or any(word in line for word in words):
+        if not args.words or any(word in line for word in args.words):
             print(line)
     return 0

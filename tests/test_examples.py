@@ -1,4 +1,4 @@
-"""The examples run, say what they are to say, and stay short; and so does the snippet of the README."""
+"""The examples run, say what they are to say, and stay short; and so do the snippets of README and documentation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pages
 import pytest
 from conftest import ROOT, mpiexec
 
@@ -99,14 +100,30 @@ def test_reading_a_run(copper_run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
-def test_the_snippet_of_the_readme(tmp_path: Path) -> None:
-    section = (ROOT / "README.md").read_text().split("## As a library")[1].split("\n## ")[0]
-    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert code is not None
+def snippet(code: str, folder: Path) -> str:
+    """Run a snippet in a folder, by a Python of its own; return what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code[1]]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
-    barrier, verified = done.stdout.split()
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, check=True, timeout=200
+    ).stdout
+
+
+SNIPPETS = list({block.text: block for block in pages.snippets("python")}.values())
+"""Each once: some stand on two pages."""
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("block", SNIPPETS, ids=lambda block: f"{block.page.name}:{len(block.text)}")
+def test_snippets_run(block: pages.Block, copper_run: Path, tmp_path: Path) -> None:
+    """In place of the reader's run directory stands that of the adatom, with its atoms and its first episode."""
+    code = block.text.replace("RUN_DIR", str(copper_run)).replace("agent=2, episode=9", "agent=1, episode=1")
+    snippet(code.replace("empty(195", "empty(28"), tmp_path)
+
+
+def test_the_snippet_of_the_readme(tmp_path: Path) -> None:
+    (code,) = [block.text for block in pages.snippets("python") if block.page.name == "README.md"]
+    barrier, verified = snippet(code, tmp_path).split()
     assert (round(float(barrier), 3), verified) == (0.416, "True")
     assert (tmp_path / "saddle.xyz").exists()
     assert (tmp_path / "profile.png").exists()

@@ -11,7 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
+
+import mapmpi
 
 SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "mapmpi", "inputs", "jobs")
 
@@ -77,3 +80,12 @@ def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Pat
     )
     asked = ("mapmpi/jobs/templates/train.slurm", "mapmpi/report/page.html")
     assert all((site / name).is_file() for name in asked)
+
+
+def test_the_citation_is_of_this_version_and_has_what_the_format_asks_for() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["version"] == mapmpi.__version__
+    assert f'version="{mapmpi.__version__}"' in (ROOT / "setup.py").read_text()
+    assert citation["authors"] == [{"name": "The mapmpi developers"}]
+    assert all({"type", "title", "authors"} <= work.keys() for work in citation["references"])
