@@ -25,7 +25,7 @@ SMALL = {"structure": {"file": "x.data", "tagged_atoms": [1]}, "goal": {"distanc
 MISTAKES = ROOT / "docs" / "mistakes.md"
 """Its commands are wrong, and are run."""
 PARSERS = {word: f"mapmpi.{word}.run" for word in ("train", "pneb", "check", "watch", "report", "export", "jobs")}
-PARSERS |= {"keys": "mapmpi.keys", "train.prior": "mapmpi.train.prior"}
+PARSERS |= {"combine": "mapmpi.report.combine", "keys": "mapmpi.keys", "train.prior": "mapmpi.train.prior"}
 
 
 def names(page: Path) -> str:
