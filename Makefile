@@ -30,8 +30,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 docs: $(READY)
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
-	@echo "Documentation: site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
 
 setup: $(READY)
 

@@ -38,14 +38,15 @@ def snippets(language: str) -> list[Block]:
 
 def inline(page: Path) -> list[str]:
     """Return what stands between backticks in the text of a page, each on one line."""
-    prose = re.sub(r"^```.*?^```|^ {4}.*$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```|^ {4}[^\n]*$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     return [" ".join(words.split()) for words in re.findall(r"`([^`]+)`", prose)]
 
 
 def commands(page: Path) -> list[str]:
     """Return the commands of a page: lines of indented blocks and of consoles, and those in the text."""
     first = re.compile(r"(make|mapmpi|mpiexec|srun|python|pip|cmake|bash|sbatch|MPICC=\S+) ")
-    found = [line for block in blocks(page) if block.language == "" for line in block.text.splitlines()]
+    indented = [re.sub(r"\\\n *", "", block.text) for block in blocks(page) if block.language == ""]
+    found = [line for text in indented for line in text.splitlines()]
     found += [line[2:] for block in blocks(page) for line in block.text.splitlines() if line.startswith("$ ")]
     return [line for line in [*found, *inline(page)] if first.match(line)]
 
