@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mapmpi.errors import UserError
-from mapmpi.path.assembly import fastest_pathway
+from mapmpi.path.assembly import fastest_pathway, pool
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
 from mapmpi.path.saddle import Saddle
@@ -132,7 +132,7 @@ def test_a_pass_beside_an_earlier_pathway_is_part_of_the_network(tmp_path: Path)
     record.save(tmp_path / "one.h5", beside, {})
     matcher = Matcher(alone.atoms.numbers, alone.atoms.cell.array, alone.atoms.pbc, 0.3, 0.02, alone.tagged)
     for one, barriers in ((alone, [1.5, 0.5]), (record.load(tmp_path / "one.h5"), [1.0, 0.5])):
-        route = fastest_pathway([one], matcher, "hbar", [623.15], 6.0)
+        route = fastest_pathway([one], pool([one], matcher, "hbar"), "hbar", [623.15], 6.0)
         assert route is not None
         assert route.barriers_ev() == pytest.approx(barriers)
 

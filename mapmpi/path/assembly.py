@@ -140,17 +140,18 @@ def _counts(hop: Hop, prefactor: Prefactor) -> bool:
 
 def fastest_pathway(
     pathways: Sequence[Pathway],
-    matcher: Matcher,
+    pooled: tuple[Network, list[list[int]]],
     prefactor: Prefactor,
     temperatures_k: Sequence[float],
     remote_distance_A: float,
 ) -> Pathway | None:
     """Return the fastest walk over the saddles of all pathways, from the start of one to the end of one.
 
-    None if there is none. Only pathways that reached their goal have such ends; if none did, the longest. The first
-    temperature decides which walk is the fastest; its passage times are those of a walker on the whole network.
+    ``pooled`` is what :func:`pool` makes of them. None if there is none. Only pathways that reached their goal have
+    such ends; if none did, the longest. The first temperature decides which walk is the fastest; its passage times are
+    those of a walker on the whole network.
     """
-    network, numbers = pool(pathways, matcher, prefactor)
+    network, numbers = pooled
     ends = [(own[0], own[-1]) for own, pathway in zip(numbers, pathways, strict=True) if pathway.reached]
     if not ends:
         longest = max(range(len(pathways)), key=lambda number: pathways[number].length_A)
@@ -170,7 +171,7 @@ def fastest_pathway(
         tagged=model.tagged,
         molecule=model.molecule,
         basins=basins,
-        hops=_named(hops, basins, matcher, model.molecule, remote_distance_A),
+        hops=_named(hops, basins, network.matcher, model.molecule, remote_distance_A),
         notes=(f"the fastest route through {count} pathway{'s' * (count > 1)}",),
         passage_times_s=tuple(
             (kelvin, network.passage_time_s(found[0][0], goals, kelvin, prefactor)) for kelvin in temperatures_k
@@ -178,9 +179,14 @@ def fastest_pathway(
         quantum_passage_times_s=tuple(
             (kelvin, corrected(network, kelvin).passage_time_s(found[0][0], goals, kelvin, prefactor))
             for kelvin in temperatures_k
-            if prefactor == "vineyard" and all(edge.hop.saddle_hz.size for edge in network.edges)
+            if correctable(network, prefactor)
         ),
     )
+
+
+def correctable(network: Network, prefactor: Prefactor) -> bool:
+    """Tell whether the frequencies of all hops are known, for :func:`corrected`."""
+    return prefactor == "vineyard" and all(edge.hop.saddle_hz.size for edge in network.edges)
 
 
 def corrected(network: Network, temperature_k: float) -> Network:

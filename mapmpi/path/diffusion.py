@@ -7,6 +7,7 @@ of the way is how many cells an edge leads on; where inside its cell a minimum l
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -16,6 +17,7 @@ from scipy.special import logsumexp
 
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Network
+from mapmpi.path.quantum import corrected_hop
 from mapmpi.path.tst import Prefactor, prefactor_hz
 from mapmpi.units import BOLTZMANN_EV_PER_K
 
@@ -83,6 +85,15 @@ class Folded:
             moves = there.first != there.last or there.cells.any()
             if moves and not any(known.same(one, self.matcher) for known in self.links for one in (there, back)):
                 self.links.append(there)
+
+    def corrected(self, temperature_k: float) -> Folded:
+        """Return the same with the corrections of :mod:`mapmpi.path.quantum` at a temperature in K, and no other."""
+        other = copy(self)
+        other.links = [
+            replace(link, edge=replace(link.edge, hop=corrected_hop(link.edge.hop, temperature_k)))
+            for link in self.links
+        ]
+        return other
 
     def _find(self, known: list[StationaryPoint], point: StationaryPoint) -> tuple[int, np.ndarray]:
         """Return the class of a minimum, a new one if need be, and how many cells (3,) it is from its first member."""

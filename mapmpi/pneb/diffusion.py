@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mapmpi.path.assembly import corrected, pool
-from mapmpi.path.basins import Matcher
+from mapmpi.path.assembly import correctable
 from mapmpi.path.diffusion import Diffusion, Folded
-from mapmpi.path.pathway import Pathway
+from mapmpi.path.network import Network
 from mapmpi.path.tst import Prefactor
 from mapmpi.pneb.table import shown, write_rows
 
@@ -27,22 +26,18 @@ FIELDS = (
 
 
 def network_diffusion(
-    pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor, temperatures: Sequence[float]
+    network: Network, start: int, prefactor: Prefactor, temperatures: Sequence[float]
 ) -> dict[tuple[float, str], Diffusion]:
-    """Return D from the start of the first pathway for each temperature (K) and kind of nuclei; none without pathways.
+    """Return D from minimum ``start`` of the pooled network for each temperature (K) and kind of nuclei.
 
     The kinds are ``classical`` and, for Vineyard's prefactors where all frequencies are known, ``quantum``.
     """
-    if not pathways:
-        return {}
-    network, numbers = pool(pathways, matcher, prefactor)
-    start, found = numbers[0][0], {}
-    folded = Folded(network)
-    quantum = prefactor == "vineyard" and all(edge.hop.saddle_hz.size for edge in network.edges)
+    folded, quantum = Folded(network), correctable(network, prefactor)
+    found = {}
     for kelvin in temperatures:
         found[kelvin, "classical"] = folded.diffusion(start, kelvin, prefactor)
         if quantum:
-            found[kelvin, "quantum"] = Folded(corrected(network, kelvin)).diffusion(start, kelvin, prefactor)
+            found[kelvin, "quantum"] = folded.corrected(kelvin).diffusion(start, kelvin, prefactor)
     return found
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mapmpi.config import Config
 from mapmpi.errors import UserError
-from mapmpi.path.assembly import NAME, fastest_pathway
+from mapmpi.path.assembly import NAME, fastest_pathway, pool
 from mapmpi.path.basins import Matcher
 from mapmpi.path.diffusion import Diffusion
 from mapmpi.path.pathway import Pathway
@@ -55,8 +55,9 @@ class Output:
             return
         settings = self.settings
         self.pathways = [*refined, *self._earlier({pathway.name for pathway in refined} | {NAME})]
+        pooled = pool(self.pathways, self.matcher, settings.prefactor)
         route = fastest_pathway(
-            self.pathways, self.matcher, settings.prefactor, settings.temperatures, settings.remote_distance
+            self.pathways, pooled, settings.prefactor, settings.temperatures, settings.remote_distance
         )
         for old in [*self.directory.pathways.glob(f"{NAME}*"), *self.directory.figures.glob(f"{NAME}-*")]:
             old.unlink()
@@ -65,8 +66,8 @@ class Output:
             self.pathways.append(route)
         path = self.directory.pathways / "pathways.csv"
         write_csv(path, self.pathways, settings.prefactor, settings.temperatures)
-        found = [pathway for pathway in self.pathways if pathway is not route]
-        self.diffusion = network_diffusion(found, self.matcher, settings.prefactor, settings.temperatures)
+        network, numbers = pooled
+        self.diffusion = network_diffusion(network, numbers[0][0], settings.prefactor, settings.temperatures)
         write_diffusion(self.directory.pathways / FILE, self.diffusion, settings.prefactor)
 
     def _earlier(self, names: set[str]) -> list[Pathway]:

@@ -23,6 +23,9 @@ LOOSE = 50.0
 LONG = 10
 """How many times an action's force calls are spent on what is left over at the highest point."""
 
+SHARES, LEAST = (0.05, 0.1, 0.2), 0.02
+"""A climb is to be the reference's within the first of these shares of it that any drag keeps, or LEAST eV if more."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -154,10 +157,6 @@ def _checked(step: Step) -> Step:
 def _failed(settings: Settings, reason: str) -> Drag:
     nan = float("nan")
     return Drag(settings, nan, nan, nan, nan, nan, nan, nan, reason)
-
-
-SHARES, LEAST = (0.05, 0.1, 0.2), 0.02
-"""A climb is to be the reference's within the first of these shares of it that any drag keeps, or LEAST eV if more."""
 
 
 def tolerance(reference: Drag, share: float = SHARES[0]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -13,7 +14,7 @@ from ase import Atoms
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mapmpi.config import ForceField
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, of_option
 from mapmpi.md.fixed import is_fixed
 from mapmpi.structures.files import write_lammps_data
 
@@ -63,11 +64,18 @@ def check_output(output: Path, force: bool) -> None:
     """Raise UserError unless both files can be written; an existing one only with ``force``."""
     if output.suffix == ".extxyz":
         raise UserError(f"--output {output}: name the LAMMPS data file, for example {output.stem}.data.")
-    if not output.parent.is_dir():
-        raise UserError(f"--output {output}: no folder {output.parent}; make it first.")
-    for file in files(output):
+    with of_option("--output"):
+        check_new(files(output), force)
+
+
+def check_new(files: Sequence[Path], force: bool) -> None:
+    """Raise UserError unless all files, of one folder, can be written; existing ones only with ``force``."""
+    folder = files[0].parent
+    if not folder.is_dir():
+        raise UserError(f"{files[0]}: no folder {folder}; make it first.")
+    for file in files:
         if file.exists() and not force:
-            raise UserError(f"--output: {file} is there already; choose another name or add --force.")
+            raise UserError(f"{file} is there already; choose another name or add --force.")
 
 
 def outputs(output: Path, endings: tuple[str, ...], force: bool) -> list[Path]:
@@ -78,12 +86,8 @@ def outputs(output: Path, endings: tuple[str, ...], force: bool) -> list[Path]:
     name = output.name
     for ending in endings:
         name = name.removesuffix(ending)
-    if not output.parent.is_dir():
-        raise UserError(f"{output}: no folder {output.parent}; make it first.")
     found = [output.parent / (name + ending) for ending in endings]
-    for file in found:
-        if file.exists() and not force:
-            raise UserError(f"{file} is there already; choose another name or add --force.")
+    check_new(found, force)
     return found
 
 

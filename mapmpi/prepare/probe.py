@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 from mpi4py import MPI
 
@@ -16,7 +15,7 @@ from mapmpi.config import Config
 from mapmpi.errors import UserError, of_option
 from mapmpi.parallel.agreement import on_root
 from mapmpi.prepare.drag import Drag, Probe, Settings, agrees, cheapest, softest, tolerance
-from mapmpi.prepare.output import Console, command_of
+from mapmpi.prepare.output import Console, check_new, command_of
 from mapmpi.structures.inputs import read_input
 
 STIFFNESSES = (25.0, 50.0, 100.0, 200.0, 400.0)
@@ -58,7 +57,7 @@ def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -
     output = arguments.output
     if output is not None:
         with of_option("--output"):
-            on_root(comm, lambda: _check_output(output, arguments.force))
+            on_root(comm, lambda: check_new([output], arguments.force))
     config, atoms = on_root(
         comm, lambda: read_input(arguments.input, arguments.settings, arguments.allow_commands)
     )
@@ -72,13 +71,6 @@ def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -
     if output is not None:
         on_root(comm, lambda: output.write_text(text, encoding="utf-8"))
         console.say(f"\nwrote {output}; put its keys into the input")
-
-
-def _check_output(file: Path, force: bool) -> None:
-    if not file.parent.is_dir():
-        raise UserError(f"{file}: no folder {file.parent}; make it first.")
-    if file.exists() and not force:
-        raise UserError(f"{file} is there already; choose another name or add --force.")
 
 
 def measure(probe: Probe, console: Console) -> Findings:

@@ -134,7 +134,10 @@ def print_table(console: Console, rows: Sequence[dict[str, float]], found: Seque
     """Print the medians and intervals, and what they rest on."""
     # the networks' routes are made of the others
     count = sum(one.name != NAME for glass in found for _, one in glass.pathways)
-    table = Table(title=f"{count} pathways, {len(found)} glasses", title_justify="left")
+    table = Table(
+        title=f"{count} pathway{'s' * (count != 1)}, {len(found)} glass{'es' * (len(found) != 1)}",
+        title_justify="left",
+    )
     for name in ("T\n(K)", "glasses\n", "passage time\n", "95 % of medians\n", "D\n(cm²/s)", "95 % of medians\n"):
         table.add_column(name, justify="right")
     for row in rows:

@@ -102,7 +102,7 @@ def vacancy(element: str, constant: float, repeat: int) -> Start:
     del atoms[middle]
     ways, lengths = find_mic(hole - atoms.positions, atoms.cell, atoms.pbc)
     neighbour = _nearest(lengths)
-    return Start(atoms, neighbour + 1, _tuple(ways[neighbour]), float(lengths[neighbour]))
+    return Start(atoms, neighbour + 1, _direction(ways[neighbour]), float(lengths[neighbour]))
 
 
 def interstitial(host: str, guest: str, constant: float, repeat: int) -> Start:
@@ -117,7 +117,7 @@ def interstitial(host: str, guest: str, constant: float, repeat: int) -> Start:
     atoms = ase.build.bulk(host, a=constant, cubic=True) * repeat
     first, second = (constant * (np.array(site) + repeat // 2) for site in SITES[crystal])
     atoms.append(Atom(guest, first))
-    return Start(atoms, len(atoms), _tuple(second - first), float(np.linalg.norm(second - first)))
+    return Start(atoms, len(atoms), _direction(second - first), float(np.linalg.norm(second - first)))
 
 
 def slab(element: str, facet: str, constant: float, repeat: int, layers: int, fixed: int) -> Start:
@@ -147,8 +147,8 @@ def _nearest(lengths: np.ndarray) -> int:
     return int(np.round(lengths, 6).argmin())
 
 
-def _tuple(way: np.ndarray) -> tuple[float, float, float]:
-    """Return a direction as small whole numbers where it is one, else as it is."""
+def _direction(way: np.ndarray) -> tuple[float, float, float]:
+    """Return a direction whose largest part is 1 or -1, rounded to what an input can show."""
     scaled = way / np.abs(way).max()
     rounded = np.round(scaled, 6) + 0.0
     return float(rounded[0]), float(rounded[1]), float(rounded[2])

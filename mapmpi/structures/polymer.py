@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import find_mic
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
@@ -109,22 +110,18 @@ def compress(
         _shrink(atoms, now)
         engine = LammpsEngine(atoms, forcefield, dynamics, tagged=[1], comm=comm, seed=seed + number)
         try:
-            moved = engine.quench(fmax=0.5, max_calls=60).positions
+            engine.quench(fmax=0.5, max_calls=60)
             engine.restore(engine.snapshot(), seed + number)
             last = number == len(edges) - 1
             engine.anneal(KELVIN, 300.0 if last else KELVIN, REST_STEPS if last else STEPS)
             moved = engine.positions()
         finally:
             engine.close()
-        atoms.positions += _nearest_images(moved - atoms.positions, now)
+        atoms.positions += find_mic(moved - atoms.positions, atoms.cell, atoms.pbc)[0]
         progress("compress", number / (len(edges) - 1))
     if bond_count(atoms) != bonds:
         raise UserError("the chains reacted while they were compressed; try another --seed.")
     return atoms
-
-
-def _nearest_images(apart: np.ndarray, edge: float) -> np.ndarray:
-    return apart - edge * np.round(apart / edge)
 
 
 def _shrink(atoms: Atoms, edge: float) -> None:
