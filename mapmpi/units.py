@@ -54,6 +54,8 @@ def seconds(text: object) -> float:
 
 def duration_text(duration_s: float) -> str:
     """Return a duration in the unit that a reader would choose, from picoseconds to years."""
+    if duration_s == 0.0:
+        return "0 s"
     steps = [("ps", 1e-12, 1e3), ("ns", 1e-9, 1e3), ("µs", 1e-6, 1e3), ("ms", 1e-3, 1e3), ("s", 1.0, 120.0)]
     steps += [("min", 60.0, 120.0), ("h", 3600.0, 48.0), ("days", SECONDS_PER_DAY, 1000.0)]
     for unit, size, limit in steps:

@@ -231,7 +231,7 @@ def test_no_durations(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("duration", "text"),
-    [(2e-12, "2 ps"), (0.0025, "2.5 ms"), (90, "90 s"), (600, "10 min"), (86400 * 3, "3 days")],
+    [(0.0, "0 s"), (2e-12, "2 ps"), (0.0025, "2.5 ms"), (90, "90 s"), (600, "10 min"), (86400 * 3, "3 days")],
 )
 def test_durations_for_readers(duration: float, text: str) -> None:
     assert duration_text(duration) == text

@@ -45,7 +45,7 @@ class LearnerSilent(Exception):
 class Tag(IntEnum):
     """What a message is."""
 
-    EXPERIENCE = 1  # agent: a state, and the transitions that it completes
+    EXPERIENCE = 1  # agent: a state, the transitions that it completes, what it takes to go on from there
     EPISODE = 2  # agent: an episode has ended
     WANT_WEIGHTS = 3  # agent: version it has, and whether it is to fetch a newer one for its node
     GOODBYE = 4  # agent: all is written
@@ -54,17 +54,16 @@ class Tag(IntEnum):
     WEIGHTS = 7  # learner
     STOP = 8  # learner: 1 to write the episode that is under way, 0 to leave it out
     BEAT = 9  # learner
-    VISIT = 10  # agent: a state from which an episode can go on
-    WANT_ADVICE = 11  # agent: where it is
-    ADVICE = 12  # learner: where to go on from, and which way
-    UNTOLD = 13  # agent: actions of which it told nothing, for the learner had fallen behind
+    WANT_ADVICE = 10  # agent: where it is
+    ADVICE = 11  # learner: where to go on from, and which way
+    UNTOLD = 12  # agent: actions of which it told nothing, for the learner had fallen behind
 
 
 def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: int) -> np.dtype:
-    """Return the record of an EXPERIENCE message: one state and up to ``steps`` transitions.
+    """Return the record at the head of an EXPERIENCE message: a state (C, G, G, G) and up to ``steps`` transitions.
 
     ``acted`` is 1 when an action led to the state, 0 at the start of an episode; ``version`` is that of the weights by
-    which the agent acts.
+    which the agent acts. The state lies as (G, G, G, C), as the replay buffer keeps it.
     """
     return np.dtype(
         [
@@ -73,7 +72,7 @@ def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: 
             ("acted", "i4"),
             ("transitions", "i4"),
             ("transition", transition, (steps,)),
-            ("state", "u1", state_shape),
+            ("state", "u1", (*state_shape[1:], state_shape[0])),
         ]
     )
 

@@ -11,7 +11,8 @@ TOP = 4096
 class SumTree:
     """Priorities p_i >= 0, i = 0 … capacity-1, and the sums over 2, 4, 8 … of them (float64), up to 4096 sums.
 
-    Node i has the children 2i and 2i+1; the leaves are the last nodes.
+    Node i has the children 2i and 2i+1; the leaves are the last nodes. Sums are made when they are asked for, those of
+    all priorities that were set since then in one go.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -20,9 +21,11 @@ class SumTree:
         self._first = min(TOP, self._first_leaf)
         self._levels = (self._first_leaf // self._first).bit_length() - 1  # below the top
         self._nodes = np.zeros(2 * self._first_leaf)
+        self._changed: list[np.ndarray] = []
 
     @property
     def _top(self) -> np.ndarray:
+        self._settle()
         return self._nodes[self._first : 2 * self._first]
 
     @property
@@ -40,16 +43,23 @@ class SumTree:
         return self.leaves[index]
 
     def set(self, indices: np.ndarray, priorities: np.ndarray) -> None:
-        """Set the priorities (B,) at ``indices`` (B,).
-
-        Sums are made anew from both children rather than changed by a difference, so that rounding errors
-        do not build up.
-        """
+        """Set the priorities (B,) at ``indices`` (B,)."""
         nodes = indices + self._first_leaf
         self._nodes[nodes] = priorities
-        for _ in range(self._levels):
-            nodes = nodes >> 1
-            self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
+        self._changed.append(nodes)
+
+    def _settle(self) -> None:
+        """Make the sums over what has changed.
+
+        They are made anew from both children rather than changed by a difference, so that rounding errors do not
+        build up.
+        """
+        if self._changed:
+            nodes = np.concatenate(self._changed)
+            self._changed.clear()
+            for _ in range(self._levels):
+                nodes = nodes >> 1
+                self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
 
     def find(self, sums: np.ndarray) -> np.ndarray:
         """Return the indices (B,) at which the running sum of the priorities first exceeds ``sums`` (B,).

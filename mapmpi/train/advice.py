@@ -20,7 +20,7 @@ agent has spent on searching and on practice."""
 
 
 def visit_dtype(atoms: int) -> np.dtype:
-    """Return the record of a VISIT message: a state that was visited, as frame so and so of an episode."""
+    """Return the record of a visit, which follows the experience in its message: a state, as a frame of an episode."""
     fields = [("episode", "i4"), ("frame", "i4"), ("place", "f8", (3,)), ("station", station_dtype(atoms))]
     return np.dtype(fields)
 

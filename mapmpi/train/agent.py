@@ -125,8 +125,11 @@ class Agent:
         elif not self.config.deterministic:
             self._take_weights()
 
-    def _tell(self, step: Step, transitions: np.ndarray, acted: bool) -> None:
-        """Send a state under a new number, with the transitions that it completes; nothing where all is silent."""
+    def _tell(self, step: Step, transitions: np.ndarray, acted: bool, visit: np.ndarray | None = None) -> None:
+        """Send a state under a new number, with the transitions that it completes and a ``visit`` for the planner.
+
+        Nothing where all is silent.
+        """
         if self._silent:
             self._untold += acted
             return
@@ -134,8 +137,9 @@ class Agent:
         record["sequence"], record["acted"], record["version"] = self._sequence, acted, self._link.version
         record["transitions"] = len(transitions)
         record["transition"][0, : len(transitions)] = transitions
-        record["state"] = step.state
-        self._link.send(Tag.EXPERIENCE, record)
+        record["state"] = np.moveaxis(step.state, 0, -1)
+        parts = [record] if visit is None else [record, visit]
+        self._link.send(Tag.EXPERIENCE, np.concatenate([part.view(np.uint8) for part in parts]))
 
     def _play(self) -> None:
         """Play one episode. It depends on the seed, the agent's and the episode's number, and what it was sent."""
@@ -153,8 +157,8 @@ class Agent:
         self._silent = self._behind
         self._sequence += 1
         self._returns.start(self._sequence, q)
-        self._tell(step, np.empty(0, dtype=TRANSITION), acted=False)
         self._keep(step, row, first_step)
+        self._tell(step, np.empty(0, dtype=TRANSITION), acted=False, visit=self._visit(step, row))
         ending: str = ""
         while not ending:
             logs.at(f"agent {self.number}, episode {self._episode}, action {row['actions'] + 1}")
@@ -173,7 +177,8 @@ class Agent:
             ending = step.ending or (self._broken_off() if left or self._link.stopped else "")
             q = self._q(step.state)
             self._sequence += 1
-            self._tell(step, self._completed(step, action, q, how_ended(ending)), acted=True)
+            completed = self._completed(step, action, q, how_ended(ending))
+            self._tell(step, completed, acted=True, visit=self._visit(step, row))
             self._note_failure(step, row)
             if self._behind and not self._silent and not ending:
                 self._cut_short(step, q)
@@ -266,9 +271,13 @@ class Agent:
         if step.frame is not None:
             if self._guide is not None:
                 self._guide.note(step)
-                if not self._silent:
-                    self._guide.tell(step, self._episode, int(row["actions"]))
             self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
+
+    def _visit(self, step: Step, row: np.void) -> np.ndarray | None:
+        """Return what the planner is told of a step, if there is one and the material did not fail."""
+        if self._guide is None or self._silent or step.frame is None:
+            return None
+        return self._guide.visit(step, self._episode, int(row["actions"]))
 
     def _note_failure(self, step: Step, row: np.void) -> None:
         """Count failures that nothing comes between."""

@@ -50,7 +50,7 @@ class Guidance:
         self._visit, self._station = visit_dtype(len(atoms)), station_dtype(len(atoms))
 
     def take(self, agent: int, data: np.ndarray) -> None:
-        """Take up a VISIT message (bytes) of an agent."""
+        """Take up an agent's visit, the bytes of a record of ``visit_dtype``."""
         record = data.view(self._visit)[0]
         station = record["station"]  # a view: each message has its own memory
         origin = agent, int(record["episode"]), int(record["frame"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from mapmpi.env.environment import Environment, Step
 from mapmpi.env.station import Station
-from mapmpi.parallel.messages import AgentLink, Tag
+from mapmpi.parallel.messages import AgentLink
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.train.advice import KINDS, QUESTION, Answer, Kind, visit_dtype
 from mapmpi.train.lockstep import Lockstep
@@ -72,12 +72,12 @@ class Guide:
             return None
         return self._pursuit.choose(step.place, step.agent)
 
-    def tell(self, step: Step, episode: int, frame: int) -> None:
-        """Tell the planner of the state that an episode is in."""
+    def visit(self, step: Step, episode: int, frame: int) -> np.ndarray:
+        """Return what the planner is told of the state that an episode is in, a record of ``visit_dtype`` (1,)."""
         record = np.zeros(1, dtype=self._record)
         record["episode"], record["frame"], record["place"] = episode, frame, step.place
         record["station"] = self._environment.station().record()
-        self._link.send(Tag.VISIT, record)
+        return record
 
     def note(self, step: Step) -> None:
         """Note whether an episode can still become the best path."""

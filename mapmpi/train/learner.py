@@ -184,18 +184,19 @@ class Training:
         if number and message.tag is not Tag.LOST:
             self.roll.heard(number)
         if message.tag is Tag.EXPERIENCE:
-            record = message.data.view(self.record)[0]
-            self.replay.add_state(number - 1, int(record["sequence"]), record["state"])
+            head, visit = message.data[: self.record.itemsize], message.data[self.record.itemsize :]
+            record = head.view(self.record)[0]
+            self.replay.add_state(number - 1, int(record["sequence"]), np.moveaxis(record["state"], -1, 0))
             finished = record["transition"][: record["transitions"]]
             self.books.transitions += self.replay.add_transitions(number - 1, finished)
             self.books.add_action(int(record["acted"]), int(record["version"]))
+            if len(visit) and self.guidance is not None:
+                self.guidance.take(number, visit)
         elif message.tag is Tag.WANT_WEIGHTS:
             has, fetches = (int(value) for value in message.data.view("i8"))
             self._answer(message.source, has, bool(fetches))
         elif message.tag is Tag.UNTOLD:
             self.books.add_untold(int(message.data.view("i8")[0]))
-        elif message.tag is Tag.VISIT and self.guidance is not None:
-            self.guidance.take(number, message.data)
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
             logs.at("learner, plan")
             began = time.thread_time()
