@@ -115,27 +115,32 @@ def beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]
     )
 
 
-def pool(pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor) -> tuple[Network, list[list[int]]]:
+def pool(
+    pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor | None = None
+) -> tuple[Network, list[list[int]]]:
     """Return the network of all refined pathways and of what was found beside them, and the numbers of their basins.
 
-    Hops without a verified saddle or without the prefactor are left out.
+    Hops without a verified saddle or without the prefactor are left out; where none is asked for, only those without a
+    saddle.
     """
     network, numbers = Network(matcher), []
     for pathway in pathways:
-        hops = [hop if _counts(hop, prefactor) else None for hop in pathway.hops]
+        between = zip(pathway.hops, pairwise(pathway.basins), strict=True)
+        hops = [hop if _counts(hop, ends, prefactor) else None for hop, ends in between]
         numbers.append(network.add_pathway(pathway.name, pathway.basins, hops))
         for one in pathway.beside:
-            # those have no prefactors of Vineyard's, and may lie below a basin by the noise
-            ends = one.start, one.end
-            if _counts(one.hop, prefactor) and one.hop.energies[one.hop.top] > max(end.energy for end in ends):
+            # those have no prefactors of Vineyard's
+            if _counts(one.hop, ends := (one.start, one.end), prefactor):
                 network.add_pathway(f"{pathway.name} (beside)", ends, [one.hop])
     return network, numbers
 
 
-def _counts(hop: Hop, prefactor: Prefactor) -> bool:
-    """Tell whether a hop has a rate in the network."""
+def _counts(hop: Hop, ends: tuple[StationaryPoint, StationaryPoint], prefactor: Prefactor | None) -> bool:
+    """Tell whether a hop between two basins has a rate in a network: its saddle may lie below one by the noise."""
+    if hop.saddle is None or hop.saddle.energy <= max(end.energy for end in ends):
+        return False
     known = np.isfinite(hop.forward_hz) and np.isfinite(hop.backward_hz)
-    return hop.saddle is not None and hop.verified and (prefactor != "vineyard" or bool(known))
+    return prefactor is None or (hop.verified and (prefactor != "vineyard" or bool(known)))
 
 
 def fastest_pathway(

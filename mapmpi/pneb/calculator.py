@@ -62,9 +62,8 @@ class Calculator:
         self.settings, self.atoms, self.tally = config.pneb, atoms, tally
         self.journal, self.parts, self.lost = journal, parts, lost
         tagged = [number - 1 for number in config.structure.tagged_atoms]
-        limits = self.settings.same_distance, self.settings.same_energy
         fixed = is_fixed(atoms)
-        self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged, bool(fixed.any()))
+        self.matcher = Matcher.of(atoms, tagged, self.settings, held=bool(fixed.any()))
         self._system = (
             FORMAT,
             fingerprint(config.forcefield),

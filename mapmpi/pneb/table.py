@@ -61,20 +61,22 @@ HOP_FIELDS = (
 
 
 class Kinetics(NamedTuple):
-    """Of a pathway at one temperature: time by Eq. 3, mean first-passage time (s), D (cm²/s); NaN if unknown."""
+    """Of a pathway at one temperature: time by Eq. 3, mean first-passage time (s), D by each (cm²/s); or NaN."""
 
     time_s: float
     passage_time_s: float
     diffusion_cm2_s: float
+    passage_diffusion_cm2_s: float
+
+
+KINETICS_FIELDS = Kinetics._fields[:3]
+"""What of it is in pathways.csv."""
 
 
 def kinetics(pathway: Pathway, prefactor: Prefactor, temperature_k: float) -> Kinetics:
     """Return the times and the diffusion coefficient of a pathway at a temperature."""
-    return Kinetics(
-        pathway.time_s(prefactor, temperature_k),
-        pathway.passage_time_s(prefactor, temperature_k),
-        pathway.diffusion_cm2_s(prefactor, temperature_k),
-    )
+    time_s, passage_s = pathway.time_s(prefactor, temperature_k), pathway.passage_time_s(prefactor, temperature_k)
+    return Kinetics(time_s, passage_s, *(pathway.diffusion_cm2_s(one) for one in (time_s, passage_s)))
 
 
 def status(pathway: Pathway) -> str:
@@ -107,7 +109,7 @@ def ranked(pathways: Iterable[Pathway], prefactor: Prefactor, temperatures: Sequ
 
 def pathway_fields(temperatures: Sequence[float], prefactor: Prefactor = "hbar") -> tuple[str, ...]:
     """Return the columns of pathways.csv for temperatures in K."""
-    each = [f"{field}_{kelvin_text(temperature)}" for temperature in temperatures for field in Kinetics._fields]
+    each = [f"{field}_{kelvin_text(temperature)}" for temperature in temperatures for field in KINETICS_FIELDS]
     plain = (*PATHWAY_FIELDS, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
     quantum = ("highest_zero_point_barrier_ev", *(f"quantum_{one}" for one in each))
     return (*plain, *quantum) if prefactor == "vineyard" else plain
@@ -140,7 +142,7 @@ def _pathway_row(
     }
     found = [kinetics(pathway, prefactor, temperature) for temperature in temperatures]
     for temperature, one in zip(temperatures, found, strict=True):
-        row.update({f"{field}_{kelvin_text(temperature)}": value for field, value in one._asdict().items()})
+        row.update({f"{field}_{kelvin_text(temperature)}": getattr(one, field) for field in KINETICS_FIELDS})
     try:
         fit = arrhenius_fit(temperatures, [one.diffusion_cm2_s for one in found])
     except ValueError:  # one temperature, or no time: nothing to fit
@@ -154,7 +156,8 @@ def _quantum(pathway: Pathway, temperatures: Sequence[float]) -> dict[str, float
     row = {"highest_zero_point_barrier_ev": _highest(zero_point_barriers_ev(pathway))}
     for temperature in temperatures:
         found = kinetics(corrected_pathway(pathway, temperature), "vineyard", temperature)
-        row.update({f"quantum_{field}_{kelvin_text(temperature)}": one for field, one in found._asdict().items()})
+        text = kelvin_text(temperature)
+        row.update({f"quantum_{field}_{text}": getattr(found, field) for field in KINETICS_FIELDS})
     return row
 
 
@@ -213,7 +216,7 @@ def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatur
         if unknown := np.isnan(pathway.attempts_hz(prefactor, 1.0)).sum():
             remarks.append(f"{rank} has no time: {unknown} of {len(pathway.hops)} hops have no prefactor")
         for temperature in temperatures:
-            time, passage, diffusion = kinetics(pathway, prefactor, temperature)
+            time, passage, diffusion, _ = kinetics(pathway, prefactor, temperature)
             figures = [duration(time), duration(passage), shown(diffusion, "{:.3g}")]
             table.add_row(*head, f"{temperature:g}", *figures, end_section=temperature == temperatures[-1])
             head = [""] * len(head)

@@ -11,7 +11,8 @@ from scipy.spatial import cKDTree
 
 from mapmpi.config import Config
 from mapmpi.errors import UserError
-from mapmpi.report.stored import Refined
+from mapmpi.path.pathway import Pathway
+from mapmpi.report.stored import tagged_centers
 from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.planner import MOST_VISITS
 from mapmpi.search.prior import Prior
@@ -58,7 +59,7 @@ class Map:
     lines: list[Line]
 
 
-def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]) -> Map | None:
+def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]) -> Map | None:
     """Return the map of a training; None where there is none (no checkpoint, another exploration).
 
     Raises UserError where the checkpoint is damaged or does not fit the run.
@@ -146,10 +147,10 @@ def _trained(directory: RunDirectory, region: Region) -> list[Line]:
     return lines
 
 
-def _refined(refined: Sequence[Refined], region: Region) -> list[Line]:
+def _refined(refined: Sequence[Pathway], region: Region) -> list[Line]:
     """Return the best refined pathway, if it is of the same atoms."""
     return [
-        Line(one.name, (one.tagged_center() - region.start) @ region.axes.T, True)
+        Line(one.name, (tagged_centers(one) - region.start) @ region.axes.T, True)
         for one in refined[:1]
         if len(one.atoms)
     ]

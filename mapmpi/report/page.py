@@ -17,7 +17,7 @@ from string import Template
 
 from mapmpi import __version__
 from mapmpi.report import sections
-from mapmpi.report.answer import answer, best, spelled
+from mapmpi.report.answer import answer, best, shortest
 from mapmpi.report.drawing import Drawing
 from mapmpi.report.film import films
 from mapmpi.report.gather import Run
@@ -87,8 +87,7 @@ def _parts(run: Run, figures: Figures) -> list[tuple[str, str, str]]:
 def _headline(run: Run) -> str:
     """Return the answer in two or three words."""
     if (one := best(run)) is not None:
-        times = one.times(run.settings, run.settings.temperatures[0])
-        return spelled(times.passage_s if times.passage_s > 0 else times.time_s)
+        return shortest(run, one)
     if run.refined:
         return "No time yet"
     return "Not refined yet" if len(run.goals) else "No path yet"
