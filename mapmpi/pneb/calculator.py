@@ -52,12 +52,18 @@ class Search(Task[Barrier]):
 class Calculator:
     """Quenches, barriers and Hessians of one system of ``atoms`` by the force field of ``config``.
 
-    Every result is kept in the journal under all that determines it, and until then the parts of a search. ``lost``
-    are the groups of ranks that have died so far.
+    Every result is kept in the journal under all that determines it, and until then the ``parts`` of a search, if
+    there is a place for them. ``lost`` are the groups of ranks that have died so far.
     """
 
     def __init__(
-        self, config: Config, atoms: Atoms, journal: Journal, parts: Parts, tally: Tally, lost: Sequence[int] = ()
+        self,
+        config: Config,
+        atoms: Atoms,
+        journal: Journal | dict[bytes, Any],
+        parts: Parts | None,
+        tally: Tally,
+        lost: Sequence[int] = (),
     ) -> None:
         self.settings, self.atoms, self.tally = config.pneb, atoms, tally
         self.journal, self.parts, self.lost = journal, parts, lost
@@ -132,13 +138,13 @@ class Calculator:
         def find() -> Calculation[Barrier]:
             search = find_barrier(*ends, band, self.atoms, self.matcher, self.settings, known)
             found = yield from self._remembered(key, search)
-            if key in self.journal:
+            if self.parts is not None and key in self.journal:
                 self.parts.forget(key)
             self.tally.searched(found)
             return found
 
         self.tally.segments += 1
-        return Search(find(), began, None if key in self.journal else self.parts.of(key))
+        return Search(find(), began, None if self.parts is None or key in self.journal else self.parts.of(key))
 
     def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
         """Return the images (m, n, 3) Å of a path, so many as its length asks for."""
