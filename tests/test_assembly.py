@@ -44,7 +44,7 @@ def converged(start: StationaryPoint, end: StationaryPoint, saddle_ev: float) ->
         50,
         Saddle(top, saddle_ev, mode, 0.01, 30),
         (sides[0], sides[1]),
-        verification=Verification(0.01, np.array([-1.0, 1.0]), (), 20),
+        verification=Verification(np.array([-1.0, 1.0]), ()),
     )
 
 
@@ -180,7 +180,7 @@ def test_the_way_across_what_holds_nothing_is_part_of_a_band(
     points = [at(0), at(1, near_ev), at(1.6, far_ev), at(2.6)]
     numbers, points = range(4), points[::-1] if backwards else points
     connection = Connection(points, MATCHER, 10, 8)
-    doubtful = Verification(0.2, np.array([-1.0, 1.0]), ("a step",), 20)
+    doubtful = Verification(np.array([-1.0, 1.0]), ("a step",))
     for first, last in pairwise(numbers):
         if (first, last) == (1, 2):
             connection.learn((1, 2), replace(converged(*points[1:3], 0.11), verification=doubtful))

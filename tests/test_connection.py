@@ -61,7 +61,7 @@ def found(
         barrier,
         saddle=Saddle(top, saddle_ev, mode, 0.01, 30),
         sides=(side(sides[0], top), side(sides[1], top)),
-        verification=Verification(0.01, np.array([-1.0, 1.0]), faults, 20),
+        verification=Verification(np.array([-1.0, 1.0]), faults),
     )
 
 

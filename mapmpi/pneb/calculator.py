@@ -14,7 +14,7 @@ from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
-from mapmpi.path.barrier import Barrier, find_barrier
+from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
@@ -136,8 +136,8 @@ class Calculator:
         key = self._key("barrier", start_ev, end_ev, band, limits, *saddles)
 
         def find() -> Calculation[Barrier]:
-            search = find_barrier(*ends, band, self.atoms, self.matcher, self.settings, known)
-            found = yield from self._remembered(key, search)
+            search = BarrierSearch(*ends, band, self.atoms, self.matcher, self.settings, known)
+            found = yield from self._remembered(key, search.run())
             if self.parts is not None and key in self.journal:
                 self.parts.forget(key)
             self.tally.searched(found)
