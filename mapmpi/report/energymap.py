@@ -66,8 +66,8 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]
     """
     if config.exploration.kind != "planned" or not directory.trajectory_files():
         return None
-    arrays = _newest(directory)
-    if arrays is None or f"{_PART}visited" not in arrays:
+    checkpoint = Checkpoints(directory.checkpoints).newest()
+    if checkpoint is None or f"{_PART}visited" not in (arrays := checkpoint.arrays):
         return None
     atoms = start_structure(directory)
     _check_ids(config, atoms)
@@ -104,19 +104,6 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]
         believed=believed,
         lines=[*_trained(directory, region), *_refined(refined, region)],
     )
-
-
-def _newest(directory: RunDirectory) -> dict[str, np.ndarray] | None:
-    """Return the arrays of the newest checkpoint that is whole; nothing is renamed or mended here."""
-    checkpoints, reason = Checkpoints(directory.checkpoints), None
-    for file in reversed(checkpoints.files()):
-        try:
-            return checkpoints.read(file).arrays
-        except UserError as error:
-            reason = reason or error
-    if reason is not None:
-        raise reason
-    return None
 
 
 def _check_ids(config: Config, atoms: Atoms) -> None:
