@@ -59,7 +59,7 @@ def assemble(
     for gap, edge, hop, place in zip(gaps, edges, laid, points[1:], strict=True):
         if unordered(gap) not in network.merged:
             if hop is None:
-                reason = connection.reason(gap) or "not converged: no searches were left (pneb.searches)"
+                reason = connection.reason(gap) or "not converged: no searches were left (pneb.connect.searches)"
                 hop = _open_hop(basins[-1], place, reason)
             hops.append(hop.joined(before=link))
             basins.append(place)
