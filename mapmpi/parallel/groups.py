@@ -109,6 +109,14 @@ class Mailbox:
         return self._outbox.sweep() and not self._coming
 
 
+def heard(comm: MPI.Comm, buffer: np.ndarray) -> np.ndarray:
+    """Return a buffer with what the first rank of a group tells the others, once it has (the others)."""
+    coming = comm.Ibcast(buffer)
+    while not coming.Test():  # a blocking wait would take a core while the first rank thinks
+        time.sleep(PAUSE_S)
+    return buffer
+
+
 class Team:
     """The ranks of one group: what the leader evaluates, all evaluate together.
 
@@ -136,23 +144,17 @@ class Team:
     def follow(self) -> None:
         """Do what the leader says, until it dismisses (the other ranks). Raises EngineLost."""
         while True:
-            number, rows = (int(value) for value in self._listen(np.empty(2, dtype="i8")))
+            number, rows = (int(value) for value in heard(self._comm, np.empty(2, dtype="i8")))
             if number == _DISMISS:
                 return
             self.number = number
-            positions = self._listen(np.empty((rows, 3)))
+            positions = heard(self._comm, np.empty((rows, 3)))
             try:
                 self._call(positions)
             except EngineLost:
                 raise
             except EngineError:
                 continue  # the leader raises it too, and reports it
-
-    def _listen(self, buffer: np.ndarray) -> np.ndarray:
-        coming = self._comm.Ibcast(buffer)
-        while not coming.Test():
-            time.sleep(PAUSE_S)
-        return buffer
 
     def _call(self, positions: np.ndarray) -> Forces:
         try:

@@ -129,17 +129,9 @@ def write_csv(
 def _pathway_row(
     rank: int, pathway: Pathway, prefactor: Prefactor, temperatures: Sequence[float]
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "rank": rank,
-        "name": pathway.name,
-        "source": pathway.source,
-        "status": status(pathway),
-        "hops": len(pathway.hops),
-        "verified": pathway.verified,
-        "highest_barrier_ev": highest_barrier_ev(pathway),
-        "length_A": pathway.length_A,
-        "prefactor": prefactor,
-    }
+    told = rank, pathway.name, pathway.source, status(pathway), len(pathway.hops), pathway.verified
+    figures = highest_barrier_ev(pathway), pathway.length_A, prefactor
+    row: dict[str, Any] = dict(zip(PATHWAY_FIELDS, (*told, *figures), strict=True))
     found = [kinetics(pathway, prefactor, temperature) for temperature in temperatures]
     for temperature, one in zip(temperatures, found, strict=True):
         row.update({f"{field}_{kelvin_text(temperature)}": getattr(one, field) for field in KINETICS_FIELDS})
@@ -176,25 +168,12 @@ def write_hops_csv(path: Path, pathway: Pathway, more: Sequence[Mapping[str, Any
     ``more`` are further columns of each hop, which come last.
     """
     backward = pathway.barriers_ev(backward=True)
-    rows = [
-        {
-            "from": number,
-            "to": number + 1,
-            "name": hop.name,
-            "remote": hop.remote,
-            "status": hop_status(hop),
-            "reason": " ".join(hop.reason.split()),
-            "barrier_forward_ev": barrier,
-            "barrier_backward_ev": backward[number - 1],
-            "residual_ev_A": hop.residual,
-            "curvature_1_ev_A2": hop.curvatures[0],
-            "curvature_2_ev_A2": hop.curvatures[1],
-            "prefactor_forward_hz": hop.forward_hz,
-            "prefactor_backward_hz": hop.backward_hz,
-        }
-        for number, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True), 1)
-    ]
-    rows = [{**row, **further} for row, further in zip(rows, more, strict=True)] if more else rows
+    rows = []
+    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+        told = hop.name, hop.remote, hop_status(hop), " ".join(hop.reason.split())
+        found = barrier, backward[index], hop.residual, *hop.curvatures, hop.forward_hz, hop.backward_hz
+        row = dict(zip(HOP_FIELDS, (index + 1, index + 2, *told, *found), strict=True))
+        rows.append({**row, **(more[index] if more else {})})
     write_rows(path, (*HOP_FIELDS, *(more[0] if more else ())), rows)
 
 
@@ -233,20 +212,22 @@ def hops_table(pathway: Pathway) -> Table:
     for name in ("barrier\n(eV)", "back\n(eV)", "force left\n(eV/Å)", "lowest curvatures\n(eV/Å²)"):
         table.add_column(name, justify="right")
     table.add_column("saddle", overflow="fold")
-    backward = pathway.barriers_ev(backward=True)
-    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+    for hop, (number, name, *figures, told) in zip(pathway.hops, hop_cells(pathway), strict=True):
         style = {"verified": "green", "not verified": "yellow", "no saddle": "red"}[hop_status(hop)]
-        told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
-        table.add_row(
-            f"{index + 1}→{index + 2}",
-            Text(hop.name),
-            shown(barrier, "{:.3f}"),
-            shown(backward[index], "{:.3f}"),
-            shown(hop.residual, "{:.3f}"),
-            ", ".join(shown(curvature, "{:.2f}") for curvature in hop.curvatures),
-            Text(told, style=style),
-        )
+        table.add_row(number, Text(name), *figures, Text(told, style=style))
     return table
+
+
+def hop_cells(pathway: Pathway) -> list[list[str]]:
+    """Return a row of texts for each hop: number, what moves, the barriers there and back, force left, curvatures, and
+    what is to be said of the saddle."""
+    backward, rows = pathway.barriers_ev(backward=True), []
+    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+        figures = [shown(value, "{:.3f}") for value in (barrier, backward[index], hop.residual)]
+        curvatures = ", ".join(shown(curvature, "{:.2f}") for curvature in hop.curvatures)
+        told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
+        rows.append([f"{index + 1}→{index + 2}", hop.name, *figures, curvatures, told])
+    return rows
 
 
 def kelvin_text(temperature_k: float) -> str:

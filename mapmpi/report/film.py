@@ -47,7 +47,7 @@ def film(one: Pathway, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     packed = np.rint(positions / resolution).astype("<i2").tobytes()
     numbers = one.atoms.numbers[indices]
     elements = sorted(set(numbers.tolist()))
-    way = one.progress([points[frame].positions for frame in frames])
+    progress = one.progress([points[frame].positions for frame in frames])
     tagged, molecule = set(one.tagged), set(one.molecule)
     return {
         "name": one.name,
@@ -64,7 +64,7 @@ def film(one: Pathway, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
         "resolution": resolution,
         "positions": base64.b64encode(packed).decode(),
         "energies": [round(float(points[frame].energy - one.basins[0].energy), 4) for frame in frames],
-        "way": np.round(way, 3).tolist(),
+        "way": np.round(progress, 3).tolist(),
         "kinds": [kinds[frame] for frame in frames],
         "hops": _hops(one, [kinds[frame] for frame in frames]),
         "before": _before(one),
@@ -138,10 +138,10 @@ def _hops(one: Pathway, kinds: Sequence[str]) -> list[dict[str, Any]]:
 def _before(one: Pathway) -> dict[str, list[float]] | None:
     if one.before is None:
         return None
-    way, energies = one.before.progress, one.before.energies - one.basins[0].energy
-    if not (np.isfinite(way).all() and np.isfinite(energies).all()):
+    progress, energies = one.before.progress, one.before.energies - one.basins[0].energy
+    if not (np.isfinite(progress).all() and np.isfinite(energies).all()):
         return None
-    return {"way": np.round(way, 3).tolist(), "energies": np.round(energies, 3).tolist()}
+    return {"way": np.round(progress, 3).tolist(), "energies": np.round(energies, 3).tolist()}
 
 
 def _known(value: float) -> float | None:

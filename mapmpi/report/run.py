@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -56,12 +57,12 @@ def draw(run: Run) -> Figures:
     network: list[Drawing] = []
     if run.refined and (found := make_network(run.refined, run.config)).edges:
         network = [network_drawing(found, run.refined[0], run.config)]
-    return Figures(
-        training=training_curves(run),
-        map=[map_drawing(run.map)] if run.map is not None else [],
-        kinetics=kinetics_drawings(run),
-        network=network,
-    )
+    return {
+        "training": training_curves(run),
+        "map": [map_drawing(run.map)] if run.map is not None else [],
+        "kinetics": kinetics_drawings(run),
+        "network": network,
+    }
 
 
 def write_page(path: Path, page: str) -> None:
@@ -73,7 +74,7 @@ def save_figures(run: Run, figures: Figures) -> None:
     """Write all figures as PNG and PDF into RUN_DIR/figures. Raises OSError."""
     folder = run.directory.figures
     folder.mkdir(exist_ok=True)
-    for drawing in figures.all():
+    for drawing in chain(*figures.values()):
         drawing.save(folder)
     for one in run.refined:
         for form in ("png", "pdf"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -10,7 +9,7 @@ from importlib import resources
 from string import Template
 
 from mapmpi.path.pathway import Pathway
-from mapmpi.pneb.table import PREFACTOR_TEXT, highest_barrier_ev, hop_status, status
+from mapmpi.pneb.table import PREFACTOR_TEXT, highest_barrier_ev, hop_cells, hop_status, shown, status
 from mapmpi.report.answer import best, spelled, trust
 from mapmpi.report.film import MOST_FILMS
 from mapmpi.report.gather import Run
@@ -25,11 +24,6 @@ _CLASSES = {"verified": "verified", "not verified": "doubtful", "no saddle": "mi
 def asset(name: str) -> str:
     """Return the text of a file that is a part of every page."""
     return (resources.files("mapmpi.report") / name).read_text(encoding="utf-8")
-
-
-def figure(value: float, form: str) -> str:
-    """Return a number for people; a dash for what is not known."""
-    return format(value, form) if math.isfinite(value) else "–"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
@@ -107,16 +101,16 @@ def pathways(run: Run) -> str:
                 escape(one.name),
                 str(len(one.hops)),
                 str(one.verified),
-                figure(highest_barrier_ev(one), ".3f"),
+                shown(highest_barrier_ev(one), "{:.3f}"),
             ]
             rows.append(
                 [
                     *(lead if kelvin == kelvins[0] else [""] * 5),
                     f"{kelvin:g}",
                     escape(spelled(times.passage_time_s)),
-                    figure(times.passage_diffusion_cm2_s, ".2e"),
+                    shown(times.passage_diffusion_cm2_s, "{:.2e}"),
                     escape(spelled(times.time_s)),
-                    figure(times.diffusion_cm2_s, ".2e"),
+                    shown(times.diffusion_cm2_s, "{:.2e}"),
                 ]
             )
     prefactor = escape(PREFACTOR_TEXT[run.settings.prefactor])
@@ -139,22 +133,10 @@ def _hops(place: int, one: Pathway) -> str:
         "",
     ]
     rows = []
-    barriers = zip(one.barriers_ev(), one.barriers_ev(backward=True), strict=True)
-    for number, (hop, (forward, backward)) in enumerate(zip(one.hops, barriers, strict=True), 1):
-        told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
-        show = f'<button data-film="{place}" data-hop="{number - 1}">show</button>' if place < MOST_FILMS else ""
-        rows.append(
-            [
-                f"{number}→{number + 1}",
-                escape(hop.name),
-                figure(forward, ".3f"),
-                figure(backward, ".3f"),
-                figure(hop.residual, ".3f"),
-                ", ".join(figure(value, ".2f") for value in hop.curvatures),
-                f'<span class="{_CLASSES[hop_status(hop)]}">{escape(told)}</span>',
-                show,
-            ]
-        )
+    for number, (hop, (*cells, told)) in enumerate(zip(one.hops, hop_cells(one), strict=True)):
+        saddle = f'<span class="{_CLASSES[hop_status(hop)]}">{escape(told)}</span>'
+        show = f'<button data-film="{place}" data-hop="{number}">show</button>' if place < MOST_FILMS else ""
+        rows.append([*map(escape, cells), saddle, show])
     notes = "".join(f"<li>{escape(note)}</li>" for note in one.notes)
     opened = " open" if not place else ""
     return (
@@ -183,7 +165,7 @@ def episodes(run: Run) -> str:
             *(str(int(row[name])) for name in ("agent", "episode")),
             *(escape(row[name].decode("ascii", "replace")) for name in ("policy", "outcome")),
             str(int(row["actions"])),
-            *(figure(float(row[name]), ".2f") for name in ("progress", "climb", "total_reward")),
+            *(shown(float(row[name]), "{:.2f}") for name in ("progress", "climb", "total_reward")),
         ]
         for row in best_episodes(list(run.episodes))
     ]
