@@ -20,7 +20,7 @@ from mapmpi.config import Config, Pneb
 from mapmpi.errors import UserError
 from mapmpi.path.assembly import fastest_pathway, pool
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
+from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.saddle import Saddle
 from mapmpi.pneb import export, figure, record, table
 from mapmpi.pneb.output import Output
@@ -97,7 +97,7 @@ def with_a_pass_beside() -> Pathway:
     """One hop, and a saddle that leads from its end to somewhere else."""
     found = pathway(1.0)
     end, other = (StationaryPoint(at(x), energy) for x, energy in ((3.0, -100.0), (4.0, -99.8)))
-    return replace(found, beside=(SidePass(end, hop(end, other, -99.2), other),))
+    return replace(found, beside=(hop(end, other, -99.2),))
 
 
 def same(first: object, second: object) -> None:
@@ -134,12 +134,23 @@ def test_what_is_saved_comes_back(tmp_path: Path, make: Callable[[], Pathway]) -
 def test_a_pass_beside_an_earlier_pathway_is_part_of_the_network(tmp_path: Path) -> None:
     alone = pathway(1.5, 0.5)
     first, second = (StationaryPoint(at(x), -100.0) for x in (0.0, 3.0))
-    beside = replace(alone, beside=(SidePass(first, hop(first, second, -99.0), second),))
+    beside = replace(alone, beside=(hop(first, second, -99.0),))
     record.save(tmp_path / "one.h5", beside, {})
     for one, barriers in ((alone, [1.5, 0.5]), (record.load(tmp_path / "one.h5"), [1.0, 0.5])):
         route = fastest_pathway([one], pool([one], MATCHER, "hbar"), "hbar", [623.15], 6.0)
         assert route is not None
         assert route.barriers_ev() == pytest.approx(barriers)
+
+
+def test_a_pass_beside_a_pathway_is_read_from_files_of_before(tmp_path: Path) -> None:
+    record.save(tmp_path / "one.h5", with_a_pass_beside(), {})
+    with h5py.File(tmp_path / "one.h5", "r+") as file:
+        file.move("beside", "later")
+        between = file.create_group("beside/0001")
+        between.attrs.create("type", b"SidePass", dtype="S8")
+        file.move("later/0001", "beside/0001/hop")
+        del file["later"]
+    same(record.load(tmp_path / "one.h5").beside, with_a_pass_beside().beside)
 
 
 def test_a_pathway_of_the_keys_of_before_is_one_of_the_same_settings(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, what_moves
 from mapmpi.path.connection import Connection
 from mapmpi.path.network import Edge, Network, unordered
-from mapmpi.path.pathway import Hop, Pathway, SidePass
+from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quantum import corrected_hop
 from mapmpi.path.tst import Prefactor
 
@@ -104,14 +104,11 @@ def _open_hop(start: StationaryPoint, end: StationaryPoint, reason: str) -> Hop:
     return Hop(band, energies, 0, "", False, reason=reason)
 
 
-def beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]:
-    """Return the verified saddles of a connection that were found but are not on its best walk."""
+def beside(connection: Connection, temperature_k: float) -> tuple[Hop, ...]:
+    """Return the hops over verified saddles of a connection that were found but are not on its best walk."""
     used = [connection.network.edge(gap) for gap in pairwise(connection.best_walk(temperature_k))]
     return tuple(
-        SidePass(StationaryPoint(start, float(start_ev)), edge.hop, StationaryPoint(end, float(end_ev)))
-        for edge in connection.network.edges
-        if edge.verified and not any(edge is one for one in used)
-        for (start, end), (start_ev, end_ev) in [(edge.hop.band[[0, -1]], edge.hop.energies[[0, -1]])]
+        edge.hop for edge in connection.network.edges if edge.verified and not any(edge is one for one in used)
     )
 
 
@@ -128,10 +125,9 @@ def pool(
         between = zip(pathway.hops, pairwise(pathway.basins), strict=True)
         hops = [hop if _counts(hop, ends, prefactor) else None for hop, ends in between]
         numbers.append(network.add_pathway(pathway.name, pathway.basins, hops))
-        for one in pathway.beside:
-            # those have no prefactors of Vineyard's
-            if _counts(one.hop, ends := (one.start, one.end), prefactor):
-                network.add_pathway(f"{pathway.name} (beside)", ends, [one.hop])
+        for hop in pathway.beside:  # those have no prefactors of Vineyard's
+            if _counts(hop, hop.ends, prefactor):
+                network.add_pathway(f"{pathway.name} (beside)", hop.ends, [hop])
     return network, numbers
 
 

@@ -52,6 +52,12 @@ class Hop:
     saddle_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
     end_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
 
+    @property
+    def ends(self) -> tuple[StationaryPoint, StationaryPoint]:
+        """The two minima, as its band has them."""
+        start, end = (StationaryPoint(self.band[image], float(self.energies[image])) for image in (0, -1))
+        return start, end
+
     def relabelled(self, labels: Alignment) -> Hop:
         """Return the same hop in other labels of the atoms."""
         saddle = self.saddle
@@ -110,15 +116,6 @@ def over_saddle(barrier: Barrier) -> Hop:
 
 
 @dataclass(frozen=True)
-class SidePass:
-    """A hop over a verified saddle that was found beside a pathway, between the minima ``start`` and ``end``."""
-
-    start: StationaryPoint
-    hop: Hop
-    end: StationaryPoint
-
-
-@dataclass(frozen=True)
 class Profile:
     """The pathway as it was stored: energies (f,) eV of its frames, and the progress (f,) Å of the tagged atoms.
 
@@ -155,7 +152,8 @@ class Pathway:
     no trajectory shows (the network's), whose mean first-passage times are those of a walker on the whole network and
     given as ``passage_times_s`` for each temperature in K; ``quantum_passage_times_s`` are those corrected by
     :mod:`mapmpi.path.quantum`, where the prefactors are Vineyard's. ``reached`` tells that the stored path came to its
-    goal; ``calls`` are the force calls it took. ``beside`` are passes off the pathway, each in labels of its own.
+    goal; ``calls`` are the force calls it took. ``beside`` are hops over verified saddles that were found off the
+    pathway, each in labels of its own.
     """
 
     name: str
@@ -170,7 +168,7 @@ class Pathway:
     calls: int = 0
     reached: bool = True
     passage_times_s: tuple[tuple[float, float], ...] = ()
-    beside: tuple[SidePass, ...] = ()
+    beside: tuple[Hop, ...] = ()
     quantum_passage_times_s: tuple[tuple[float, float], ...] = ()
 
     @property
