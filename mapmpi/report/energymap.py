@@ -94,6 +94,9 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]
     apart = cKDTree(places).query(region.places, distance_upper_bound=KNOWN)[0]
     local = (region.places - region.start) @ region.axes.T
     grid = local.reshape(*region.shape, 3)
+    refinement = [
+        Line(one.name, (tagged_centers(one) - region.start) @ region.axes.T, True) for one in refined[:1]
+    ]
     return Map(
         energies=energies.reshape(region.shape),
         known=np.isfinite(apart).reshape(region.shape),
@@ -102,7 +105,7 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]
         distance=region.distance,
         visits=len(visited),
         believed=believed,
-        lines=[*_trained(directory, region), *_refined(refined, region)],
+        lines=[*_trained(directory, region), *refinement],
     )
 
 
@@ -132,12 +135,3 @@ def _trained(directory: RunDirectory, region: Region) -> list[Line]:
             continue
         lines.append(Line(f"agent {agent} episode {episode}", (places - region.start) @ region.axes.T, False))
     return lines
-
-
-def _refined(refined: Sequence[Pathway], region: Region) -> list[Line]:
-    """Return the best refined pathway, if it is of the same atoms."""
-    return [
-        Line(one.name, (tagged_centers(one) - region.start) @ region.axes.T, True)
-        for one in refined[:1]
-        if len(one.atoms)
-    ]
