@@ -43,7 +43,7 @@ from mapmpi.md.factory import make_engine  # noqa: E402
 from mapmpi.md.forcefield import installed_file  # noqa: E402
 from mapmpi.md.lammps_engine import LammpsEngine  # noqa: E402
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift  # noqa: E402
-from mapmpi.path.barrier import find_barrier  # noqa: E402
+from mapmpi.path.barrier import BarrierSearch  # noqa: E402
 from mapmpi.path.basins import Matcher, StationaryPoint, group_basins  # noqa: E402
 from mapmpi.path.preconditioner import Metric  # noqa: E402
 from mapmpi.path.quench import Minimum, quench  # noqa: E402
@@ -218,7 +218,7 @@ def compare(case: Case, cap: int) -> dict:
     engine, band = case.engine, case.band
     ends = [StationaryPoint(place, engine.evaluate(place)[0]) for place in band[[0, -1]]]
     matcher = Matcher(engine.atoms.numbers, engine.atoms.cell.array, np.ones(3, dtype=bool), 0.3, 0.02)
-    found = solve(find_barrier(*ends, band, engine.atoms, matcher, SETTINGS), engine.evaluate)
+    found = solve(BarrierSearch(*ends, band, engine.atoms, matcher, SETTINGS).run(), engine.evaluate)
     calls = found.calls - found.check_calls
     solved = found.verification is not None and found.verification.verified
     barrier = found.saddle.energy - ends[0].energy if solved else np.nan

@@ -56,7 +56,7 @@ def main() -> None:
             "--set",
             "pneb.saddle.force=0.05",
             "--set",
-            "pneb.searches=2",
+            "pneb.connect.searches=2",
         ]
     results = {ranks: refine(arguments.run_dir, ranks, words) for ranks in (1, 2)}
     for ranks, (seconds, said, _) in results.items():

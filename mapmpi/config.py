@@ -480,6 +480,17 @@ class SaddleSettings(Section):
     calls: Count = Field(250, description="force calls after which a saddle search gives up")
 
 
+class ConnectSettings(Section):
+    """How many searches it may take to connect the ends of a pathway over saddles, and how many run side by side."""
+
+    searches: Count = Field(
+        10, description="for each segment that a path is first cut into, and as many for two more"
+    )
+    at_once: Count = Field(
+        8, description="of a pathway that run side by side; more for hundreds of ranks, results depend on it"
+    )
+
+
 class Pneb(Section):
     """Phase 2: from stored pathways to barriers and a time (python -m mapmpi.pneb)."""
 
@@ -496,13 +507,7 @@ class Pneb(Section):
     quench: QuenchSettings = QuenchSettings()
     band: BandSettings = BandSettings()
     saddle: SaddleSettings = SaddleSettings()
-    searches: Count = Field(
-        10, description="searches for each segment that a path is first cut into, and as many for two more"
-    )
-    searches_at_once: Count = Field(
-        8,
-        description="searches of a pathway that run side by side; more for hundreds of ranks, results depend on it",
-    )
+    connect: ConnectSettings = ConnectSettings()
     same_distance: Positive = Field(0.3, description="Å: atoms of two quenches of one basin are no farther apart")
     same_energy: Positive = Field(
         0.02, description="eV: nor are their energies; without a verified saddle a barrier below this is none"
@@ -579,12 +584,14 @@ RENAMED = {
     "first_band": ("band", "first"),
     "image_spacing": ("band", "spacing"),
     "max_images": ("band", "images"),
+    "searches": ("connect", "searches"),
+    "searches_at_once": ("connect", "at_once"),
 }
 """Keys of ``pneb`` that inputs and run directories of before have, and what they are called now."""
 
 
-def _renamed(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return an input in which the keys of ``pneb`` have their present names."""
+def renamed(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return an input, or the settings of a pathway, in which the keys of ``pneb`` have their present names."""
     if not isinstance(tree.get("pneb"), dict):
         return tree
     pneb: dict[str, Any] = {}
@@ -677,9 +684,9 @@ def parse(source: Path | str | Mapping[str, Any], settings: Sequence[str] = ()) 
     tree = dict(source) if isinstance(source, Mapping) else read_yaml(path)
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values (structure:, goal:, …), found {type(tree).__name__}.")
-    tree = _renamed(tree)
+    tree = renamed(tree)
     for text in settings:
-        tree = merged(tree, _renamed(_setting(text)))
+        tree = merged(tree, renamed(_setting(text)))
     if tree.get("mode") == "paper":
         tree = merged(PAPER, tree)
     try:

@@ -14,7 +14,7 @@ from ase import Atoms
 from mapmpi.calculation import Forces, solve
 from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
-from mapmpi.path.barrier import Barrier, find_barrier
+from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.connection import Connection
 from mapmpi.path.network import Gap
@@ -75,7 +75,7 @@ def search(energies: tuple[float, float], path: list[np.ndarray]) -> Barrier:
     else:
         band = resample(path, count, ATOMS)
     ends = StationaryPoint(band[0], energies[0]), StationaryPoint(band[-1], energies[1])
-    return solve(find_barrier(*ends, band, ATOMS, MATCHER, FINE), evaluate)
+    return solve(BarrierSearch(*ends, band, ATOMS, MATCHER, FINE).run(), evaluate)
 
 
 def connect(connection: Connection, eager: bool = True) -> list[Gap]:

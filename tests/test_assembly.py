@@ -44,7 +44,7 @@ def converged(start: StationaryPoint, end: StationaryPoint, saddle_ev: float) ->
         50,
         Saddle(top, saddle_ev, mode, 0.01, 30),
         (sides[0], sides[1]),
-        verification=Verification(0.01, np.array([-1.0, 1.0]), (), 20),
+        verification=Verification(np.array([-1.0, 1.0]), ()),
     )
 
 
@@ -65,7 +65,7 @@ def check_continuous(basins: list[StationaryPoint], hops: list[Hop]) -> None:
 
 
 def test_a_known_intermediate_minimum_gives_two_barriers_not_one() -> None:
-    connection = Connection([minimum("deep"), minimum("right")], MATCHER, 10, 8)
+    connection = Connection([minimum("deep"), minimum("right")], MATCHER)
     connect(connection)
     basins, hops, notes = assemble(connection, [0], 5.0, 623.15)
     found = pathway(basins, hops)
@@ -92,7 +92,7 @@ def test_a_known_intermediate_minimum_gives_two_barriers_not_one() -> None:
 def test_the_way_back_has_the_barriers_turned_around() -> None:
     found = []
     for names in (("deep", "right"), ("right", "deep")):
-        connection = Connection([minimum(name) for name in names], MATCHER, 10, 8)
+        connection = Connection([minimum(name) for name in names], MATCHER)
         connect(connection)
         basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
         found.append(pathway(basins, hops))
@@ -118,7 +118,7 @@ def test_labels_stay_continuous_after_an_exchange(backwards: bool, cell: int) ->
             MATCHER.energy_tolerance_ev,
         )
     )
-    connection = Connection([a, b, c], matcher, 10, 8)
+    connection = Connection([a, b, c], matcher)
     connection.learn((0, 1), converged(a, b, 0.5))
     other = at(1, 0.1, SWAP, cell), at(2, 0.05, SWAP, cell)
     connection.learn((1, 2), converged(*(other[::-1] if backwards else other), 0.7))
@@ -134,7 +134,7 @@ def test_an_exchange_on_the_way_stays_in_the_basins() -> None:
     """A search that truly exchanges two atoms: all that comes after it has them exchanged."""
     a, b, c = at(0), at(1, 0.1), at(2)
     mixed = StationaryPoint(at(1).positions[SWAP], 0.1)
-    connection = Connection([a, b, c], MATCHER, 10, 8)
+    connection = Connection([a, b, c], MATCHER)
     connection.learn((0, 1), converged(a, mixed, 0.5))
     connection.learn((1, 2), converged(b, c, 0.7))
     basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
@@ -146,7 +146,8 @@ def test_an_exchange_on_the_way_stays_in_the_basins() -> None:
 
 def test_a_gap_that_nothing_crosses_is_a_hop_without_saddle() -> None:
     a, b, c = at(0), at(1, 0.1), at(2)
-    connection = Connection([a, b, c], MATCHER, 1, 8)
+    connection = Connection([a, b, c], MATCHER)
+    connection.searches = 1
     connection.next_gaps()
     connection.learn((0, 1), converged(a, b, 0.2))
     basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
@@ -154,14 +155,14 @@ def test_a_gap_that_nothing_crosses_is_a_hop_without_saddle() -> None:
     assert not found.complete
     assert found.verified == 1
     assert hops[1].saddle is None
-    assert hops[1].reason == "not converged: no searches were left (pneb.searches)"
+    assert hops[1].reason == "not converged: no searches were left (pneb.connect.searches)"
     assert hops[1].energies.tolist() == [0.1, 0.0]
     np.testing.assert_allclose(found.barriers_ev(), [0.2, np.nan])
 
 
 def test_a_step_without_barrier_is_dropped_and_noted() -> None:
     a, b, c = at(0), at(0.15), at(1)
-    connection = Connection([a, b, c], MATCHER, 10, 8)
+    connection = Connection([a, b, c], MATCHER)
     band = np.linspace(a.positions, b.positions, 3)
     connection.learn((0, 1), Barrier("same basin", "one minimum", band, np.zeros(3), 5))
     connection.learn((1, 2), converged(b, c, 0.5))
@@ -179,8 +180,8 @@ def test_the_way_across_what_holds_nothing_is_part_of_a_band(
     """Of the two minima without a barrier between them the lower stays; the bands of the hops meet there."""
     points = [at(0), at(1, near_ev), at(1.6, far_ev), at(2.6)]
     numbers, points = range(4), points[::-1] if backwards else points
-    connection = Connection(points, MATCHER, 10, 8)
-    doubtful = Verification(0.2, np.array([-1.0, 1.0]), ("a step",), 20)
+    connection = Connection(points, MATCHER)
+    doubtful = Verification(np.array([-1.0, 1.0]), ("a step",))
     for first, last in pairwise(numbers):
         if (first, last) == (1, 2):
             connection.learn((1, 2), replace(converged(*points[1:3], 0.11), verification=doubtful))

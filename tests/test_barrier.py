@@ -9,7 +9,7 @@ from muller_brown import ATOMS, FINE, MATCHER, MINIMA, SADDLES, SCALE, TOLERANCE
 from mapmpi.calculation import Forces, solve
 from mapmpi.config import BandSettings, Pneb, SaddleSettings
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.path.barrier import find_barrier
+from mapmpi.path.barrier import BarrierSearch
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.saddle import find_saddle
 from mapmpi.path.transition import downhill
@@ -19,7 +19,7 @@ HOPELESS = Pneb(band=BandSettings(forces=[1e-6], iterations=1), saddle=SaddleSet
 
 def barrier(start, end, images=9, band=None, settings=FINE, engine=evaluate):
     band = np.linspace(start.positions, end.positions, images) if band is None else band
-    return solve(find_barrier(start, end, band, ATOMS, MATCHER, settings), engine)
+    return solve(BarrierSearch(start, end, band, ATOMS, MATCHER, settings).run(), engine)
 
 
 class Counted:

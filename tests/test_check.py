@@ -18,14 +18,16 @@ from test_trajectory import CHILD, new_writer, write_episode
 
 from mapmpi.check import files
 from mapmpi.check.filesystem import describe_space, trial_folder
-from mapmpi.check.machine import Need, describe_cores, describe_limits, describe_memory, describe_ranks
+from mapmpi.check.machine import describe_cores, describe_limits, describe_memory, describe_ranks
 from mapmpi.check.material import made_for
-from mapmpi.check.node import Launch, RankPlace, free_memory, launch, private_memory
-from mapmpi.check.pace import LearnerPace, describe_learner, table
+from mapmpi.check.node import Launch, RankPlace, launch
+from mapmpi.check.pace import describe_learner, table
 from mapmpi.check.page import Page, size_text
 from mapmpi.check.run import main
 from mapmpi.config import Config, load
 from mapmpi.errors import UserError
+from mapmpi.memory import free_memory, private_memory
+from mapmpi.rl.timing import UpdateTime
 from mapmpi.store.checkpoint import Checkpoints
 from mapmpi.store.journal import Journal
 from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, episode_row
@@ -236,10 +238,10 @@ def test_crowded_nodes_and_little_memory(capsys: pytest.CaptureFixture[str]) -> 
     describe_cores(Page(), places(8, 2, None))
     assert "node0 has 4 ranks on 2 cores, node1 has 4" in lines(capsys.readouterr().out, "note")
 
-    need = Need(learner=3e9, agent=2e8, bytes_per_state=12_000)
     for free, verdict in ((5e9, "ok"), (3.5e9, "note"), (2e9, "fails"), (None, "note")):
         page = Page()
-        describe_memory(page, silica_config(), need, places(8, 4, None if free is None else int(free)), learner=0)
+        there = places(8, 4, None if free is None else int(free))
+        describe_memory(page, silica_config(), there, learner_bytes=3e9, agent_bytes=2e8, state_bytes=12_000)
         assert page.counts[verdict] == 1  # type: ignore[index]
         said = lines(capsys.readouterr().out, verdict)
         assert "not known" in said if free is None else "node0 needs 3.6 GB" in said
@@ -272,7 +274,7 @@ def test_the_mpi_line_agrees_with_the_launcher(capsys: pytest.CaptureFixture[str
 def test_the_pace_at_many_ranks(capsys: pytest.CaptureFixture[str]) -> None:
     config = silica_config()  # a gradient step for every second action
     config.train.ranks_per_agent = 2
-    learner = LearnerPace(seconds=0.1, device="cpu", parameters=1, memory=1.0, bytes_per_state=1.0)
+    learner = UpdateTime(seconds=0.1, device="cpu", parameters=1, bytes_per_state=1.0)
     rows = [line.split() for line in table(config, 2.0, learner).splitlines()]
     assert rows[1] == ["3", "1", "1,800", "0.25", "yes", "11", "min"]
     assert rows[3] == ["129", "64", "115,200", "16.00", "no", "20.3", "s"]

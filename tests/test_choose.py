@@ -15,9 +15,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from mapmpi.climb import Heights
 from mapmpi.errors import UserError
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path
-from mapmpi.store.records import EPISODE
+from mapmpi.store.records import EPISODE, Frame
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import Frame, TrajectoryWriter, start_structure
+from mapmpi.store.trajectory import TrajectoryWriter, start_structure
 from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.progress import best_episodes
 

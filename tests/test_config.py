@@ -207,10 +207,13 @@ def test_every_key_is_described() -> None:
 
 def test_keys_of_before_are_known_by_their_new_names(tmp_path: Path) -> None:
     path = tmp_path / "input.yaml"
-    path.write_text(SMALL + "pneb: {saddle_force: 0.3, minimum_calls: 7, max_images: 9, saddle: {calls: 8}}\n")
-    pneb = load(path, ["pneb.saddle_force=0.4", "pneb.first_band=idpp"], structure_needed=False).pneb
+    old = "saddle_force: 0.3, minimum_calls: 7, max_images: 9, searches: 3"
+    path.write_text(SMALL + f"pneb: {{{old}, saddle: {{calls: 8}}}}\n")
+    settings = ["pneb.saddle_force=0.4", "pneb.first_band=idpp", "pneb.searches_at_once=9"]
+    pneb = load(path, settings, structure_needed=False).pneb
     assert (pneb.saddle.force, pneb.saddle.calls, pneb.quench.calls) == (0.4, 8, 7)
     assert (pneb.band.images, pneb.band.first) == (9, "idpp")
+    assert (pneb.connect.searches, pneb.connect.at_once) == (3, 9)
     with pytest.raises(UserError, match=r"pneb.quench.calls: .*greater than or equal to 1, found 0"):
         load(path, ["pneb.minimum_calls=0"], structure_needed=False)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from muller_brown import MATCHER, connect, minimum, place
 
+from mapmpi.config import ConnectSettings
 from mapmpi.path.barrier import Barrier, Status
 from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.connection import ATTEMPTS, LOWER, Connection
@@ -28,7 +29,9 @@ def at(x: float, y: float = 0.0, energy: float = 0.0) -> StationaryPoint:
 def ends(
     *points: StationaryPoint, searches: int = 20, ceiling: float = np.inf, at_once: int = 1, spare: int = 0
 ) -> Connection:
-    return Connection(points, MATCHER, searches, at_once, ceiling, spare)
+    connection = Connection(points, MATCHER, ConnectSettings(at_once=at_once), ceiling, spare)
+    connection.searches = searches
+    return connection
 
 
 def side(point: StationaryPoint, saddle: np.ndarray) -> Minimum:
@@ -61,7 +64,7 @@ def found(
         barrier,
         saddle=Saddle(top, saddle_ev, mode, 0.01, 30),
         sides=(side(sides[0], top), side(sides[1], top)),
-        verification=Verification(0.01, np.array([-1.0, 1.0]), faults, 20),
+        verification=Verification(np.array([-1.0, 1.0]), faults),
     )
 
 

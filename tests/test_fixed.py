@@ -21,7 +21,7 @@ from mapmpi.md.engine import Snapshot, thermal_velocities
 from mapmpi.md.fixed import fix, id_ranges, is_fixed
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import difference, interpolate, without_drift
-from mapmpi.path.barrier import find_barrier
+from mapmpi.path.barrier import BarrierSearch
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.curvature import lowest_modes
 from mapmpi.path.preconditioner import Metric
@@ -261,7 +261,7 @@ def test_the_barrier_of_a_vacancy_beside_fixed_planes() -> None:
     band = interpolate(ends[0].positions, ends[1].positions, 5, solid)
     points = [StationaryPoint(band[0], ends[0].energy), StationaryPoint(band[-1], ends[1].energy)]
     matcher = Matcher(solid.numbers, solid.cell.array, solid.pbc, 0.3, 0.02, [0], held=True)
-    search = find_barrier(*points, band, solid, matcher, Pneb(saddle=SaddleSettings(force=0.02)))
+    search = BarrierSearch(*points, band, solid, matcher, Pneb(saddle=SaddleSettings(force=0.02))).run()
     asked: list[np.ndarray] = []
 
     def evaluate(positions: np.ndarray) -> Forces:

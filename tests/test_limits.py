@@ -16,7 +16,7 @@ from mapmpi import limits, memory
 from mapmpi.config import Config
 from mapmpi.errors import UserError
 from mapmpi.limits import TooCostly, limited
-from mapmpi.memory import available_bytes, check_replay, replay_bytes
+from mapmpi.memory import check_replay, free_memory, replay_bytes
 
 
 def never_end() -> None:
@@ -89,17 +89,17 @@ def test_a_replay_buffer_that_memory_does_not_hold_is_refused(monkeypatch: pytes
     check_replay(path, config(1000), 3)
     with pytest.raises(UserError, match=r"input.yaml: replay.capacity: 1000000000000 states take 3064000.0 GB"):
         check_replay(path, config(10**12), 3)
-    monkeypatch.setattr(memory, "available_bytes", lambda: 3064 * 500)
+    monkeypatch.setattr(memory, "free_memory", lambda: 3064 * 500)
     with pytest.raises(UserError, match="enough for 500; give fewer"):
         check_replay(path, config(1000), 3)
 
 
 def test_the_memory_left_is_that_of_the_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = available_bytes()
-    assert everything > 1 << 20
-    group = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "_GROUP_LIMITS", (group, tmp_path / "none"))
-    group.write_text("max\n")
-    assert available_bytes() > 1 << 20
-    group.write_text("4096\n")
-    assert available_bytes() == 4096
+    for name, text in (("max", "max"), ("current", "3000"), ("stat", "anon 2000\ninactive_file 1000")):
+        (tmp_path / f"memory.{name}").write_text(f"{text}\n")
+    names = tmp_path, "memory.max", "memory.current", "inactive_file"
+    monkeypatch.setattr(memory, "_job_limits", lambda: memory._limit(*names))
+    everything = free_memory()
+    assert everything is None or everything > 1 << 20
+    (tmp_path / "memory.max").write_text("6096\n")
+    assert free_memory() == 4096  # what the cache of files takes is free

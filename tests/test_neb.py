@@ -21,7 +21,7 @@ from mapmpi.path.band import (
     tangents,
     without_drift,
 )
-from mapmpi.path.barrier import find_barrier
+from mapmpi.path.barrier import BarrierSearch
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import UNIT, Metric
@@ -191,7 +191,7 @@ def test_vacancy_hop_in_copper():
     assert without_drift(band, solid) == pytest.approx(band)
     ends[1] = StationaryPoint(band[-1], ends[1].energy)
     settings = Pneb(saddle=SaddleSettings(force=0.02))
-    found = solve(find_barrier(*ends, band, solid, matcher, settings), engine.evaluate)
+    found = solve(BarrierSearch(*ends, band, solid, matcher, settings).run(), engine.evaluate)
     engine.close()
     assert found.status == "converged", found.reason
     assert found.saddle.energy - ends[0].energy == pytest.approx(0.689, abs=0.005)

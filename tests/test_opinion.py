@@ -19,7 +19,7 @@ from mapmpi.errors import told as at_command_line
 from mapmpi.md.factory import make_engine
 from mapmpi.pneb import drive
 from mapmpi.pneb.calculator import Calculator
-from mapmpi.pneb.opinion import FIELDS, Opinion, _label, opinions, other_forces, question, tell, write
+from mapmpi.pneb.opinion import FIELDS, Opinion, label, opinions, other_forces, refined, tell, write
 from mapmpi.pneb.progress import Tally
 from mapmpi.pneb.run import make_parser
 from mapmpi.store.rundir import RunDirectory
@@ -108,32 +108,22 @@ def test_mistakes_are_told_in_a_sentence(run: Path, words: tuple[str, ...], told
 def test_names_and_files(tmp_path: Path) -> None:
     assert other_forces("emt", False).ase == "emt"
     assert other_forces("my.module:make", True).ase == "my.module:make"
-    assert [_label(name) for name in ("emt", "a.b:C.make", "/x/some file.yaml")] == ["emt", "C.make", "some-file"]
+    assert [label(name) for name in ("emt", "a.b:C.make", "/x/some file.yaml")] == ["emt", "C.make", "some-file"]
     (tmp_path / "config.yaml").touch()
     (tmp_path / "trajectories").mkdir()
     with pytest.raises(UserError, match="holds no refined pathway; refine first, without --with"):
-        question(RunDirectory.open(tmp_path), "emt")
-
-
-class Kept:
-    """Keeps nothing."""
-
-    def of(self, key: bytes) -> None:
-        return None
-
-    def forget(self, key: bytes) -> None:
-        pass
+        refined(RunDirectory.open(tmp_path))
 
 
 @pytest.mark.mpi
 def test_what_another_potential_does_not_find_is_said(run: Path) -> None:
     """In a potential without hills, and in one that fails, there is no barrier but a remark."""
     config, atoms = read_input(INPUT, [])
-    pathways = question(RunDirectory.open(run), "emt").pathways
+    pathways = refined(RunDirectory.open(run))
     home = pathways[0].basins[0].positions
 
     def opinion(evaluate: object) -> Opinion:
-        calculator = Calculator(config, atoms, {}, Kept(), Tally())  # type: ignore[arg-type]
+        calculator = Calculator(config, atoms, {}, None, Tally())
         (one,) = solve(opinions(pathways, calculator), evaluate)  # type: ignore[arg-type]
         return one
 
@@ -145,18 +135,19 @@ def test_what_another_potential_does_not_find_is_said(run: Path) -> None:
         raise EngineError("no licence")
 
     flat = opinion(bowl)
-    assert math.isnan(flat.other[0])
-    assert "same basin" in flat.remark
-    assert flat.moved > 1.0
-    assert opinion(broken).remark == "a minimum could not be computed"
+    assert math.isnan(flat["other_barrier_ev"])
+    assert "same basin" in flat["remark"]
+    assert flat["moved_A"] > 1.0
+    assert opinion(broken)["remark"] == "a minimum could not be computed"
     first = opinion(make_engine(config, atoms).evaluate)
-    assert first.other == pytest.approx(first.first, abs=1e-3)
+    for name in ("barrier_ev", "back_ev"):
+        assert first[f"other_{name}"] == pytest.approx(first[name], abs=1e-3)
 
 
 def test_the_table_for_people(tmp_path: Path) -> None:
     found = [
-        Opinion("one", 1, "H33", (0.5, 0.1), (0.45, 0.2), 0.04, ""),
-        Opinion("one", 2, "H33", (0.6, 0.2), (math.nan, math.nan), math.nan, "not converged: no pass"),
+        dict(zip(FIELDS, ("one", 1, 2, "H33", 0.5, 0.1, 0.45, 0.2, 0.04, ""), strict=True)),
+        dict(zip(FIELDS, ("one", 2, 3, "H33", 0.6, 0.2, *[math.nan] * 3, "not converged: no pass"), strict=True)),
     ]
     console = Console(record=True, width=120)
     (tmp_path / "pathways").mkdir()

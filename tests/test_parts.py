@@ -15,7 +15,7 @@ from test_journal import same
 from mapmpi.calculation import Calculation, Task, alone, in_steps
 from mapmpi.errors import EngineError
 from mapmpi.path.band import interpolate
-from mapmpi.path.barrier import Barrier, find_barrier
+from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.pneb.parts import Parts
 from mapmpi.store.journal import Journal, digest
 
@@ -25,7 +25,9 @@ ENDS = minimum("deep"), minimum("middle")
 
 def search() -> Calculation[Barrier]:
     """A search that needs band, saddle search, curvatures and ways down."""
-    return find_barrier(*ENDS, interpolate(ENDS[0].positions, ENDS[1].positions, 7, ATOMS), ATOMS, MATCHER, FINE)
+    return BarrierSearch(
+        *ENDS, interpolate(ENDS[0].positions, ENDS[1].positions, 7, ATOMS), ATOMS, MATCHER, FINE
+    ).run()
 
 
 def answer(request: Any) -> tuple[Any, int]:

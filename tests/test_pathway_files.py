@@ -16,14 +16,17 @@ from matplotlib.image import imread
 from rich.console import Console
 from rich.table import Table
 
+from mapmpi.config import Config, Pneb
 from mapmpi.errors import UserError
 from mapmpi.path.assembly import fastest_pathway, pool
 from mapmpi.path.basins import Matcher, StationaryPoint
-from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
+from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.saddle import Saddle
 from mapmpi.pneb import export, figure, record, table
+from mapmpi.pneb.output import Output
 from mapmpi.store.codec import Quantity
 from mapmpi.store.pathway import read_tree, write_tree
+from mapmpi.store.rundir import RunDirectory
 
 CELL = np.array([[20.0, 0, 0], [-3.0, 18.0, 0], [1.0, 2.0, 17.0]])
 DOUBTS = "the way down towards the end leads to another minimum, Å–²\n(0.3 → 0.4)"
@@ -76,6 +79,9 @@ def pathway(*barriers: float, **changes: object) -> Pathway:
     return replace(found, **changes)  # type: ignore[arg-type]
 
 
+MATCHER = Matcher.of(pathway(1.0).atoms, [0], Pneb(), held=False)
+
+
 def doubtful() -> Pathway:
     """Three hops: verified, not verified and remote, and without a saddle."""
     found = pathway(1.0, 1.5, 0.5)
@@ -91,7 +97,7 @@ def with_a_pass_beside() -> Pathway:
     """One hop, and a saddle that leads from its end to somewhere else."""
     found = pathway(1.0)
     end, other = (StationaryPoint(at(x), energy) for x, energy in ((3.0, -100.0), (4.0, -99.8)))
-    return replace(found, beside=(SidePass(end, hop(end, other, -99.2), other),))
+    return replace(found, beside=(hop(end, other, -99.2),))
 
 
 def same(first: object, second: object) -> None:
@@ -128,13 +134,34 @@ def test_what_is_saved_comes_back(tmp_path: Path, make: Callable[[], Pathway]) -
 def test_a_pass_beside_an_earlier_pathway_is_part_of_the_network(tmp_path: Path) -> None:
     alone = pathway(1.5, 0.5)
     first, second = (StationaryPoint(at(x), -100.0) for x in (0.0, 3.0))
-    beside = replace(alone, beside=(SidePass(first, hop(first, second, -99.0), second),))
+    beside = replace(alone, beside=(hop(first, second, -99.0),))
     record.save(tmp_path / "one.h5", beside, {})
-    matcher = Matcher(alone.atoms.numbers, alone.atoms.cell.array, alone.atoms.pbc, 0.3, 0.02, alone.tagged)
     for one, barriers in ((alone, [1.5, 0.5]), (record.load(tmp_path / "one.h5"), [1.0, 0.5])):
-        route = fastest_pathway([one], pool([one], matcher, "hbar"), "hbar", [623.15], 6.0)
+        route = fastest_pathway([one], pool([one], MATCHER, "hbar"), "hbar", [623.15], 6.0)
         assert route is not None
         assert route.barriers_ev() == pytest.approx(barriers)
+
+
+def test_a_pass_beside_a_pathway_is_read_from_files_of_before(tmp_path: Path) -> None:
+    record.save(tmp_path / "one.h5", with_a_pass_beside(), {})
+    with h5py.File(tmp_path / "one.h5", "r+") as file:
+        file.move("beside", "later")
+        between = file.create_group("beside/0001")
+        between.attrs.create("type", b"SidePass", dtype="S8")
+        file.move("later/0001", "beside/0001/hop")
+        del file["later"]
+    same(record.load(tmp_path / "one.h5").beside, with_a_pass_beside().beside)
+
+
+def test_a_pathway_of_the_keys_of_before_is_one_of_the_same_settings(tmp_path: Path) -> None:
+    tree = {"structure": {"file": "start.data", "tagged_atoms": [1]}, "goal": {"distance": 6.0}}
+    output = Output(Config.model_validate(tree), RunDirectory(tmp_path), MATCHER)
+    now = output._physics["pneb"]
+    before = {**now, "searches": 10, "searches_at_once": 8}
+    del before["connect"]
+    for searches in (10, 11):
+        stored = {**output._physics, "pneb": {**before, "searches": searches}}
+        assert output._same_physics(stored) == (searches == 10)
 
 
 def test_settings_and_units_are_in_the_file(tmp_path: Path) -> None:

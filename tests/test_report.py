@@ -23,7 +23,6 @@ from mapmpi.report.energymap import read_map
 from mapmpi.report.film import film, near_the_way
 from mapmpi.report.gather import gather
 from mapmpi.report.run import main
-from mapmpi.report.stored import refined
 from mapmpi.store.rundir import RunDirectory
 
 EVIL = "<script>alert(1)</script></style><!--\"'&"
@@ -206,15 +205,16 @@ def test_names_are_no_formulas(tmp_path: Path) -> None:
 
 
 def test_a_film_holds_the_path_and_its_surroundings() -> None:
-    one = refined(pathway(1.0, 0.5))
+    one = pathway(1.0, 0.5)
     told = film(one)
-    assert one.kinds == ["basin", *["image"] * 2, "saddle", *["image"] * 2] * 2 + ["basin"]
+    assert told["kinds"] == ["basin", *["image"] * 2, "saddle", *["image"] * 2] * 2 + ["basin"]
     assert [(hop["first"], hop["top"], hop["last"]) for hop in told["hops"]] == [(0, 3, 6), (6, 9, 12)]
-    assert told["energies"] == pytest.approx(one.energies, abs=1e-4)
+    energies = [point.energy + 100.0 for point, *_ in one.frames()]
+    assert told["energies"] == pytest.approx(energies, abs=1e-4)
     indices, shifts = near_the_way(one)
     assert indices[:3].tolist() == [0, 1, 2]  # the molecule, once
     assert (shifts[:3] == 0).all()
-    places = one.positions[0][indices] + shifts
+    places = one.basins[0].positions[indices] + shifts
     # the second Si stands at x = 19 Å, and its image across the border, at -1 Å, is the one near the way
     assert any(index == 4 and abs(place[0] + 1.0) < 1e-9 for index, place in zip(indices, places, strict=True))
     assert not any(
@@ -223,11 +223,11 @@ def test_a_film_holds_the_path_and_its_surroundings() -> None:
 
 
 def test_a_long_film_is_thinned_but_keeps_its_stations() -> None:
-    one = refined(pathway(1.0, 0.5))
+    one = pathway(1.0, 0.5)
     told = film(one, most_bytes=8 * len(near_the_way(one)[0]) * 6)
     assert told["kinds"].count("basin") == 3
     assert told["kinds"].count("saddle") == 2
-    assert len(told["kinds"]) <= 6 < len(one.kinds)
+    assert len(told["kinds"]) <= 6 < len(list(one.frames()))
     assert told["kinds"][told["hops"][1]["top"]] == "saddle"
 
 
@@ -243,11 +243,13 @@ def test_agents_are_averaged_along_their_own_actions() -> None:
 def test_the_network_has_each_minimum_once(both: RunDirectory) -> None:
     run = gather(both.path)
     found = network.make_network(run.refined, run.config)
-    assert found.forward == pytest.approx([0.0, 3.0, 6.0])
-    assert [(one.first, one.last, one.best) for one in found.passes] == [(0, 1, True), (1, 2, True), (0, 1, False)]
-    beside = network.make_network([refined(with_a_pass_beside())], run.config)
-    assert beside.energies == pytest.approx([0.0, 0.0, 0.2])
-    assert [one.best for one in beside.passes] == [True, False]
+    ways = [point.positions[0, 0] - found.minima[0].positions[0, 0] for point in found.minima]
+    assert ways == pytest.approx([0.0, 3.0, 6.0])
+    passes = [(one.gap, "pathway-001" in one.pathways) for one in found.edges]
+    assert passes == [((0, 1), True), ((1, 2), True), ((0, 1), False)]
+    beside = network.make_network([with_a_pass_beside()], run.config)
+    assert [point.energy for point in beside.minima] == pytest.approx([-100.0, -100.0, -99.8])
+    assert ["pathway-001" in one.pathways for one in beside.edges] == [True, False]
 
 
 def test_the_map_is_made_again_from_a_checkpoint(both: RunDirectory) -> None:
@@ -269,12 +271,12 @@ def test_a_map_that_was_given_up_is_shown_with_these_words(both: RunDirectory) -
 
 def test_measurements_are_shown_of_water_in_silica_alone() -> None:
     water = Atoms("OHH", np.eye(3))
-    assert kinetics.is_water_in_silica(replace(refined(pathway(1.0)), atoms=water + Atoms("SiO2" * 10)))
+    assert kinetics.is_water_in_silica(replace(pathway(1.0), atoms=water + Atoms("SiO2" * 10)))
     for other in (Atoms("OHHSi2"), water + Atoms("SiC2" * 10), Atoms("OHHOHH") + Atoms("SiO2")):
-        assert not kinetics.is_water_in_silica(replace(refined(pathway(1.0)), atoms=other))
+        assert not kinetics.is_water_in_silica(replace(pathway(1.0), atoms=other))
     # the law of the source, and the two times of the MAP as L²/2t
-    assert kinetics.MEASURED(np.array([623.15])) == pytest.approx(1.23e-11, rel=0.01)
-    assert [point.diffusion for point in kinetics.SIMULATED] == pytest.approx([4.2e-18, 2.7e-19], rel=0.01)
+    assert kinetics.measured_cm2_s(np.array([623.15])) == pytest.approx(1.23e-11, rel=0.01)
+    assert list(kinetics.SIMULATED_CM2_S) == pytest.approx([4.2e-18, 2.7e-19], rel=0.01)
 
 
 def test_the_answer_is_honest_about_saddles(tmp_path: Path) -> None:

@@ -30,11 +30,11 @@ def good(done: Done) -> bool:
 
 
 def test_division():
-    assert divide(1, 1) == ([0], [], False)
-    assert divide(5, 2) == ([0, 2], [4], False)
-    assert divide(SERVE_ONLY, 1) == (list(range(SERVE_ONLY)), [], False)
-    leaders, idle, serves = divide(2 * SERVE_ONLY + 4, 2)
-    assert (leaders[0], leaders[-1], idle, serves) == (1, 2 * SERVE_ONLY + 1, [2 * SERVE_ONLY + 3], True)
+    assert divide(1, 1) == ([0], [])
+    assert divide(5, 2) == ([0, 2], [4])
+    assert divide(SERVE_ONLY, 1) == (list(range(SERVE_ONLY)), [])
+    leaders, idle = divide(2 * SERVE_ONLY + 4, 2)
+    assert (leaders[0], leaders[-1], idle) == (1, 2 * SERVE_ONLY + 1, [2 * SERVE_ONLY + 3])
     with pytest.raises(UserError, match=r"pneb.ranks_per_image: 1 rank cannot"):
         divide(1, 2)
 

@@ -77,7 +77,7 @@ def test_episodes_come_back(path: Path, cell: np.ndarray) -> None:
         assert reader.episodes.dtype == EPISODE
         assert np.array_equal(reader.episodes, np.array(rows))
         assert reader.episodes["first_frame"].tolist() == [0, 5, 6]
-        assert reader.symbols == ["Si", "O", "O", "O", "H"]
+        assert reader.atoms_template().get_chemical_symbols() == ["Si", "O", "O", "O", "H"]
         assert reader.atoms_template() == silica(cell)
         episodes = [reader.episode(row) for row in range(3)]
     for row, episode in zip(rows, episodes, strict=True):

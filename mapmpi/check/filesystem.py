@@ -17,8 +17,8 @@ from ase import Atoms
 from mapmpi.check.page import Page, size_text
 from mapmpi.errors import UserError
 from mapmpi.store.files import replace_file
-from mapmpi.store.records import EPISODE, REWARD_TERMS
-from mapmpi.store.trajectory import Frame, TrajectoryReader, TrajectoryWriter
+from mapmpi.store.records import EPISODE, REWARD_TERMS, Frame
+from mapmpi.store.trajectory import TrajectoryReader, TrajectoryWriter
 
 FRAMES = 20
 """Frames in the trajectory that is written to try the file system and to see what a frame takes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
-from dataclasses import dataclass
 
 from mpi4py import MPI
 
@@ -75,20 +74,18 @@ def describe_cores(page: Page, places: list[RankPlace]) -> None:
         page.ok("cores", f"each rank has a core of its own; {len(places[0].cores)} here{rest}")
 
 
-@dataclass(frozen=True)
-class Need:
-    """Bytes of memory that the learner and each rank of an agent will take."""
-
-    learner: float
-    agent: float
-    bytes_per_state: float
-
-
-def describe_memory(page: Page, config: Config, need: Need, places: list[RankPlace], learner: int) -> None:
-    """Compare what a training takes with what the fullest node has; ``learner`` is the learner's rank."""
+def describe_memory(
+    page: Page,
+    config: Config,
+    places: list[RankPlace],
+    learner_bytes: float,
+    agent_bytes: float,
+    state_bytes: float,
+) -> None:
+    """Compare what learner (rank 0), agents' ranks and states of the replay take with what the fullest node has."""
     finding = (
-        f"learner {size_text(need.learner)} with a full replay buffer ({config.replay.capacity:,} states of "
-        f"{size_text(need.bytes_per_state)}), an agent's rank {size_text(need.agent)}"
+        f"learner {size_text(learner_bytes)} with a full replay buffer ({config.replay.capacity:,} states of "
+        f"{size_text(state_bytes)}), an agent's rank {size_text(agent_bytes)}"
     )
     verdict, worst = "ok", (0.0, "")
     for node in {place.node for place in places}:
@@ -98,28 +95,24 @@ def describe_memory(page: Page, config: Config, need: Need, places: list[RankPla
             continue
         # what these processes hold already will be theirs again
         there = min(size for size in free if size is not None) + sum(places[number].private for number in here)
-        agents = len(here) - (learner in here) if len(places) > 1 else 1
-        takes = agents * need.agent + (learner in here) * need.learner
+        agents = len(here) - (0 in here) if len(places) > 1 else 1
+        takes = agents * agent_bytes + (0 in here) * learner_bytes
         if takes / there >= worst[0]:
             rest = f"{node} needs {size_text(takes)} of {size_text(there)}"
             if len(places) == 1:
-                rest += f", and holds up to {_most_ranks(need, there):,} ranks"
+                ranks = 1 + max(0, int((there - learner_bytes) / max(agent_bytes, 1.0)))
+                rest += f", and holds up to {ranks:,} ranks"
             worst = takes / there, rest
     if not worst[1]:
         page.note("memory", f"{finding}; how much is free is not known on this system.")
         return
     finding += f"; {worst[1]}"
     if worst[0] > 1.0:
-        capacity = f"replay.capacity (a state takes {size_text(need.bytes_per_state)})"
+        capacity = f"replay.capacity (a state takes {size_text(state_bytes)})"
         page.fails("memory", f"{finding}: too little; lower {capacity} or start fewer ranks on a node.")
     else:
         verdict = "note" if worst[0] > NEARLY else "ok"
         page.line(verdict, "memory", finding + (": nearly all." if verdict == "note" else ""))  # type: ignore[arg-type]
-
-
-def _most_ranks(need: Need, there: float) -> int:
-    """Return the ranks, learner among them, that a node has memory for."""
-    return 1 + max(0, int((there - need.learner) / max(need.agent, 1.0)))
 
 
 def describe_limits(page: Page, config: Config | None) -> None:

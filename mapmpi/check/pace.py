@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 
-from mapmpi.check.node import private_memory
 from mapmpi.check.page import Page
 from mapmpi.config import Config
 from mapmpi.env.actions import action_vectors
@@ -16,8 +16,12 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.factory import make_engine
+from mapmpi.memory import private_memory
 from mapmpi.parallel.layout import Layout
 from mapmpi.units import duration_text
+
+if TYPE_CHECKING:
+    from mapmpi.rl.timing import UpdateTime
 
 ACTIONS = 3
 """Actions that each group takes."""
@@ -34,17 +38,6 @@ class GroupPace:
     seconds: list[float] = field(default_factory=list)
     memory: int = 0
     failure: str = ""
-
-
-@dataclass(frozen=True)
-class LearnerPace:
-    """What the learner did: seconds of a gradient step, where, its bytes of memory with the whole replay buffer."""
-
-    seconds: float
-    device: str
-    parameters: int
-    memory: float
-    bytes_per_state: float
 
 
 def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
@@ -72,16 +65,18 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
     return pace
 
 
-def learn(config: Config, atoms: Atoms, threads: int) -> LearnerPace:
-    """Time gradient steps of the real network, and foretell the learner's memory. Raises ImportError without torch."""
+def learn(config: Config, atoms: Atoms, threads: int) -> tuple[UpdateTime, float]:
+    """Time gradient steps of the real network; return that, and the bytes of memory with the whole replay buffer.
+
+    Raises ImportError without torch.
+    """
     before = private_memory()
     from mapmpi.rl.timing import time_updates  # loads torch, which only the learner needs
 
     found = time_updates(
         grid_shape(config, atoms), len(action_vectors(config.actions, config.goal)), config, threads
     )
-    memory = private_memory() - before + config.replay.capacity * found.bytes_per_state
-    return LearnerPace(found.seconds, found.device, found.parameters, memory, found.bytes_per_state)
+    return found, private_memory() - before + config.replay.capacity * found.bytes_per_state
 
 
 def describe_actions(
@@ -116,7 +111,7 @@ def updates_per_action(config: Config) -> float:
     return config.learning.replay_ratio / config.learning.batch
 
 
-def describe_learner(page: Page, config: Config, pace: LearnerPace, action_s: float | None, ranks: int) -> None:
+def describe_learner(page: Page, config: Config, pace: UpdateTime, action_s: float | None, ranks: int) -> None:
     """Say how fast the learner is, and from how many ranks on it is the limit; ``ranks`` are those of this job."""
     finding = (
         f"{1 / pace.seconds:.1f} gradient steps/s on {pace.device} ({pace.parameters} parameters, batch "
@@ -140,7 +135,7 @@ def describe_learner(page: Page, config: Config, pace: LearnerPace, action_s: fl
         )
 
 
-def table(config: Config, action_s: float, learner: LearnerPace | None) -> str:
+def table(config: Config, action_s: float, learner: UpdateTime | None) -> str:
     """Return the pace at several numbers of ranks as lines, one rank a core as fast as here."""
     rows = [
         ("ranks", "agents", "actions/hour", "gradient steps/s needed", "learner keeps up", "the training lasts")

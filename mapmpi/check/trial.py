@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi.check.filesystem import describe_space, seen, trial_folder, try_files, try_trajectory
-from mapmpi.check.machine import (
-    Need,
-    describe_machine,
-    describe_memory,
-)
+from mapmpi.check.machine import describe_machine, describe_memory
 from mapmpi.check.material import check_forces, find_lammps, read_atoms, read_config
 from mapmpi.check.node import RankPlace, launch, place
 from mapmpi.check.pace import (
-    GroupPace,
-    LearnerPace,
     act,
     describe_actions,
     describe_learner,
@@ -35,28 +28,6 @@ from mapmpi.parallel.agreement import meet
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
 
 
-@dataclass(frozen=True)
-class Material:
-    """What is known of the input: None where it was refused; ``computes`` tells whether LAMMPS gives forces."""
-
-    config: Config | None
-    atoms: Atoms | None
-    computes: bool = False
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What the ranks did together: each group's pace, the learner's (None without torch), the place of each rank.
-
-    ``alone`` tells that there were too few ranks for the training's groups, and rank 0 was one by itself.
-    """
-
-    paces: list[GroupPace]
-    learner: LearnerPace | None
-    places: list[RankPlace]
-    alone: bool
-
-
 def check_input(
     world: MPI.Intracomm, path: Path, settings: list[str], run_dir: Path, allow_commands: bool = False
 ) -> int:
@@ -66,34 +37,35 @@ def check_input(
         return 2  # the ranks do not see each other; the launcher's first says so
     start = place(MPI.Get_processor_name())
     places = world.gather(start)
-    material = Material(None, None)
+    config, atoms, computes = None, None, False
     if places is not None:
         page.heading("Material")
-        material = _material(page, path, settings, allow_commands)
-        describe_machine(page, launched, places, material.config)
+        config, atoms, computes = _material(page, path, settings, allow_commands)
+        describe_machine(page, launched, places, config)
     meet(world)
-    material = world.bcast(material)
-    config, atoms = material.config, material.atoms
+    config, atoms, computes = world.bcast((config, atoms, computes))
     page.heading("Trial")
-    pace = None
-    if config is not None and atoms is not None and material.computes:
-        trial = _try(world, page, config, atoms)
-        pace = _describe(page, config, trial, start) if trial is not None else None
+    action_s = None
+    if config is not None and atoms is not None and computes:
+        action_s = _try(world, page, config, atoms, start)
     elif world.rank == 0:
         page.note("actions", "not tried; mend the lines above first.")
-    _try_folder(world, page, run_dir, material, pace)
+    _try_folder(world, page, run_dir, config, atoms, action_s)
     meet(world)
     return world.bcast(page.end() if world.rank == 0 else None)
 
 
-def _material(page: Page, path: Path, settings: list[str], allow_commands: bool) -> Material:
+def _material(
+    page: Page, path: Path, settings: list[str], allow_commands: bool
+) -> tuple[Config | None, Atoms | None, bool]:
+    """Return the input and its atoms, None where they are refused, and whether LAMMPS, or ASE, gives forces."""
     config = read_config(page, path, settings, allow_commands)
     by_ase = config is not None and config.forcefield.ase is not None
     computes = by_ase or find_lammps(page, config) is not None
     atoms = read_atoms(page, path, config) if config is not None else None
     if config is None or atoms is None or not computes:
-        return Material(config, atoms)
-    return Material(config, atoms, check_forces(page, config, atoms))
+        return config, atoms, False
+    return config, atoms, check_forces(page, config, atoms)
 
 
 def _layout(world: MPI.Intracomm, config: Config) -> tuple[Layout, bool]:
@@ -104,43 +76,45 @@ def _layout(world: MPI.Intracomm, config: Config) -> tuple[Layout, bool]:
     return Layout(1 if first else -1, MPI.COMM_SELF if first else None, [(0,)], list(range(1, world.size))), True
 
 
-def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms) -> Trial | None:
-    """Let all groups act at once, and the learner learn beside them (collective); the result on rank 0."""
+def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms, start: RankPlace) -> float | None:
+    """Let all groups act at once, and the learner learn beside them (collective); print the lines on pace and memory.
+
+    ``start`` is this rank's place before. Return, on rank 0, the seconds that an action takes.
+    """
     layout, alone = _layout(world, config)
     pace = act(config, atoms, layout) if layout.group is not None else None
-    learner, threads = None, learner_threads(world, config)
+    learned, threads = None, learner_threads(world, config)
     if world.rank == 0:
         try:
-            learner = learn(config, atoms, threads)
+            learned = learn(config, atoms, threads)
         except ImportError as error:
             page.fails("learner", f"torch does not load ({error}); install it for this Python.")
     meet(world)
-    leads = world.rank in layout.leaders
-    paces = world.gather(pace if leads else None)
+    gathered = world.gather(pace if world.rank in layout.leaders else None)
     places = world.gather(place(MPI.Get_processor_name()))
-    if paces is None or places is None:
+    if gathered is None or places is None:
         return None
-    return Trial([pace for pace in paces if pace is not None], learner, places, alone)
-
-
-def _describe(page: Page, config: Config, trial: Trial, start: RankPlace) -> float | None:
-    """Print the lines on pace and memory; return the seconds that an action takes."""
-    ranks = 1 if trial.alone else config.train.ranks_per_agent
-    untried = trial.alone and config.train.ranks_per_agent > 1
-    action_s = describe_actions(page, config, trial.paces, ranks, untried)
-    learner = trial.learner
-    if learner is not None:
-        describe_learner(page, config, learner, action_s, len(trial.places))
-        agent = max((pace.memory for pace in trial.paces), default=0)
-        need = Need(start.private + learner.memory, agent, learner.bytes_per_state)
-        describe_memory(page, config, need, trial.places, learner=0)
+    paces = [one for one in gathered if one is not None]
+    ranks = 1 if alone else config.train.ranks_per_agent
+    action_s = describe_actions(page, config, paces, ranks, untried=alone and config.train.ranks_per_agent > 1)
+    learner = None
+    if learned is not None:
+        learner, taken = learned
+        describe_learner(page, config, learner, action_s, len(places))
+        agent_bytes = max((one.memory for one in paces), default=0)
+        describe_memory(page, config, places, start.private + taken, agent_bytes, learner.bytes_per_state)
     if action_s is not None:
         page.text("\n" + table(config, action_s, learner) + "\n")
     return action_s
 
 
 def _try_folder(
-    world: MPI.Intracomm, page: Page, run_dir: Path, material: Material, action_s: float | None
+    world: MPI.Intracomm,
+    page: Page,
+    run_dir: Path,
+    config: Config | None,
+    atoms: Atoms | None,
+    action_s: float | None,
 ) -> None:
     """Try the file system of the run directory (collective), and print its lines."""
     with ExitStack() as stack:
@@ -160,14 +134,14 @@ def _try_folder(
                 "run directory", f"{folder.parent} is not seen on {nodes}; choose a folder that all nodes share."
             )
         try_files(page, folder)
-        if material.config is None or material.atoms is None:
+        if config is None or atoms is None:
             return
         with page.attempt("trajectory"):
-            frame_bytes = try_trajectory(folder, material.atoms)
+            frame_bytes = try_trajectory(folder, atoms)
             if action_s is not None:
-                size = max(world.size, 1 + 2 * material.config.train.ranks_per_agent)
-                rate = (size - 1) // material.config.train.ranks_per_agent / action_s
-                actions = rate * duration_s(material.config, rate)
-                states = min(actions, material.config.replay.capacity)
-                state_bytes = math.prod(grid_shape(material.config, material.atoms))
+                size = max(world.size, 1 + 2 * config.train.ranks_per_agent)
+                rate = (size - 1) // config.train.ranks_per_agent / action_s
+                actions = rate * duration_s(config, rate)
+                states = min(actions, config.replay.capacity)
+                state_bytes = math.prod(grid_shape(config, atoms))
                 describe_space(page, folder, frame_bytes, actions, size, states * state_bytes)

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mapmpi.errors import UserError
-from mapmpi.report.stored import read_refined
+from mapmpi.pneb import record
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import start_structure
 from mapmpi.store.wholepath import WholePaths
@@ -91,15 +91,15 @@ def pathway_film(run: RunDirectory, name: str) -> Film:
             f"--pathway {name}: no such pathway in {run.pathways}; "
             + (f"choose one of {', '.join(known[:10])}." if known else "refine one with mapmpi.pneb.")
         )
-    one = read_refined(file)
-    told: list[dict[str, Any]] = [
-        {"kind": kind, "way_A": float(way), "hop": 0} for kind, way in zip(one.kinds, one.way, strict=True)
+    one = record.load(file)
+    points, kinds, hops, _ = zip(*one.frames(), strict=True)
+    positions = np.array([point.positions for point in points])
+    told = [
+        {"kind": kind, "way_A": float(way), "hop": hop}
+        for kind, way, hop in zip(kinds, one.progress(positions), hops, strict=True)
     ]
-    for hop in one.hops:
-        for frame in range(hop.first + 1, hop.last + 1):
-            told[frame]["hop"] = hop.number
-    energies = one.energies + one.energy_zero_ev
-    return Film(one.name, one.atoms, one.positions, energies, np.arange(len(energies)), None, told)
+    energies = np.array([point.energy for point in points])
+    return Film(one.name, one.atoms, positions, energies, np.arange(len(energies)), None, told)
 
 
 def chosen_frame(film: Film, text: str) -> int:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mapmpi.config import Config, load
-from mapmpi.errors import REFUSED, UserError, told
+from mapmpi.errors import UserError, exit_code
 from mapmpi.helptext import narrow
 from mapmpi.jobs.template import LAUNCH, PHASES, SCHEDULERS, SUBMIT, Job
 from mapmpi.parallel.layout import divide
@@ -89,19 +89,19 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Write the scripts and say how to start them; return the exit code."""
     args = make_parser().parse_args(argv)
-    try:
-        config = load(args.input, args.set, allow_commands=args.allow_commands)
-        job = make_job(args, config)
-        print(_size(job, config))
-        _write(job, args.force)
-    except UserError as error:
-        print(f"mapmpi: {told(error)}", file=sys.stderr)
-        return REFUSED
+    return exit_code(lambda: _jobs(args), "choose another --output")
+
+
+def _jobs(args: argparse.Namespace) -> None:
+    """Write the scripts and say how to start them. Raises UserError."""
+    config = load(args.input, args.set, allow_commands=args.allow_commands)
+    job = make_job(args, config)
+    print(_size(job, config))
+    _write(job, args.force)
     if isinstance(config.train.stop.wall_time, float):
         print("train.stop.wall_time of the input does not count in a chain; the other limits do.")
     train, pneb = map(job.file, PHASES)
     print(f"wrote {train} and {pneb}\nstart: {SUBMIT[job.scheduler]} {shlex.quote(str(train))}")
-    return 0
 
 
 def make_job(args: argparse.Namespace, config: Config) -> Job:

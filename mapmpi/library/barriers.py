@@ -41,7 +41,7 @@ def refine(
     fit together, EngineError where not a single frame can be computed.
     """
     first, positions = _unwrapped(frames)
-    chosen = _moving(positions, first) if moving is None else [int(index) for index in moving]
+    chosen = _moving(positions) if moving is None else [int(index) for index in moving]
     if not chosen or not all(0 <= index < len(first) for index in chosen):
         raise UserError(f"moving: {chosen} are not indices of {len(first)} atoms; give some from 0.")
     source = source_of(calculator, first, [index + 1 for index in chosen])
@@ -92,21 +92,11 @@ def _unwrapped(frames: Sequence[Atoms]) -> tuple[Atoms, np.ndarray]:
     return first, np.array(positions)
 
 
-def _moving(positions: np.ndarray, atoms: Atoms) -> list[int]:
+def _moving(positions: np.ndarray) -> list[int]:
     """Return the atoms that come at least half as far as the one that comes farthest."""
     away = positions[-1] - positions[0]
     lengths = np.linalg.norm(away - np.median(away, axis=0), axis=1)
     return [int(index) for index in np.flatnonzero(lengths >= 0.5 * lengths.max())]
-
-
-class _NothingKept:
-    """In place of :class:`mapmpi.pneb.parts.Parts`: a search that is broken off is lost."""
-
-    def of(self, key: bytes) -> None:
-        """Keep nothing."""
-
-    def forget(self, key: bytes) -> None:
-        """Have nothing to remove."""
 
 
 def _refined(
@@ -117,6 +107,6 @@ def _refined(
     tree = {"structure": structure, "goal": {"distance": 1.0}, "pneb": dict(settings)}
     config = load(tree, structure_needed=False)
     config.forcefield = source.forcefield
-    calculator = phase_2.Calculator(config, source.engine.atoms, {}, _NothingKept(), Tally())  # type: ignore[arg-type]
+    calculator = phase_2.Calculator(config, source.engine.atoms, {}, None, Tally())
     path = StoredPath("path", "frames of one's own", positions, None)
     return solve(Refinement(config, calculator, path).run(), source.evaluate)

@@ -82,12 +82,7 @@ class RefinedPath:
     @property
     def images(self) -> list[Atoms]:
         """The whole path, from minimum over transition state to minimum, each image with its energy."""
-        hops = self.pathway.hops
-        return [
-            self._atoms(StationaryPoint(image, float(energy)))
-            for number, hop in enumerate(hops)
-            for image, energy in zip(hop.band[number > 0 :], hop.energies[number > 0 :], strict=True)
-        ]
+        return [self._atoms(point) for point, *_ in self.pathway.frames()]
 
     def _atoms(self, point: StationaryPoint) -> Atoms:
         atoms = self.pathway.atoms.copy()

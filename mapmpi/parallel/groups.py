@@ -34,36 +34,36 @@ class Groups:
 
     ``number`` is this rank's group, counted from 0, and ``comm`` its communicator (-1 and None: in no group).
     ``leaders`` are the world ranks of the groups' first ranks, ``idle`` those that do not fill a group.
-    ``serves`` tells that rank 0 is in no group because it only serves the others.
     """
 
     number: int
     comm: MPI.Comm | None
     leaders: list[int]
     idle: list[int]
-    serves: bool
 
 
-def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int], bool]:
-    """Return leaders, idle ranks, and whether rank 0 only serves; UserError if not even one group fits."""
+def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int]]:
+    """Return leaders and idle ranks; UserError if not even one group fits.
+
+    Where rank 0 only serves the others it is neither.
+    """
     if size < ranks_per_image:
         raise UserError(
             f"pneb.ranks_per_image: {size} rank{'s' * (size > 1)} cannot hold a group of {ranks_per_image}; "
             f"start at least {ranks_per_image}, for example with mpiexec -n {2 * ranks_per_image}."
         )
-    serves = size // ranks_per_image > SERVE_ONLY
-    first = 1 if serves else 0
+    first = 1 if size // ranks_per_image > SERVE_ONLY else 0
     end = first + (size - first) // ranks_per_image * ranks_per_image
-    return list(range(first, end, ranks_per_image)), list(range(end, size)), serves
+    return list(range(first, end, ranks_per_image)), list(range(end, size))
 
 
 def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Groups:
     """Split the world (collective). Raises UserError, on every rank, if not even one group fits."""
-    leaders, idle, serves = divide(world.size, ranks_per_image)
+    leaders, idle = divide(world.size, ranks_per_image)
     outside = world.rank in idle or world.rank < leaders[0]
     number = -1 if outside else (world.rank - leaders[0]) // ranks_per_image
     comm = world.Split(MPI.UNDEFINED if outside else number, world.rank)
-    return Groups(number, None if outside else comm, leaders, idle, serves)
+    return Groups(number, None if outside else comm, leaders, idle)
 
 
 class PoolTag(IntEnum):
@@ -109,6 +109,14 @@ class Mailbox:
         return self._outbox.sweep() and not self._coming
 
 
+def heard(comm: MPI.Comm, buffer: np.ndarray) -> np.ndarray:
+    """Return a buffer with what the first rank of a group tells the others, once it has (the others)."""
+    coming = comm.Ibcast(buffer)
+    while not coming.Test():  # a blocking wait would take a core while the first rank thinks
+        time.sleep(PAUSE_S)
+    return buffer
+
+
 class Team:
     """The ranks of one group: what the leader evaluates, all evaluate together.
 
@@ -136,23 +144,17 @@ class Team:
     def follow(self) -> None:
         """Do what the leader says, until it dismisses (the other ranks). Raises EngineLost."""
         while True:
-            number, rows = (int(value) for value in self._listen(np.empty(2, dtype="i8")))
+            number, rows = (int(value) for value in heard(self._comm, np.empty(2, dtype="i8")))
             if number == _DISMISS:
                 return
             self.number = number
-            positions = self._listen(np.empty((rows, 3)))
+            positions = heard(self._comm, np.empty((rows, 3)))
             try:
                 self._call(positions)
             except EngineLost:
                 raise
             except EngineError:
                 continue  # the leader raises it too, and reports it
-
-    def _listen(self, buffer: np.ndarray) -> np.ndarray:
-        coming = self._comm.Ibcast(buffer)
-        while not coming.Test():
-            time.sleep(PAUSE_S)
-        return buffer
 
     def _call(self, positions: np.ndarray) -> Forces:
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, what_moves
 from mapmpi.path.connection import Connection
 from mapmpi.path.network import Edge, Network, unordered
-from mapmpi.path.pathway import Hop, Pathway, SidePass
+from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quantum import corrected_hop
 from mapmpi.path.tst import Prefactor
 
@@ -59,7 +59,7 @@ def assemble(
     for gap, edge, hop, place in zip(gaps, edges, laid, points[1:], strict=True):
         if unordered(gap) not in network.merged:
             if hop is None:
-                reason = connection.reason(gap) or "not converged: no searches were left (pneb.searches)"
+                reason = connection.reason(gap) or "not converged: no searches were left (pneb.connect.searches)"
                 hop = _open_hop(basins[-1], place, reason)
             hops.append(hop.joined(before=link))
             basins.append(place)
@@ -104,38 +104,39 @@ def _open_hop(start: StationaryPoint, end: StationaryPoint, reason: str) -> Hop:
     return Hop(band, energies, 0, "", False, reason=reason)
 
 
-def beside(connection: Connection, temperature_k: float) -> tuple[SidePass, ...]:
-    """Return the verified saddles of a connection that were found but are not on its best walk."""
+def beside(connection: Connection, temperature_k: float) -> tuple[Hop, ...]:
+    """Return the hops over verified saddles of a connection that were found but are not on its best walk."""
     used = [connection.network.edge(gap) for gap in pairwise(connection.best_walk(temperature_k))]
     return tuple(
-        SidePass(StationaryPoint(start, float(start_ev)), edge.hop, StationaryPoint(end, float(end_ev)))
-        for edge in connection.network.edges
-        if edge.verified and not any(edge is one for one in used)
-        for (start, end), (start_ev, end_ev) in [(edge.hop.band[[0, -1]], edge.hop.energies[[0, -1]])]
+        edge.hop for edge in connection.network.edges if edge.verified and not any(edge is one for one in used)
     )
 
 
-def pool(pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor) -> tuple[Network, list[list[int]]]:
+def pool(
+    pathways: Sequence[Pathway], matcher: Matcher, prefactor: Prefactor | None = None
+) -> tuple[Network, list[list[int]]]:
     """Return the network of all refined pathways and of what was found beside them, and the numbers of their basins.
 
-    Hops without a verified saddle or without the prefactor are left out.
+    Hops without a verified saddle or without the prefactor are left out; where none is asked for, only those without a
+    saddle.
     """
     network, numbers = Network(matcher), []
     for pathway in pathways:
-        hops = [hop if _counts(hop, prefactor) else None for hop in pathway.hops]
+        between = zip(pathway.hops, pairwise(pathway.basins), strict=True)
+        hops = [hop if _counts(hop, ends, prefactor) else None for hop, ends in between]
         numbers.append(network.add_pathway(pathway.name, pathway.basins, hops))
-        for one in pathway.beside:
-            # those have no prefactors of Vineyard's, and may lie below a basin by the noise
-            ends = one.start, one.end
-            if _counts(one.hop, prefactor) and one.hop.energies[one.hop.top] > max(end.energy for end in ends):
-                network.add_pathway(f"{pathway.name} (beside)", ends, [one.hop])
+        for hop in pathway.beside:  # those have no prefactors of Vineyard's
+            if _counts(hop, hop.ends, prefactor):
+                network.add_pathway(f"{pathway.name} (beside)", hop.ends, [hop])
     return network, numbers
 
 
-def _counts(hop: Hop, prefactor: Prefactor) -> bool:
-    """Tell whether a hop has a rate in the network."""
+def _counts(hop: Hop, ends: tuple[StationaryPoint, StationaryPoint], prefactor: Prefactor | None) -> bool:
+    """Tell whether a hop between two basins has a rate in a network: its saddle may lie below one by the noise."""
+    if hop.saddle is None or hop.saddle.energy <= max(end.energy for end in ends):
+        return False
     known = np.isfinite(hop.forward_hz) and np.isfinite(hop.backward_hz)
-    return hop.saddle is not None and hop.verified and (prefactor != "vineyard" or bool(known))
+    return prefactor is None or (hop.verified and (prefactor != "vineyard" or bool(known)))
 
 
 def fastest_pathway(

@@ -63,27 +63,14 @@ class Barrier:
     check_calls: int = 0
 
 
-def find_barrier(
-    start: StationaryPoint,
-    end: StationaryPoint,
-    images: np.ndarray,
-    atoms: Atoms,
-    matcher: Matcher,
-    settings: Pneb | None = None,
-    known: Sequence[Barrier] = (),
-) -> Calculation[Barrier]:
-    """Find a saddle between two minima of ``atoms`` from a first band (m, n, 3) Å whose ends they are.
+class BarrierSearch:
+    """The search of a saddle between two minima of ``atoms`` from a first band (m, n, 3) Å whose ends they are.
 
     The part of the band around its highest image is relaxed until that image feels less than the first of
     ``settings.band.forces``; then a saddle search goes on from it. If it does not arrive, the next force is tried.
-    A saddle of ``known`` barriers that is found again is not checked again. What happened is told by the result's
-    status; an EngineError in a force call becomes ``engine failed``.
+    A saddle of ``known`` barriers that is found again is not checked again. ``arrived_at`` are the calls up to the
+    saddle, once found.
     """
-    return (yield from _Search(start, end, images, atoms, matcher, settings, known).run())
-
-
-class _Search:
-    """One search of a barrier; see :func:`find_barrier`. ``arrived_at`` are the calls up to the saddle, once found."""
 
     def __init__(
         self,
@@ -95,10 +82,8 @@ class _Search:
         settings: Pneb | None = None,
         known: Sequence[Barrier] = (),
     ) -> None:
-        self.start, self.end, self.atoms, self.matcher = start, end, atoms, matcher
+        self.start, self.end, self.images, self.atoms, self.matcher = start, end, images, atoms, matcher
         self.settings, self.known = settings or Pneb(), known
-        self.band = Band(images, (start.energy, end.energy), self.metric(images[len(images) // 2]))
-        self.near = self.band
         self.arrived_at = 0
 
     def metric(self, positions: np.ndarray) -> Metric:
@@ -106,7 +91,9 @@ class _Search:
         return Metric.of_solid(self.atoms, [positions])
 
     def run(self) -> Calculation[Barrier]:
-        """Search; an EngineError becomes the result ``engine failed``."""
+        """Search; what happened is told by the result's status. An EngineError becomes ``engine failed``."""
+        energies = self.start.energy, self.end.energy
+        self.band = self.near = Band(self.images, energies, self.metric(self.images[len(self.images) // 2]))
         (before,) = yield [CALLS]
         try:
             found = yield from self.steps()

@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
+from ase import Atoms
 from ase.data import chemical_symbols
 from ase.geometry import complete_cell, find_mic
+
+from mapmpi.config import Pneb
 
 
 def _assigned(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +87,12 @@ class Matcher:
     energy_tolerance_ev: float
     tagged: Sequence[int] = ()
     held: bool = False
+
+    @classmethod
+    def of(cls, atoms: Atoms, tagged: Sequence[int], settings: Pneb, held: bool) -> Matcher:
+        """Return the matcher of a system of atoms by the tolerances of the settings."""
+        limits = settings.same_distance, settings.same_energy
+        return cls(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged, held)
 
     def _nearest(self, apart: np.ndarray) -> np.ndarray:
         """Return vectors (…, 3) Å wrapped into the cell around zero: the minimum image of what is short.

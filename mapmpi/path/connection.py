@@ -18,6 +18,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
 
+from mapmpi.config import ConnectSettings
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Gap, Network, fastest_walk, unordered
@@ -77,22 +78,23 @@ class Connection:
     """The search of a walk from the first basin of a path to the last, over the ``network`` of what was found.
 
     The network's first minima are the basins, its minimum 0 the start, ``end`` the end. ``verified`` are the searches
-    that found a verified saddle. ``searches`` may still be made, ``at_once`` of them side by side, ``spare`` of them
-    beside the cheapest walk. Minima and saddles above ``ceiling_ev`` are avoided: the path itself, as it was stored,
-    is lower, so there is a walk below; a gap that has no other saddle is searched on.
+    that found a verified saddle. ``searches`` may still be made, so many side by side as the settings say, ``spare``
+    of them beside the cheapest walk. Minima and saddles above ``ceiling_ev`` are avoided: the path itself, as it was
+    stored, is lower, so there is a walk below; a gap that has no other saddle is searched on.
     """
 
     def __init__(
         self,
         basins: Sequence[StationaryPoint],
         matcher: Matcher,
-        searches: int,
-        at_once: int,
+        settings: ConnectSettings | None = None,
         ceiling_ev: float = np.inf,
         spare: int = SPARE,
     ) -> None:
         self.network, self.end = Network(matcher, basins), len(basins) - 1
-        self.searches, self.at_once, self.ceiling_ev, self.spare = searches, at_once, ceiling_ev, spare
+        self.settings, self.ceiling_ev, self.spare = settings or ConnectSettings(), ceiling_ev, spare
+        # for two segments more than there are: a short path needs searches to find its way, too
+        self.searches = self.settings.searches * (len(basins) + 1)
         self.verified: list[Barrier] = []
         self._gaps: dict[Gap, _Attempts] = {}
         self._improving = False
@@ -216,7 +218,7 @@ class Connection:
         """
         due = [gap for gap in pairwise(walk) if self._attempts(gap).due and not self._crossed(gap)]
         running = sum(attempts.running for attempts in self._gaps.values())
-        free = max(0, min(self.at_once - running, limit, self.searches))
+        free = max(0, min(self.settings.at_once - running, limit, self.searches))
         taken = sorted(due, key=lambda gap: -max(*gap, self.end))[:free]
         for gap in taken:
             self._attempts(gap).running = True

@@ -2,7 +2,7 @@
 
 Minima that differ by lattice vectors of the tagged atoms alone are one here, unlike in a
 :class:`~mapmpi.path.network.Network`, where a molecule that has crossed the cell has arrived somewhere. What is left
-of the way is how many cells an edge leads on; where inside its cell a minimum lies has no part in D.
+is how many cells an edge leads on; where inside its cell a minimum lies has no part in D.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ class Folded:
     def _cells_apart(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return by how many lattice vectors (3,) the tagged atoms are farther on, seen from the other atoms."""
         apart = second - first
-        way = apart[list(self.matcher.tagged)].mean(axis=0)
-        way = way if self.matcher.held else way - np.median(apart, axis=0)
-        fractions = way @ np.linalg.inv(complete_cell(self.matcher.cell))
+        moved = apart[list(self.matcher.tagged)].mean(axis=0)
+        moved = moved if self.matcher.held else moved - np.median(apart, axis=0)
+        fractions = moved @ np.linalg.inv(complete_cell(self.matcher.cell))
         return np.where(self.matcher.pbc, np.rint(fractions), 0).astype(int)
 
     def _carried(self, point: StationaryPoint, cells: np.ndarray) -> StationaryPoint:
@@ -155,8 +155,7 @@ class Folded:
         part = labels == labels[self.classes[start]]
         inside = part[ends[:, 0]]
         cell = complete_cell(self.matcher.cell)
-        ways = loops[inside] @ cell
-        through = (abs(ways) > 1e-6 * abs(cell).max()).any(axis=0)
+        through = (abs(loops[inside] @ cell) > 1e-6 * abs(cell).max()).any(axis=0)
         rates = flows[inside] - logsumexp(weights[part])
         tensor = cell.T @ effective_tensor(rates, ends[inside], loops[inside]) @ cell
         along = np.outer(through, through)
@@ -181,37 +180,37 @@ def _unwound(count: int, flows: np.ndarray, ends: np.ndarray, cells: np.ndarray)
     return labels, cells + places[ends[:, 0]] - places[ends[:, 1]]
 
 
-def effective_tensor(log_flows: np.ndarray, ends: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """Return D (3, 3) = min over u of Σ c (d + u_last - u_first)(d + u_last - u_first)ᵀ, in 1/s times ways squared.
+def effective_tensor(log_flows: np.ndarray, ends: np.ndarray, jumps: np.ndarray) -> np.ndarray:
+    """Return D (3, 3) = min over u of Σ c (d + u_last - u_first)(d + u_last - u_first)ᵀ, in 1/s times jumps squared.
 
-    The sum is over links with flows c = π_i k_ij (their logarithms, (e,)), ``ends`` (e, 2) nodes, and ways d (e, 3).
+    The sum is over links with flows c = π_i k_ij (their logarithms, (e,)), ``ends`` (e, 2) nodes, and jumps d (e, 3).
     That is Σ c d dᵀ, the D of jumps that know nothing of each other, less what going back costs; exact for a walker
     whose rates are in detailed balance (A. De Masi, P. A. Ferrari, S. Goldstein, W. D. Wick, J. Stat. Phys. 55, 787
     (1989); D. R. Trinkle, Phys. Rev. Lett. 121, 235901 (2018)). Nodes are eliminated one by one, as in a network of
-    resistors (star to mesh): two links in parallel become one of the mean way and leave c₁c₂/(c₁+c₂) (d₁-d₂)(d₁-d₂)ᵀ.
+    resistors (star to mesh): two links in parallel become one of the mean jump and leave c₁c₂/(c₁+c₂) (d₁-d₂)(d₁-d₂)ᵀ.
     Only what is positive is added, so no spread of the rates costs digits.
     """
     count = int(ends.max()) + 1
     flows, mean = np.full((count, count), -np.inf), np.zeros((count, count, 3))
     parts: list[tuple[float, np.ndarray]] = []
 
-    def join(first: int, last: int, flow: float, way: np.ndarray) -> None:
+    def join(first: int, last: int, flow: float, jump: np.ndarray) -> None:
         if first == last:
-            parts.append((flow, way))
+            parts.append((flow, jump))
             return
-        total, apart = np.logaddexp(flows[first, last], flow), way - mean[first, last]
+        total, apart = np.logaddexp(flows[first, last], flow), jump - mean[first, last]
         parts.append((flows[first, last] + flow - total, apart))
         mean[first, last] += np.exp(flow - total) * apart
         mean[last, first] = -mean[first, last]
         flows[first, last] = flows[last, first] = total
 
-    for (first, last), flow, way in zip(ends.tolist(), log_flows, ways, strict=True):
-        join(first, last, flow, way)
+    for (first, last), flow, jump in zip(ends.tolist(), log_flows, jumps, strict=True):
+        join(first, last, flow, jump)
     for node in range(count - 1, 0, -1):
         near = np.flatnonzero(np.isfinite(flows[node, :node]))
         total = logsumexp(flows[node, near]) if near.size else 0.0
         for one, other in combinations(near.tolist(), 2):
             join(one, other, flows[node, one] + flows[node, other] - total, mean[one, node] + mean[node, other])
     shares = np.exp([flow for flow, _ in parts])
-    vectors = np.array([way for _, way in parts])
+    vectors = np.array([jump for _, jump in parts])
     return (shares[:, None] * vectors).T @ vectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -51,6 +51,12 @@ class Hop:
     start_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
     saddle_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
     end_hz: Annotated[np.ndarray, "Hz"] = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def ends(self) -> tuple[StationaryPoint, StationaryPoint]:
+        """The two minima, as its band has them."""
+        start, end = (StationaryPoint(self.band[image], float(self.energies[image])) for image in (0, -1))
+        return start, end
 
     def relabelled(self, labels: Alignment) -> Hop:
         """Return the same hop in other labels of the atoms."""
@@ -110,15 +116,6 @@ def over_saddle(barrier: Barrier) -> Hop:
 
 
 @dataclass(frozen=True)
-class SidePass:
-    """A hop over a verified saddle that was found beside a pathway, between the minima ``start`` and ``end``."""
-
-    start: StationaryPoint
-    hop: Hop
-    end: StationaryPoint
-
-
-@dataclass(frozen=True)
 class Profile:
     """The pathway as it was stored: energies (f,) eV of its frames, and the progress (f,) Å of the tagged atoms.
 
@@ -130,8 +127,8 @@ class Profile:
 
 
 def center(positions: np.ndarray, atoms: Atoms, some: Sequence[int]) -> np.ndarray:
-    """Return the center of mass (3,) Å of some atoms (indices) at positions (n, 3) Å."""
-    return np.average(positions[list(some)], axis=0, weights=atoms.get_masses()[list(some)])
+    """Return the center of mass (…, 3) Å of some atoms (indices) at positions (…, n, 3) Å."""
+    return np.average(positions[..., list(some), :], axis=-2, weights=atoms.get_masses()[list(some)])
 
 
 def progress(
@@ -143,7 +140,7 @@ def progress(
     """Return how far (k,) Å tagged atoms (indices) are along the line from the first to the last of the basins."""
     first, last = (center(basins[end].positions, atoms, tagged) for end in (0, -1))
     along = (last - first) / max(np.linalg.norm(last - first), 1e-12)
-    return np.array([(center(one, atoms, tagged) - first) @ along for one in positions])
+    return (center(np.asarray(positions), atoms, tagged) - first) @ along
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,8 @@ class Pathway:
     no trajectory shows (the network's), whose mean first-passage times are those of a walker on the whole network and
     given as ``passage_times_s`` for each temperature in K; ``quantum_passage_times_s`` are those corrected by
     :mod:`mapmpi.path.quantum`, where the prefactors are Vineyard's. ``reached`` tells that the stored path came to its
-    goal; ``calls`` are the force calls it took. ``beside`` are passes off the pathway, each in labels of its own.
+    goal; ``calls`` are the force calls it took. ``beside`` are hops over verified saddles that were found off the
+    pathway, each in labels of its own.
     """
 
     name: str
@@ -170,7 +168,7 @@ class Pathway:
     calls: int = 0
     reached: bool = True
     passage_times_s: tuple[tuple[float, float], ...] = ()
-    beside: tuple[SidePass, ...] = ()
+    beside: tuple[Hop, ...] = ()
     quantum_passage_times_s: tuple[tuple[float, float], ...] = ()
 
     @property
@@ -188,6 +186,21 @@ class Pathway:
         """The distance in Å between the tagged atoms' centers in the first basin and in the last."""
         first, last = (center(self.basins[end].positions, self.atoms, self.tagged) for end in (0, -1))
         return float(np.linalg.norm(last - first))
+
+    def frames(self) -> Iterator[tuple[StationaryPoint, str, int, int]]:
+        """Yield the way over all saddles frame by frame, a basin between two hops once: each with its kind and place.
+
+        The kind is basin, image or saddle; the place its hop (from 1; a basin belongs to the one that ends there, the
+        first to hop 0) and its number in that hop's band (from 0).
+        """
+        yield self.basins[0], "basin", 0, 0
+        for number, hop in enumerate(self.hops, 1):
+            last = len(hop.band) - 1
+            for image in range(1, last):
+                kind = "saddle" if hop.saddle is not None and image == hop.top else "image"
+                yield StationaryPoint(hop.band[image], float(hop.energies[image])), kind, number, image
+            # the basin itself: the band comes as near to it as its quench did
+            yield self.basins[number], "basin", number, last
 
     def progress(self, positions: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Return how far (k,) Å the tagged atoms are along the line from the first to the last basin.
@@ -230,7 +243,6 @@ class Pathway:
         ]
         return mean_first_passage_time_s(*rates)
 
-    def diffusion_cm2_s(self, prefactor: Prefactor, temperature_k: float) -> float:
-        """Return D = L²/2t in cm²/s with the time of Eq. 3 and L the pathway's length; NaN if incomplete."""
-        time_s = self.time_s(prefactor, temperature_k)
+    def diffusion_cm2_s(self, time_s: float) -> float:
+        """Return D = L²/2t in cm²/s for a time in s and L the pathway's length; NaN for a time that is not known."""
         return diffusion_coefficient_cm2_s(self.length_A, time_s) if time_s > 0 else float("nan")

@@ -63,13 +63,10 @@ def way_down(
 
 @dataclass(frozen=True)
 class Verification:
-    """The checks of a saddle: largest force in eV/Å, two lowest curvatures (2,) in eV/Å², each along its mode,
-    what is wrong (nothing: verified), and the force calls it took."""
+    """The checks of a saddle: two lowest curvatures (2,) in eV/Å², each along its mode; what is wrong, if anything."""
 
-    residual: float
     curvatures: np.ndarray
     faults: tuple[str, ...]
-    calls: int
 
     @property
     def verified(self) -> bool:
@@ -112,4 +109,4 @@ def judge(saddle: Saddle, modes: Modes, sides: tuple[Minimum, Minimum], fmax: fl
     for side in sides:
         if not side.at_rest:
             faults.append(f"a way down did not come to rest ({side.residual:.3f} eV/Å)")
-    return Verification(saddle.residual, plain_curvatures(modes)[:2], tuple(faults), modes.calls)
+    return Verification(plain_curvatures(modes)[:2], tuple(faults))

@@ -14,7 +14,7 @@ from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
-from mapmpi.path.barrier import Barrier, find_barrier
+from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
@@ -52,19 +52,24 @@ class Search(Task[Barrier]):
 class Calculator:
     """Quenches, barriers and Hessians of one system of ``atoms`` by the force field of ``config``.
 
-    Every result is kept in the journal under all that determines it, and until then the parts of a search. ``lost``
-    are the groups of ranks that have died so far.
+    Every result is kept in the journal under all that determines it, and until then the ``parts`` of a search, if
+    there is a place for them. ``lost`` are the groups of ranks that have died so far.
     """
 
     def __init__(
-        self, config: Config, atoms: Atoms, journal: Journal, parts: Parts, tally: Tally, lost: Sequence[int] = ()
+        self,
+        config: Config,
+        atoms: Atoms,
+        journal: Journal | dict[bytes, Any],
+        parts: Parts | None,
+        tally: Tally,
+        lost: Sequence[int] = (),
     ) -> None:
         self.settings, self.atoms, self.tally = config.pneb, atoms, tally
         self.journal, self.parts, self.lost = journal, parts, lost
         tagged = [number - 1 for number in config.structure.tagged_atoms]
-        limits = self.settings.same_distance, self.settings.same_energy
         fixed = is_fixed(atoms)
-        self.matcher = Matcher(atoms.numbers, atoms.cell.array, atoms.pbc, *limits, tagged, bool(fixed.any()))
+        self.matcher = Matcher.of(atoms, tagged, self.settings, held=bool(fixed.any()))
         self._system = (
             FORMAT,
             fingerprint(config.forcefield),
@@ -131,15 +136,15 @@ class Calculator:
         key = self._key("barrier", start_ev, end_ev, band, limits, *saddles)
 
         def find() -> Calculation[Barrier]:
-            search = find_barrier(*ends, band, self.atoms, self.matcher, self.settings, known)
-            found = yield from self._remembered(key, search)
-            if key in self.journal:
+            search = BarrierSearch(*ends, band, self.atoms, self.matcher, self.settings, known)
+            found = yield from self._remembered(key, search.run())
+            if self.parts is not None and key in self.journal:
                 self.parts.forget(key)
             self.tally.searched(found)
             return found
 
         self.tally.segments += 1
-        return Search(find(), began, None if key in self.journal else self.parts.of(key))
+        return Search(find(), began, None if self.parts is None or key in self.journal else self.parts.of(key))
 
     def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
         """Return the images (m, n, 3) Å of a path, so many as its length asks for."""

@@ -133,8 +133,8 @@ class _Choice:
         for row in sorted(rows, key=lambda row: -float(row["progress"])):
             path = self._read(int(row["agent"]), int(row["episode"]))
             if path is not None:
-                way = f"{row['progress']:.2f} Å"
-                return [path], f"No episode reached the goal; refining the longest path instead, {way}."
+                said = "No episode reached the goal; refining the longest path instead, "
+                return [path], f"{said}{row['progress']:.2f} Å."
         return [], ""
 
     def _read(self, agent: int, episode: int) -> StoredPath | None:

@@ -82,7 +82,7 @@ def _times(pathway: Pathway, kelvin: float) -> str:
         kinetics(corrected_pathway(pathway, kelvin), "vineyard", kelvin),
         strict=True,
     )
-    time, passage, _ = ((duration(one), duration(other)) for one, other in pairs)
+    time, passage, *_ = ((duration(one), duration(other)) for one, other in pairs)
     said = f"{kelvin:g} K: time {time[0]}, corrected {time[1]}; passage time {passage[0]}, corrected {passage[1]}."
     low = [
         f"{number}→{number + 1}"

@@ -80,17 +80,15 @@ def _check(args: argparse.Namespace) -> None:
 def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[..., int]:
     """Choose the paths and open the journal; return :func:`drive`, which knows them then."""
     paths: list[StoredPath] = []
-    question = None
+    asked: list[Pathway] = []
     if args.other is not None:
         directory = RunDirectory.open(args.run_dir)
-        question = opinion.question(directory, args.other)
-        choice = f"A second opinion on the {len(question.pathways)} refined pathways, in the cell of the run."
+        asked = opinion.refined(directory)
+        choice = f"A second opinion on the {len(asked)} refined pathways, in the cell of the run."
     elif args.trajectory is not None:
         with of_option("--trajectory"):
-            paths, choice = (
-                [read_path(args.trajectory, atoms, config.structure.elements)],
-                "The path that was given.",
-            )
+            paths = [read_path(args.trajectory, atoms, config.structure.elements)]
+        choice = "The path that was given."
         directory = _folder_for(args, config, atoms)
     else:
         directory = RunDirectory.open(args.run_dir)
@@ -105,7 +103,7 @@ def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[
         journal = Journal(directory.pathways / "journal", RESULTS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return partial(drive, config, atoms, directory, paths, question, choice, journal)
+    return partial(drive, config, atoms, directory, paths, asked, opinion.label(args.other or ""), choice, journal)
 
 
 def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
@@ -129,7 +127,8 @@ def drive(
     atoms: Atoms,
     directory: RunDirectory,
     paths: list[StoredPath],
-    question: opinion.Question | None,
+    asked: list[Pathway],
+    other: str,
     choice: str,
     journal: Journal,
     world: MPI.Intracomm,
@@ -137,14 +136,14 @@ def drive(
     evaluate: Evaluate,
     renew: Callable[[], None],
 ) -> int:
-    """Be rank 0; return the exit code."""
+    """Be rank 0: refine paths, or ask an ``other`` potential about pathways (``asked``); return the exit code."""
     pool = Pool(world, groups, evaluate, renew)
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))
     print(describe(config.forcefield))
     print(choice)
     print(
         f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(paths if question is None else question.pathways)} paths -> {directory.pathways}",
+        f"{len(paths) + len(asked)} paths -> {directory.pathways}",
         flush=True,
     )
     if groups.idle:
@@ -157,11 +156,11 @@ def drive(
     try:
         with Panel() as panel:
             tell = _reports(config, pool, tally, panel)
-            if question is None:
-                pool.run(_refine_all(config, calculator, output, paths, panel), tell)
+            if asked:
+                opinions = pool.run(opinion.opinions(asked, calculator), tell)
+                opinion.write(directory, other, opinions)
             else:
-                opinions = pool.run(opinion.opinions(question.pathways, calculator), tell)
-                opinion.write(directory, question.other, opinions)
+                pool.run(_refine_all(config, calculator, output, paths, panel), tell)
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -179,8 +178,8 @@ def drive(
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
             journal.close()
     parts.end()
-    if question is not None:
-        opinion.tell(panel.console, opinions, question.other, directory)
+    if asked:
+        opinion.tell(panel.console, opinions, other, directory)
     elif not output.pathways:
         return FAILED
     else:

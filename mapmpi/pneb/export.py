@@ -34,17 +34,10 @@ def write_band(path: Path, pathway: Pathway) -> None:
     ``displacement`` (n, 3) Å is that from the first basin.
     """
     first = pathway.basins[0]
-    frames = [_frame(pathway, first, first, {"hop": 0, "image": 0, "kind": "basin"})]
-    for number, hop in enumerate(pathway.hops, 1):
-        name = {"hop": number, "hop_name": _ascii(hop.name)}
-        last = len(hop.band) - 1
-        for image in range(1, last):
-            kind = "saddle" if hop.saddle is not None and image == hop.top else "image"
-            point = StationaryPoint(hop.band[image], float(hop.energies[image]))
-            frames.append(_frame(pathway, point, first, {**name, "image": image, "kind": kind}))
-        # The basin itself: the band comes as near to it as its quench did.
-        basin = pathway.basins[number]
-        frames.append(_frame(pathway, basin, first, {**name, "image": last, "kind": "basin"}))
+    frames = []
+    for point, kind, hop, image in pathway.frames():
+        name = {"hop": hop, "hop_name": _ascii(pathway.hops[hop - 1].name)} if hop else {"hop": hop}
+        frames.append(_frame(pathway, point, first, {**name, "image": image, "kind": kind}))
     _write(path, frames)
 
 

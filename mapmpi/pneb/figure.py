@@ -31,7 +31,7 @@ MOST_REASONS = 4
 
 @dataclass(frozen=True)
 class Curves:
-    """What is drawn: ways in Å and energies in eV above the first basin; one entry a hop, basins one more."""
+    """What is drawn: progress in Å and energies in eV above the first basin; one entry a hop, basins one more."""
 
     basins: tuple[np.ndarray, np.ndarray]
     bands: list[tuple[np.ndarray, np.ndarray]]
@@ -41,20 +41,20 @@ class Curves:
 def curves(pathway: Pathway) -> Curves:
     """Return the lines and points of a pathway's refined profile."""
     zero = pathway.basins[0].energy
-    ways = pathway.progress([basin.positions for basin in pathway.basins])
+    along = pathway.progress([basin.positions for basin in pathway.basins])
     energies = np.array([basin.energy - zero for basin in pathway.basins])
     bands: list[tuple[np.ndarray, np.ndarray]] = []
     saddles: list[tuple[float, float] | None] = []
     for index, hop in enumerate(pathway.hops):
-        way, energy = pathway.progress(list(hop.band)), hop.energies - zero
+        progress, energy = pathway.progress(list(hop.band)), hop.energies - zero
         if hop.saddle is None:  # not a way that was found: no more than which basins it would join
-            way, energy = ways[index : index + 2], energies[index : index + 2]
-        bands.append((way, energy))
+            progress, energy = along[index : index + 2], energies[index : index + 2]
+        bands.append((progress, energy))
         if (there := hop.saddle) is None:
             saddles.append(None)
         else:
             saddles.append((float(pathway.progress([there.positions])[0]), there.energy - zero))
-    return Curves((ways, energies), bands, saddles)
+    return Curves((along, energies), bands, saddles)
 
 
 def profile_figure(path: Path, pathway: Pathway) -> None:
@@ -111,21 +111,21 @@ def _too_hot(pathway: Pathway, found: Curves) -> bool:
 def _draw_before(axes: Axes, pathway: Pathway) -> None:
     if pathway.before is None:
         return
-    way, energies = pathway.before.progress, pathway.before.energies - pathway.basins[0].energy
-    axes.plot(way, energies, "-o", color=BEFORE, linewidth=0.8, markersize=2.2, label="before", zorder=1)
+    progress, energies = pathway.before.progress, pathway.before.energies - pathway.basins[0].energy
+    axes.plot(progress, energies, "-o", color=BEFORE, linewidth=0.8, markersize=2.2, label="before", zorder=1)
 
 
 def _draw_bands(axes: Axes, hops: list[Hop], found: Curves) -> None:
     label, missing = "refined", 0
-    for number, (hop, (way, energy)) in enumerate(zip(hops, found.bands, strict=True), 1):
+    for number, (hop, (progress, energy)) in enumerate(zip(hops, found.bands, strict=True), 1):
         if hop.saddle is not None:
-            axes.plot(way, energy, color=AFTER, linewidth=1.6, label=label, zorder=2)
+            axes.plot(progress, energy, color=AFTER, linewidth=1.6, label=label, zorder=2)
             label = "_"  # once is enough in the legend
             continue
         missing += 1
         reason = shorten(f"{MISSED} {number}: {hop.reason or 'no saddle'}", 110, placeholder=" …")
         told = reason if missing <= MOST_REASONS else "_"
-        axes.plot(way, energy, color=MISSING, linewidth=1.4, linestyle=(0, (4, 2)), label=told, zorder=2)
+        axes.plot(progress, energy, color=MISSING, linewidth=1.4, linestyle=(0, (4, 2)), label=told, zorder=2)
     if missing > MOST_REASONS:
         axes.plot([], [], " ", label=f"{MISSED}s without a saddle: {missing - MOST_REASONS} more")
 

@@ -7,12 +7,10 @@ of the first potential's energies is used, and the cell stays the one that the r
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -28,7 +26,7 @@ from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quench import Minimum
 from mapmpi.pneb import record
 from mapmpi.pneb.calculator import Calculator
-from mapmpi.store.files import replace_file
+from mapmpi.pneb.table import shown, write_rows
 from mapmpi.store.rundir import RunDirectory
 
 FIELDS = (
@@ -43,23 +41,13 @@ FIELDS = (
     "moved_A",
     "remark",
 )
-"""Columns of the table for programs; minima count from 1."""
+"""Columns of the table for programs: what another potential says of one hop. Minima count from 1.
 
-
-@dataclass(frozen=True)
-class Opinion:
-    """What another potential says of one hop. Energies in eV; NaN where it found no transition state.
-
-    ``moved`` (Å) is how far an atom of the two minima is at most from where the first potential has it.
-    """
-
-    pathway: str
-    number: int
-    name: str
-    first: tuple[float, float]
-    other: tuple[float, float]
-    moved: float
-    remark: str
+Its barriers are NaN where it found no transition state; ``moved_A`` is how far an atom of the two minima is at most
+from where the first potential has it.
+"""
+Opinion = dict[str, Any]
+"""A row of that table."""
 
 
 def other_forces(name: str, allow_commands: bool) -> ForceField:
@@ -73,29 +61,21 @@ def other_forces(name: str, allow_commands: bool) -> ForceField:
         return load_forcefield(Path(name), allow_commands)
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """Return a name of ``--with`` as it stands above a column and in the name of a file."""
     short = Path(name).stem if Path(name).suffix in (".yaml", ".yml") else name.rpartition(":")[2]
     return "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in short)
 
 
-@dataclass(frozen=True)
-class Question:
-    """What a second opinion is wanted on, and what it is called."""
-
-    pathways: list[Pathway]
-    other: str
-
-
-def question(directory: RunDirectory, name: str) -> Question:
-    """Return the question about all refined pathways of a run. Raises UserError where there are none.
+def refined(directory: RunDirectory) -> list[Pathway]:
+    """Return all refined pathways of a run. Raises UserError where there are none.
 
     The network's route is left out, as its hops are those of the others.
     """
     files = [file for file in sorted(directory.pathways.glob("*.h5")) if file.stem != NAME]
     if not files:
         raise UserError(f"{directory.pathways} holds no refined pathway; refine first, without --with.")
-    return Question([record.load(file) for file in files], _label(name))
+    return [record.load(file) for file in files]
 
 
 def opinions(pathways: list[Pathway], calculator: Calculator) -> Calculation[list[Opinion]]:
@@ -111,19 +91,14 @@ def _of_pathway(pathway: Pathway, calculator: Calculator) -> Calculation[list[Op
     moved = [_farthest(calculator, place, one) for place, one in zip(places, minima, strict=True)]
     between = zip(pathway.hops, minima[:-1], minima[1:], strict=True)
     found = yield [_of_hop(hop, start, end, calculator) for hop, start, end in between]
-    forward, backward = pathway.barriers_ev(), pathway.barriers_ev(backward=True)
-    return [
-        Opinion(
-            pathway=pathway.name,
-            number=index + 1,
-            name=hop.name,
-            first=(float(forward[index]), float(backward[index])),
-            other=other,
-            moved=max(moved[index : index + 2]),
-            remark=remark,
+    ours = zip(pathway.barriers_ev(), pathway.barriers_ev(backward=True), strict=True)
+    rows = []
+    for index, (hop, own, (other, remark)) in enumerate(zip(pathway.hops, ours, found, strict=True)):
+        figures = *own, *other, max(moved[index : index + 2])
+        rows.append(
+            dict(zip(FIELDS, (pathway.name, index + 1, index + 2, hop.name, *figures, remark), strict=True))
         )
-        for index, (hop, (other, remark)) in enumerate(zip(pathway.hops, found, strict=True))
-    ]
+    return rows
 
 
 def _farthest(calculator: Calculator, place: np.ndarray, minimum: Minimum | None) -> float:
@@ -162,23 +137,17 @@ def _doubts(barrier: Barrier) -> str:
 
 def _table(found: Iterable[Opinion], other: str) -> Table:
     """Return the barriers of both potentials for people, side by side; ``other`` names the second."""
-    shown = Table(title="A second opinion: barriers in eV", title_justify="left")
+    table = Table(title="A second opinion: barriers in eV", title_justify="left")
     for name in ("pathway", "hop", "what moves"):
-        shown.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold")
     for name in ("run\n", "back\n", f"{other}\n", "back\n", "moved\n(Å)"):
-        shown.add_column(name, justify="right")
-    shown.add_column("remark", overflow="fold")
+        table.add_column(name, justify="right")
+    table.add_column("remark", overflow="fold")
     for one in found:
-        figures = [*one.first, *one.other]
-        shown.add_row(
-            Text(one.pathway),
-            f"{one.number}→{one.number + 1}",
-            Text(one.name),
-            *("–" if math.isnan(value) else f"{value:.3f}" for value in figures),
-            "–" if math.isnan(one.moved) else f"{one.moved:.2f}",
-            Text(one.remark),
-        )
-    return shown
+        pathway, start, end, name, *barriers, moved, remark = (one[field] for field in FIELDS)
+        figures = [*(shown(barrier, "{:.3f}") for barrier in barriers), shown(moved, "{:.2f}")]
+        table.add_row(Text(pathway), f"{start}→{end}", Text(name), *figures, Text(remark))
+    return table
 
 
 def tell(console: Console, found: list[Opinion], other: str, directory: RunDirectory) -> None:
@@ -193,11 +162,4 @@ def _file(directory: RunDirectory, other: str) -> Path:
 
 def write(directory: RunDirectory, other: str, found: Iterable[Opinion]) -> None:
     """Write the table for programs, in place of the old file; what is not known stays empty. Raises OSError."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
-    for one in found:
-        figures = [*one.first, *one.other, one.moved]
-        cells = ["" if math.isnan(value) else f"{value:.10g}" for value in figures]
-        writer.writerow([one.pathway, one.number, one.number + 1, one.name, *cells, one.remark])
-    replace_file(_file(directory, other), lambda handle: handle.write(text.getvalue().encode()))
+    write_rows(_file(directory, other), FIELDS, found)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mapmpi.config import Config
+from mapmpi.config import Config, renamed
 from mapmpi.errors import UserError
 from mapmpi.path.assembly import NAME, fastest_pathway, pool
 from mapmpi.path.basins import Matcher
@@ -85,7 +85,7 @@ class Output:
 
     def _same_physics(self, settings: dict[str, Any]) -> bool:
         ours = json.loads(json.dumps(self._physics))
-        return all(settings.get(key) == value for key, value in ours.items())
+        return all(renamed(settings).get(key) == value for key, value in ours.items())
 
     def tell(self, console: Console) -> None:
         """Print the ranking, the best pathway hop by hop, and where everything lies."""

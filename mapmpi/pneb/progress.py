@@ -41,9 +41,9 @@ class Tally:
         """Count a segment whose search has ended."""
         self.segments_done += 1
         self.search_calls += barrier.calls
-        if barrier.verification is not None:
+        if barrier.verification is not None and barrier.saddle is not None:
             self.saddles += barrier.verification.verified
-            self.largest_residual = max(self.largest_residual, barrier.verification.residual)
+            self.largest_residual = max(self.largest_residual, barrier.saddle.residual)
 
     def hessian_begun(self, calls: int) -> None:
         """Count a Hessian that takes so many force calls."""

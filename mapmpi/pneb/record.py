@@ -15,7 +15,7 @@ from ase import Atoms
 
 from mapmpi.errors import UserError
 from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.pathway import Hop, Pathway, Profile, SidePass
+from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.saddle import Saddle
 from mapmpi.plausible import doubt
 from mapmpi.store.codec import Quantity, built, flat
@@ -57,6 +57,8 @@ def load(path: Path) -> Pathway:
     tree, attributes = read_tree(path)
     try:
         basins = _listed(tree["basins"])
+        # in files of before each of them stands between its two ends
+        hops_beside = {number: one.get("hop", one) for number, one in tree["beside"].items()}
         pathway = Pathway(
             name=attributes["name"],
             source=attributes["source"],
@@ -69,7 +71,7 @@ def load(path: Path) -> Pathway:
             notes=tuple(attributes["notes"]),
             calls=attributes["calls"],
             reached=bool(attributes["reached"]),
-            beside=tuple(_listed(tree["beside"])),
+            beside=tuple(_listed(hops_beside)),
             passage_times_s=_times(attributes["passage_times_s"]),
             quantum_passage_times_s=_times(attributes.get("quantum_passage_times_s", "[]")),
         )
@@ -87,7 +89,7 @@ def load_settings(path: Path) -> dict[str, Any]:
         raise _incomplete(path, error) from None
 
 
-_KINDS = {kind.__name__: kind for kind in (StationaryPoint, Saddle, Hop, SidePass, Profile)}
+_KINDS = {kind.__name__: kind for kind in (StationaryPoint, Saddle, Hop, Profile)}
 """The records that a pathway consists of."""
 
 
@@ -125,9 +127,8 @@ def _check(pathway: Pathway) -> None:
         raise ValueError(reason)
     if not all(0 <= index < n for index in (*pathway.tagged, *pathway.molecule)) or not pathway.tagged:
         raise ValueError("a tagged atom is not among the atoms")
-    hops = [*pathway.hops, *(side.hop for side in pathway.beside)]
-    ends = [*pathway.basins, *(end for side in pathway.beside for end in (side.start, side.end))]
-    points = [*ends, *(hop.saddle for hop in hops if hop.saddle is not None)]
+    hops = [*pathway.hops, *pathway.beside]
+    points = [*pathway.basins, *(hop.saddle for hop in hops if hop.saddle is not None)]
     if len(pathway.basins) != len(pathway.hops) + 1:
         raise ValueError(f"{len(pathway.hops)} hops between {len(pathway.basins)} basins")
     for point in points:

@@ -100,11 +100,9 @@ class Refinement:
 
     def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
-        gaps = len(chain.basins) + 1  # two more than there are: a short path needs searches to find its way, too
         # a frame under the tether's strain lies above the pass that it went over
         ceiling = max(float(np.nanmax(energies)), *(basin.energy for basin in chain.basins)) + 0.1
-        limits = self.settings.searches * gaps, self.settings.searches_at_once
-        connection = Connection(chain.basins, self.calculator.matcher, *limits, ceiling)
+        connection = Connection(chain.basins, self.calculator.matcher, self.settings.connect, ceiling)
         if self.settings.band.first == "path":
             for number, (start, end) in enumerate(pairwise(chain.basins)):
                 connection.guess((number, number + 1), self._path_between(start, end, chain, minima))

@@ -61,20 +61,22 @@ HOP_FIELDS = (
 
 
 class Kinetics(NamedTuple):
-    """Of a pathway at one temperature: time by Eq. 3, mean first-passage time (s), D (cm²/s); NaN if unknown."""
+    """Of a pathway at one temperature: time by Eq. 3, mean first-passage time (s), D by each (cm²/s); or NaN."""
 
     time_s: float
     passage_time_s: float
     diffusion_cm2_s: float
+    passage_diffusion_cm2_s: float
+
+
+KINETICS_FIELDS = Kinetics._fields[:3]
+"""What of it is in pathways.csv."""
 
 
 def kinetics(pathway: Pathway, prefactor: Prefactor, temperature_k: float) -> Kinetics:
     """Return the times and the diffusion coefficient of a pathway at a temperature."""
-    return Kinetics(
-        pathway.time_s(prefactor, temperature_k),
-        pathway.passage_time_s(prefactor, temperature_k),
-        pathway.diffusion_cm2_s(prefactor, temperature_k),
-    )
+    time_s, passage_s = pathway.time_s(prefactor, temperature_k), pathway.passage_time_s(prefactor, temperature_k)
+    return Kinetics(time_s, passage_s, *(pathway.diffusion_cm2_s(one) for one in (time_s, passage_s)))
 
 
 def status(pathway: Pathway) -> str:
@@ -107,7 +109,7 @@ def ranked(pathways: Iterable[Pathway], prefactor: Prefactor, temperatures: Sequ
 
 def pathway_fields(temperatures: Sequence[float], prefactor: Prefactor = "hbar") -> tuple[str, ...]:
     """Return the columns of pathways.csv for temperatures in K."""
-    each = [f"{field}_{kelvin_text(temperature)}" for temperature in temperatures for field in Kinetics._fields]
+    each = [f"{field}_{kelvin_text(temperature)}" for temperature in temperatures for field in KINETICS_FIELDS]
     plain = (*PATHWAY_FIELDS, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
     quantum = ("highest_zero_point_barrier_ev", *(f"quantum_{one}" for one in each))
     return (*plain, *quantum) if prefactor == "vineyard" else plain
@@ -127,20 +129,12 @@ def write_csv(
 def _pathway_row(
     rank: int, pathway: Pathway, prefactor: Prefactor, temperatures: Sequence[float]
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "rank": rank,
-        "name": pathway.name,
-        "source": pathway.source,
-        "status": status(pathway),
-        "hops": len(pathway.hops),
-        "verified": pathway.verified,
-        "highest_barrier_ev": highest_barrier_ev(pathway),
-        "length_A": pathway.length_A,
-        "prefactor": prefactor,
-    }
+    told = rank, pathway.name, pathway.source, status(pathway), len(pathway.hops), pathway.verified
+    figures = highest_barrier_ev(pathway), pathway.length_A, prefactor
+    row: dict[str, Any] = dict(zip(PATHWAY_FIELDS, (*told, *figures), strict=True))
     found = [kinetics(pathway, prefactor, temperature) for temperature in temperatures]
     for temperature, one in zip(temperatures, found, strict=True):
-        row.update({f"{field}_{kelvin_text(temperature)}": value for field, value in one._asdict().items()})
+        row.update({f"{field}_{kelvin_text(temperature)}": getattr(one, field) for field in KINETICS_FIELDS})
     try:
         fit = arrhenius_fit(temperatures, [one.diffusion_cm2_s for one in found])
     except ValueError:  # one temperature, or no time: nothing to fit
@@ -154,7 +148,8 @@ def _quantum(pathway: Pathway, temperatures: Sequence[float]) -> dict[str, float
     row = {"highest_zero_point_barrier_ev": _highest(zero_point_barriers_ev(pathway))}
     for temperature in temperatures:
         found = kinetics(corrected_pathway(pathway, temperature), "vineyard", temperature)
-        row.update({f"quantum_{field}_{kelvin_text(temperature)}": one for field, one in found._asdict().items()})
+        text = kelvin_text(temperature)
+        row.update({f"quantum_{field}_{text}": getattr(found, field) for field in KINETICS_FIELDS})
     return row
 
 
@@ -173,25 +168,12 @@ def write_hops_csv(path: Path, pathway: Pathway, more: Sequence[Mapping[str, Any
     ``more`` are further columns of each hop, which come last.
     """
     backward = pathway.barriers_ev(backward=True)
-    rows = [
-        {
-            "from": number,
-            "to": number + 1,
-            "name": hop.name,
-            "remote": hop.remote,
-            "status": hop_status(hop),
-            "reason": " ".join(hop.reason.split()),
-            "barrier_forward_ev": barrier,
-            "barrier_backward_ev": backward[number - 1],
-            "residual_ev_A": hop.residual,
-            "curvature_1_ev_A2": hop.curvatures[0],
-            "curvature_2_ev_A2": hop.curvatures[1],
-            "prefactor_forward_hz": hop.forward_hz,
-            "prefactor_backward_hz": hop.backward_hz,
-        }
-        for number, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True), 1)
-    ]
-    rows = [{**row, **further} for row, further in zip(rows, more, strict=True)] if more else rows
+    rows = []
+    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+        told = hop.name, hop.remote, hop_status(hop), " ".join(hop.reason.split())
+        found = barrier, backward[index], hop.residual, *hop.curvatures, hop.forward_hz, hop.backward_hz
+        row = dict(zip(HOP_FIELDS, (index + 1, index + 2, *told, *found), strict=True))
+        rows.append({**row, **(more[index] if more else {})})
     write_rows(path, (*HOP_FIELDS, *(more[0] if more else ())), rows)
 
 
@@ -213,7 +195,7 @@ def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatur
         if unknown := np.isnan(pathway.attempts_hz(prefactor, 1.0)).sum():
             remarks.append(f"{rank} has no time: {unknown} of {len(pathway.hops)} hops have no prefactor")
         for temperature in temperatures:
-            time, passage, diffusion = kinetics(pathway, prefactor, temperature)
+            time, passage, diffusion, _ = kinetics(pathway, prefactor, temperature)
             figures = [duration(time), duration(passage), shown(diffusion, "{:.3g}")]
             table.add_row(*head, f"{temperature:g}", *figures, end_section=temperature == temperatures[-1])
             head = [""] * len(head)
@@ -230,20 +212,22 @@ def hops_table(pathway: Pathway) -> Table:
     for name in ("barrier\n(eV)", "back\n(eV)", "force left\n(eV/Å)", "lowest curvatures\n(eV/Å²)"):
         table.add_column(name, justify="right")
     table.add_column("saddle", overflow="fold")
-    backward = pathway.barriers_ev(backward=True)
-    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+    for hop, (number, name, *figures, told) in zip(pathway.hops, hop_cells(pathway), strict=True):
         style = {"verified": "green", "not verified": "yellow", "no saddle": "red"}[hop_status(hop)]
-        told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
-        table.add_row(
-            f"{index + 1}→{index + 2}",
-            Text(hop.name),
-            shown(barrier, "{:.3f}"),
-            shown(backward[index], "{:.3f}"),
-            shown(hop.residual, "{:.3f}"),
-            ", ".join(shown(curvature, "{:.2f}") for curvature in hop.curvatures),
-            Text(told, style=style),
-        )
+        table.add_row(number, Text(name), *figures, Text(told, style=style))
     return table
+
+
+def hop_cells(pathway: Pathway) -> list[list[str]]:
+    """Return a row of texts for each hop: number, what moves, the barriers there and back, force left, curvatures, and
+    what is to be said of the saddle."""
+    backward, rows = pathway.barriers_ev(backward=True), []
+    for index, (hop, barrier) in enumerate(zip(pathway.hops, pathway.barriers_ev(), strict=True)):
+        figures = [shown(value, "{:.3f}") for value in (barrier, backward[index], hop.residual)]
+        curvatures = ", ".join(shown(curvature, "{:.2f}") for curvature in hop.curvatures)
+        told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
+        rows.append([f"{index + 1}→{index + 2}", hop.name, *figures, curvatures, told])
+    return rows
 
 
 def kelvin_text(temperature_k: float) -> str:

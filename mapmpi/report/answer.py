@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.table import highest_barrier_ev, status
 from mapmpi.report.gather import Run
-from mapmpi.report.stored import Refined
 from mapmpi.store.ancestry import best_first
 from mapmpi.units import duration_text
 
@@ -44,23 +45,26 @@ def _answer(run: Run) -> str:
     return "Nothing yet: no episode of the training has ended and no pathway is refined."
 
 
-def best(run: Run) -> Refined | None:
+def best(run: Run) -> Pathway | None:
     """Return the fastest pathway that has a time; None where none has."""
-    kelvin = run.settings.temperatures[0]
-    return next((one for one in run.refined if one.times(run.settings, kelvin).time_s > 0), None)
+    return next((one for one in run.refined if run.times(one).time_s > 0), None)
 
 
-def _time(run: Run, one: Refined) -> str:
+def shortest(run: Run, one: Pathway) -> str:
+    """Return the time of a pathway in words: with the ways back where that is known."""
+    times = run.times(one)
+    return spelled(times.passage_time_s if times.passage_time_s > 0 else times.time_s)
+
+
+def _time(run: Run, one: Pathway) -> str:
     kelvin = run.settings.temperatures[0]
-    times = one.times(run.settings, kelvin)
-    passage = times.passage_s if times.passage_s > 0 else times.time_s
     return (
-        f"{spelled(passage)} for {one.length_A:.1f} Å at {kelvin - 273.15:.0f} °C ({kelvin:g} K), over a highest "
-        f"barrier of {one.highest_barrier_ev:.2f} eV, by {run.forces}; {trust(one)}."
+        f"{shortest(run, one)} for {one.length_A:.1f} Å at {kelvin - 273.15:.0f} °C ({kelvin:g} K), over a highest "
+        f"barrier of {highest_barrier_ev(one):.2f} eV, by {run.forces}; {trust(one)}."
     )
 
 
-def trust(one: Refined) -> str:
+def trust(one: Pathway) -> str:
     """Return in words whether the saddles of a pathway are verified."""
     count = len(one.hops)
     if one.verified == count:
@@ -69,10 +73,10 @@ def trust(one: Refined) -> str:
     return f"{doubtful} of {count} saddles {'is' if doubtful == 1 else 'are'} not verified"
 
 
-def _without_time(run: Run, one: Refined) -> str:
-    barrier = one.highest_barrier_ev
+def _without_time(run: Run, one: Pathway) -> str:
+    barrier = highest_barrier_ev(one)
     known = f"the highest barrier known is {barrier:.2f} eV" if math.isfinite(barrier) else "no barrier is known"
-    return f"No time yet: the best pathway, {one.name}, is {one.status}; {known} (by {run.forces})."
+    return f"No time yet: the best pathway, {one.name}, is {status(one)}; {known} (by {run.forces})."
 
 
 def spelled(time_s: float) -> str:

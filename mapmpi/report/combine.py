@@ -16,9 +16,9 @@ from rich.table import Table
 
 from mapmpi.errors import UserError, exit_code
 from mapmpi.path.assembly import NAME
-from mapmpi.pneb.table import duration, shown, write_rows
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.table import Kinetics, duration, shown, write_rows
 from mapmpi.report.gather import Run, gather
-from mapmpi.report.stored import Refined, Times
 from mapmpi.store.trajectory import start_structure
 
 DRAWS, SURE, ENOUGH = 10_000, 0.95, 6
@@ -27,7 +27,7 @@ range of five holds the true median in 94 % of cases."""
 SAME_A = 0.05
 """Å: two runs whose starts differ by less are of one glass."""
 
-MEASURES = {"passage_time_s": "passage_s", "diffusion_cm2_s": "passage_diffusion_cm2_s"}
+MEASURES = {"passage_time_s": "passage_time_s", "diffusion_cm2_s": "passage_diffusion_cm2_s"}
 """What is combined, and the fields of a pathway's times that have it."""
 
 
@@ -36,12 +36,12 @@ class Glass:
     """A structure, and all pathways through it that are complete and have a time, from however many runs."""
 
     start: Atoms
-    pathways: list[tuple[Run, Refined]] = field(default_factory=list)
+    pathways: list[tuple[Run, Pathway]] = field(default_factory=list)
 
-    def fastest(self, kelvin: float) -> Times:
+    def fastest(self, kelvin: float) -> Kinetics:
         """Return the times of its fastest pathway at a temperature in K: diffusion takes the easiest way."""
-        found = [one.times(run.settings, kelvin) for run, one in self.pathways]
-        return min(found, key=lambda times: times.passage_s)
+        found = [run.times(one, kelvin) for run, one in self.pathways]
+        return min(found, key=lambda times: times.passage_time_s)
 
 
 def median_and_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
@@ -75,8 +75,7 @@ def glasses(runs: Sequence[Run]) -> list[Glass]:
         glass = next((one for one in found if _same(one.start, start)), None)
         if glass is None:
             found.append(glass := Glass(start))
-        kelvin = run.settings.temperatures[0]
-        glass.pathways += [(run, one) for one in run.refined if one.times(run.settings, kelvin).passage_s > 0]
+        glass.pathways += [(run, one) for one in run.refined if run.times(one).passage_time_s > 0]
     return found
 
 
@@ -91,7 +90,7 @@ def combined(found: Sequence[Glass], temperatures: Sequence[float]) -> list[dict
     rows = []
     for kelvin in temperatures:
         fastest = [one.fastest(kelvin) for one in found if one.pathways]
-        timed = [times for times in fastest if math.isfinite(times.passage_s) and times.passage_s > 0]
+        timed = [times for times in fastest if math.isfinite(times.passage_time_s) and times.passage_time_s > 0]
         row: dict[str, float] = {"temperature_K": kelvin, "glasses": len(timed)}
         for name, attribute in MEASURES.items():
             values = [getattr(times, attribute) for times in timed]

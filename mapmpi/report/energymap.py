@@ -11,7 +11,8 @@ from scipy.spatial import cKDTree
 
 from mapmpi.config import Config
 from mapmpi.errors import UserError
-from mapmpi.report.stored import Refined
+from mapmpi.path.pathway import Pathway
+from mapmpi.report.stored import tagged_centers
 from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.planner import MOST_VISITS
 from mapmpi.search.prior import Prior
@@ -58,15 +59,15 @@ class Map:
     lines: list[Line]
 
 
-def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]) -> Map | None:
+def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]) -> Map | None:
     """Return the map of a training; None where there is none (no checkpoint, another exploration).
 
     Raises UserError where the checkpoint is damaged or does not fit the run.
     """
     if config.exploration.kind != "planned" or not directory.trajectory_files():
         return None
-    arrays = _newest(directory)
-    if arrays is None or f"{_PART}visited" not in arrays:
+    checkpoint = Checkpoints(directory.checkpoints).newest()
+    if checkpoint is None or f"{_PART}visited" not in (arrays := checkpoint.arrays):
         return None
     atoms = start_structure(directory)
     _check_ids(config, atoms)
@@ -93,6 +94,9 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]
     apart = cKDTree(places).query(region.places, distance_upper_bound=KNOWN)[0]
     local = (region.places - region.start) @ region.axes.T
     grid = local.reshape(*region.shape, 3)
+    refinement = [
+        Line(one.name, (tagged_centers(one) - region.start) @ region.axes.T, True) for one in refined[:1]
+    ]
     return Map(
         energies=energies.reshape(region.shape),
         known=np.isfinite(apart).reshape(region.shape),
@@ -101,21 +105,8 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Refined]
         distance=region.distance,
         visits=len(visited),
         believed=believed,
-        lines=[*_trained(directory, region), *_refined(refined, region)],
+        lines=[*_trained(directory, region), *refinement],
     )
-
-
-def _newest(directory: RunDirectory) -> dict[str, np.ndarray] | None:
-    """Return the arrays of the newest checkpoint that is whole; nothing is renamed or mended here."""
-    checkpoints, reason = Checkpoints(directory.checkpoints), None
-    for file in reversed(checkpoints.files()):
-        try:
-            return checkpoints.read(file).arrays
-        except UserError as error:
-            reason = reason or error
-    if reason is not None:
-        raise reason
-    return None
 
 
 def _check_ids(config: Config, atoms: Atoms) -> None:
@@ -144,12 +135,3 @@ def _trained(directory: RunDirectory, region: Region) -> list[Line]:
             continue
         lines.append(Line(f"agent {agent} episode {episode}", (places - region.start) @ region.axes.T, False))
     return lines
-
-
-def _refined(refined: Sequence[Refined], region: Region) -> list[Line]:
-    """Return the best refined pathway, if it is of the same atoms."""
-    return [
-        Line(one.name, (one.tagged_center() - region.start) @ region.axes.T, True)
-        for one in refined[:1]
-        if len(one.atoms)
-    ]

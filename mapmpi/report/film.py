@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from scipy.spatial import cKDTree
 
-from mapmpi.report.stored import Hop, Refined
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.table import hop_status
+from mapmpi.report.stored import tagged_centers
 
 REACH = 7.0
 """Å from the way of the molecule within which atoms, and their periodic images, are shown."""
@@ -22,28 +25,29 @@ MOST_BYTES = 5_000_000
 MOST_FILMS = 8
 
 
-def films(refined: Sequence[Refined]) -> list[dict[str, Any]]:
+def films(refined: Sequence[Pathway]) -> list[dict[str, Any]]:
     """Return the data of the best pathways for the page's script."""
     chosen = refined[:MOST_FILMS]
     return [film(one, MOST_BYTES // len(chosen)) for one in chosen]
 
 
-def film(one: Refined, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+def film(one: Pathway, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """Return a pathway as plain data.
 
     ``atoms`` holds for each of m shown atoms its id (from 1) and its element's index in ``elements``; ``positions``
     the coordinates of (f, m, 3) as int16 in units of ``resolution`` Å, in base64. Numbers that are not known are None.
     """
     indices, shifts = near_the_way(one)
-    frames = _kept(one, most_bytes // max(1, 8 * len(indices)))
-    positions = one.positions[np.ix_(np.array(frames), indices)] + shifts
-    middle = np.round(0.5 * (one.tagged_center().min(axis=0) + one.tagged_center().max(axis=0)), 3)
-    positions = positions - middle
+    points, kinds, *_ = zip(*one.frames(), strict=True)
+    frames = _kept(kinds, most_bytes // max(1, 8 * len(indices)))
+    positions = np.array([points[frame].positions[indices] for frame in frames]) + shifts
+    centers = tagged_centers(one)
+    positions = positions - np.round(0.5 * (centers.min(axis=0) + centers.max(axis=0)), 3)
     resolution = max(0.002, float(np.abs(positions).max()) / 32767.0)
     packed = np.rint(positions / resolution).astype("<i2").tobytes()
     numbers = one.atoms.numbers[indices]
     elements = sorted(set(numbers.tolist()))
-    place = {frame: number for number, frame in enumerate(frames)}
+    progress = one.progress([points[frame].positions for frame in frames])
     tagged, molecule = set(one.tagged), set(one.molecule)
     return {
         "name": one.name,
@@ -59,33 +63,32 @@ def film(one: Refined, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
         "molecule": [row for row, index in enumerate(indices.tolist()) if index in molecule],
         "resolution": resolution,
         "positions": base64.b64encode(packed).decode(),
-        "energies": [round(float(one.energies[frame]), 4) for frame in frames],
-        "way": [round(float(one.way[frame]), 3) for frame in frames],
-        "kinds": [one.kinds[frame] for frame in frames],
-        "hops": [_hop(hop, place) for hop in one.hops],
+        "energies": [round(float(points[frame].energy - one.basins[0].energy), 4) for frame in frames],
+        "way": np.round(progress, 3).tolist(),
+        "kinds": [kinds[frame] for frame in frames],
+        "hops": _hops(one, [kinds[frame] for frame in frames]),
         "before": _before(one),
     }
 
 
-def near_the_way(one: Refined) -> tuple[np.ndarray, np.ndarray]:
+def near_the_way(one: Pathway) -> tuple[np.ndarray, np.ndarray]:
     """Return which atoms are shown, (m,) indices, and the whole cells (m, 3) Å by which each is moved for it.
 
     They are within REACH of the tagged atoms' way in the first frame or the last; the molecule's own come as they are
     and once.
     """
-    way, cell, pbc = one.tagged_center(), one.atoms.cell.array, one.atoms.pbc
+    way, cell, pbc = tagged_centers(one), one.atoms.cell.array, one.atoms.pbc
     inverse = np.linalg.inv(cell)
     low, high = (way @ inverse).min(axis=0), (way @ inverse).max(axis=0)
     margin = REACH * np.linalg.norm(inverse, axis=0)
     molecule = np.zeros(len(one.atoms), dtype=bool)
     molecule[[*one.molecule, *one.tagged]] = True
-    ends = np.unique([0, len(one.positions) - 1])
     tree = cKDTree(way)
     found: dict[tuple[int, ...], float] = {}
-    for frame in ends:
-        scaled = one.positions[frame] @ inverse
+    for end in (one.basins[0], one.basins[-1]):
+        scaled = end.positions @ inverse
         for shift in _shifts(scaled, low - margin, high + margin, pbc):
-            apart = tree.query(one.positions[frame] + shift @ cell, distance_upper_bound=REACH)[0]
+            apart = tree.query(end.positions + shift @ cell, distance_upper_bound=REACH)[0]
             for index in np.flatnonzero(np.isfinite(apart) & ~molecule):
                 key = (int(index), *map(int, shift))
                 found[key] = min(float(apart[index]), found.get(key, math.inf))
@@ -104,36 +107,42 @@ def _shifts(scaled: np.ndarray, low: np.ndarray, high: np.ndarray, pbc: np.ndarr
     return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def _kept(one: Refined, most: int) -> list[int]:
+def _kept(kinds: Sequence[str], most: int) -> list[int]:
     """Return the frames that are kept: all, or every second and so on, but always basins and saddles."""
-    count, step = len(one.positions), 1
+    count, step = len(kinds), 1
     while True:
-        kept = [frame for frame in range(count) if frame % step == 0 or one.kinds[frame] != "image"]
+        kept = [frame for frame in range(count) if frame % step == 0 or kinds[frame] != "image"]
         if len(kept) <= most or step >= count:
             return kept
         step *= 2
 
 
-def _hop(hop: Hop, place: dict[int, int]) -> dict[str, Any]:
-    return {
-        "name": hop.name,
-        "status": hop.status,
-        "forward": _known(hop.forward_ev),
-        "backward": _known(hop.backward_ev),
-        "first": place[hop.first],
-        "top": None if hop.top is None else place[hop.top],
-        "last": place[hop.last],
-    }
+def _hops(one: Pathway, kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the hops, with the numbers of their basins and saddle among frames of these kinds."""
+    basins = [frame for frame, kind in enumerate(kinds) if kind == "basin"]
+    hops = zip(one.hops, one.barriers_ev(), one.barriers_ev(backward=True), pairwise(basins), strict=True)
+    return [
+        {
+            "name": hop.name,
+            "status": hop_status(hop),
+            "forward": _known(forward),
+            "backward": _known(backward),
+            "first": first,
+            "top": next((frame for frame in range(first, last) if kinds[frame] == "saddle"), None),
+            "last": last,
+        }
+        for hop, forward, backward, (first, last) in hops
+    ]
 
 
-def _before(one: Refined) -> dict[str, list[float]] | None:
+def _before(one: Pathway) -> dict[str, list[float]] | None:
     if one.before is None:
         return None
-    way, energies = one.before
-    if not (np.isfinite(way).all() and np.isfinite(energies).all()):
+    progress, energies = one.before.progress, one.before.energies - one.basins[0].energy
+    if not (np.isfinite(progress).all() and np.isfinite(energies).all()):
         return None
-    return {"way": np.round(way, 3).tolist(), "energies": np.round(energies, 3).tolist()}
+    return {"way": np.round(progress, 3).tolist(), "energies": np.round(energies, 3).tolist()}
 
 
 def _known(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None
+    return round(float(value), 4) if math.isfinite(value) else None

@@ -10,10 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from mapmpi.config import Config, parse
+from mapmpi.config import Config, Pneb, parse
 from mapmpi.errors import UserError
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.table import Kinetics, kinetics
 from mapmpi.report.energymap import Map, read_map
-from mapmpi.report.stored import Refined, Settings, read_all, read_settings
+from mapmpi.report.stored import read_all, read_settings
 from mapmpi.store.metrics import LEARNER_FIELDS, read_learner, read_metrics
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
@@ -38,8 +40,9 @@ class Run:
     episodes: np.ndarray
     """(episodes,) of dtype EPISODE, in the order in which they ended."""
     learner: np.ndarray
-    settings: Settings
-    refined: list[Refined]
+    settings: Pneb
+    """The input's, with prefactor and temperatures of the last ranking."""
+    refined: list[Pathway]
     """The best first."""
     map: Map | None
     warnings: list[str]
@@ -63,6 +66,10 @@ class Run:
             return f"LAMMPS’s {style.removeprefix('pair_style ')}"
         file = forcefield.reaxff_file
         return f"ReaxFF ({file.name if file is not None else 'ffield.reax of the installed LAMMPS'})"
+
+    def times(self, one: Pathway, kelvin: float | None = None) -> Kinetics:
+        """Return times and D of a pathway at a temperature, that of the ranking if none is given; NaN if unknown."""
+        return kinetics(one, self.settings.prefactor, kelvin or self.settings.temperatures[0])
 
     @property
     def goals(self) -> np.ndarray:
@@ -91,7 +98,7 @@ def gather(path: Path, with_map: bool = True) -> Run:
     if directory.learner.exists():
         learner = attempt(lambda: read_learner(directory.learner), learner)
     settings, names = read_settings(directory, config)
-    nothing: tuple[list[Refined], list[str]] = ([], [])
+    nothing: tuple[list[Pathway], list[str]] = ([], [])
     refined, unread = attempt(lambda: read_all(directory, settings, names), nothing)
     found = attempt(lambda: read_map(directory, config, refined), None) if with_map else None
     return Run(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from mapmpi.path.pathway import Pathway
+from mapmpi.path.tst import diffusion_coefficient_cm2_s
+from mapmpi.pneb.table import PREFACTOR_TEXT
 from mapmpi.report.drawing import COLOURS, Drawing, plain, style, with_axes
 from mapmpi.report.gather import Run
-from mapmpi.report.stored import Refined
 from mapmpi.units import SECONDS_PER_DAY
 
 SHOWN = 5
@@ -38,54 +39,27 @@ BAND_DECADES = 0.3
 """Half the width of the band in which a measured law is drawn: a factor of two. Its authors give no error."""
 
 
-@dataclass(frozen=True)
-class Law:
-    """A measured diffusion coefficient D = ``d0`` (cm²/s) · exp(-``energy`` (kJ/mol)/RT) between temperatures in K."""
-
-    label: str
-    source: str
-    d0: float
-    energy: float
-    kelvins: tuple[float, float]
-
-    def __call__(self, kelvin: np.ndarray) -> np.ndarray:
-        """Return D (k,) in cm²/s at temperatures (k,) in K."""
-        return self.d0 * np.exp(-self.energy / (GAS_CONSTANT_KJ * kelvin))
-
-
-@dataclass(frozen=True)
-class Point:
-    """A diffusion coefficient in cm²/s at a temperature in K."""
-
-    label: str
-    source: str
-    kelvin: float
-    diffusion: float
-
-
-MEASURED = Law(
-    "measured, borosilicate glass",
+MEASURED = (
     "H. Tomozawa and M. Tomozawa, J. Non-Cryst. Solids 109, 311 (1989): water in a commercial borosilicate glass, 200 "
-    "to 500 °C, D = 2.8·10⁻⁷ cm²/s · exp(-52 kJ/mol/RT)",
-    2.8e-7,
-    52.0,
-    (ZERO_CELSIUS_K + 200.0, ZERO_CELSIUS_K + 500.0),
+    "to 500 °C, D = 2.8·10⁻⁷ cm²/s · exp(-52 kJ/mol/RT)"
 )
 """Of water in glasses the law whose numbers could be checked; it is not of pure silica."""
+MEASURED_K = (ZERO_CELSIUS_K + 200.0, ZERO_CELSIUS_K + 500.0)
 
-SIMULATED = tuple(
-    Point(
-        "simulated, MAP",
-        "the Molecular Autonomous Pathfinder’s two pathways of water in silica glass, 0.124 and 1.93 days for 3 nm at "
-        "350 °C, as D = L²/2t",
-        ZERO_CELSIUS_K + 350.0,
-        (30e-8) ** 2 / (2.0 * days * SECONDS_PER_DAY),
-    )
-    for days in (0.124, 1.93)
+SIMULATED = (
+    "the Molecular Autonomous Pathfinder’s two pathways of water in silica glass, 0.124 and 1.93 days for 3 nm at "
+    "350 °C, as D = L²/2t"
 )
+SIMULATED_K = ZERO_CELSIUS_K + 350.0
+SIMULATED_CM2_S = tuple(diffusion_coefficient_cm2_s(30.0, days * SECONDS_PER_DAY) for days in (0.124, 1.93))
 
 
-def is_water_in_silica(one: Refined) -> bool:
+def measured_cm2_s(kelvin: np.ndarray) -> np.ndarray:
+    """Return the D (k,) in cm²/s of :data:`MEASURED` at temperatures (k,) in K."""
+    return 2.8e-7 * np.exp(-52.0 / (GAS_CONSTANT_KJ * kelvin))
+
+
+def is_water_in_silica(one: Pathway) -> bool:
     """Tell whether a pathway is of water in silica: Si, O and H alone, an O pulled, and two parts O to one of Si."""
     numbers = one.atoms.numbers
     elements = {int(number) for number in numbers}
@@ -96,9 +70,7 @@ def is_water_in_silica(one: Refined) -> bool:
 
 def kinetics_drawings(run: Run) -> list[Drawing]:
     """Return time and D against 1/T for the pathways that have a time; none where none has."""
-    shown = [one for one in run.refined if one.times(run.settings, run.settings.temperatures[0]).time_s > 0][
-        :SHOWN
-    ]
+    shown = [one for one in run.refined if run.times(one).time_s > 0][:SHOWN]
     if not shown:
         return []
     kelvins = run.settings.temperatures
@@ -126,10 +98,10 @@ def _from_celsius(celsius: Any) -> np.ndarray:
     return 1e3 / np.maximum(np.asarray(celsius, dtype=float) + ZERO_CELSIUS_K, 1e-6)
 
 
-def _draw(axes: Axes, run: Run, shown: Sequence[Refined], grid: np.ndarray, names: tuple[str, str]) -> None:
+def _draw(axes: Axes, run: Run, shown: Sequence[Pathway], grid: np.ndarray, names: tuple[str, str]) -> None:
     """Draw a pair of measures of each pathway, the first dashed: by Eq. 3, and with the ways back."""
     for one, colour in zip(shown, COLOURS, strict=False):
-        found = [one.times(run.settings, float(kelvin)) for kelvin in grid]
+        found = [run.times(one, float(kelvin)) for kelvin in grid]
         for name, line, label in zip(names, ((0, (4, 2)), "-"), ("_", plain(one.name)), strict=True):
             values = np.array([getattr(times, name) for times in found])
             values[~(np.isfinite(values) & (values > 0))] = np.nan
@@ -143,9 +115,9 @@ def _draw(axes: Axes, run: Run, shown: Sequence[Refined], grid: np.ndarray, name
             )
 
 
-def _times(run: Run, shown: Sequence[Refined], grid: np.ndarray) -> Drawing:
+def _times(run: Run, shown: Sequence[Pathway], grid: np.ndarray) -> Drawing:
     figure, axes = with_axes("1000/T (1/K)", "time (s)")
-    _draw(axes, run, shown, grid, ("time_s", "passage_s"))
+    _draw(axes, run, shown, grid, ("time_s", "passage_time_s"))
     low, high = axes.get_ylim()
     for label, seconds in MARKS.items():
         if low < seconds < high:
@@ -156,36 +128,39 @@ def _times(run: Run, shown: Sequence[Refined], grid: np.ndarray) -> Drawing:
     return Drawing(
         "arrhenius-time",
         "The time of each pathway against temperature. Solid: mean first passage, the ways back counted; dashed: the "
-        f"sum over the hops (Eq. 3). Prefactor {run.settings.prefactor_text}.",
+        f"sum over the hops (Eq. 3). Prefactor {PREFACTOR_TEXT[run.settings.prefactor]}.",
         figure,
     )
 
 
-def _diffusion(run: Run, shown: Sequence[Refined], grid: np.ndarray) -> Drawing:
+def _diffusion(run: Run, shown: Sequence[Pathway], grid: np.ndarray) -> Drawing:
     figure, axes = with_axes("1000/T (1/K)", "D (cm²/s)")
     _draw(axes, run, shown, grid, ("diffusion_cm2_s", "passage_diffusion_cm2_s"))
     caption = "Diffusion coefficient D = L²/2t of each pathway, with the times of the other plot."
     if is_water_in_silica(shown[0]):
-        kelvins = np.linspace(*MEASURED.kelvins, 30)
-        law, width = MEASURED(kelvins), 10.0**BAND_DECADES
+        kelvins = np.linspace(*MEASURED_K, 30)
+        law, width = measured_cm2_s(kelvins), 10.0**BAND_DECADES
         axes.fill_between(
-            1e3 / kelvins, law / width, law * width, color="0.55", alpha=0.45, linewidth=0, label=MEASURED.label
+            1e3 / kelvins,
+            law / width,
+            law * width,
+            color="0.55",
+            alpha=0.45,
+            linewidth=0,
+            label="measured, borosilicate glass",
         )
-        for number, point in enumerate(SIMULATED):
-            label = point.label if not number else "_"
-            axes.plot(
-                1e3 / point.kelvin,
-                point.diffusion,
-                "D",
-                color="0.25",
-                markersize=4,
-                markerfacecolor="none",
-                label=label,
-            )
+        axes.plot(
+            [1e3 / SIMULATED_K] * len(SIMULATED_CM2_S),
+            SIMULATED_CM2_S,
+            "D",
+            color="0.25",
+            markersize=4,
+            markerfacecolor="none",
+            label="simulated, MAP",
+        )
         caption += (
-            f" Grey band: {MEASURED.source}, drawn a factor of two to either side. Diamonds: "
-            f"{SIMULATED[0].source}. One pathway in one small cell is not a diffusion coefficient "
-            "of the glass; it says which decades are possible."
+            f" Grey band: {MEASURED}, drawn a factor of two to either side. Diamonds: {SIMULATED}. One pathway in one "
+            "small cell is not a diffusion coefficient of the glass; it says which decades are possible."
         )
     _dress(axes, grid)
     axes.legend(loc="lower left", fontsize=6.5)

@@ -3,103 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mapmpi.config import Config, unit
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.assembly import pool
+from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.network import Network
+from mapmpi.path.pathway import Pathway, center
 from mapmpi.pneb.figure import AFTER, SADDLE
 from mapmpi.report.drawing import PALE, Drawing, style, with_axes
-from mapmpi.report.stored import Place, Refined, center, matcher
 
 MOST_PASSES = 400
 HIGHEST = 1.5
 """A saddle is drawn up to so many times the height of the best pathway above its highest one, or 1 eV."""
 
 
-@dataclass(frozen=True)
-class Pass:
-    """An edge: nodes, place along the goal direction in Å and energy in eV of its saddle, whether on the best path."""
+def make_network(refined: Sequence[Pathway], config: Config) -> Network:
+    """Return the network of all refined pathways, the best one first, their doubtful saddles too.
 
-    first: int
-    last: int
-    forward: float
-    energy: float
-    verified: bool
-    best: bool
-
-
-@dataclass(frozen=True)
-class Network:
-    """Minima, each once: places along the goal direction (m,) Å and energies (m,) eV above the start; and passes."""
-
-    forward: np.ndarray
-    energies: np.ndarray
-    passes: list[Pass]
+    It begins with those that have the best one's atoms, up to MOST_PASSES hops in all.
+    """
+    best = refined[0]
+    same = Matcher.of(best.atoms, best.tagged, config.pneb, held=bool(config.structure.fixed_atoms))
+    chosen = [one for one in refined if np.array_equal(one.atoms.numbers, best.atoms.numbers)]
+    hops = np.cumsum([len(one.hops) + len(one.beside) for one in chosen])
+    return pool(chosen[: int((hops <= MOST_PASSES).sum())], same)[0]
 
 
-def make_network(refined: Sequence[Refined], config: Config) -> Network:
-    """Return the network of all refined pathways, the best one first; the same minimum in two of them is one node."""
-    same = matcher(refined[0], config)
-    origin = center(refined[0].positions[:1], refined[0].tagged, refined[0].atoms)[0]
-    along, zero = unit(config.goal.direction), refined[0].energy_zero_ev
-    minima: list[Place] = []
-    passes: dict[tuple[int, int, float], Pass] = {}
-
-    def node(place: Place) -> int:
-        point = StationaryPoint(place.positions, place.energy)
-        for number, known in enumerate(minima):
-            if same.match(StationaryPoint(known.positions, known.energy), point) is not None:
-                return number
-        minima.append(place)
-        return len(minima) - 1
-
-    def forward(place: Place, one: Refined) -> float:
-        return float((center(place.positions[None], one.tagged, one.atoms)[0] - origin) @ along)
-
-    for rank, one in enumerate(refined):
-        if not np.array_equal(one.atoms.numbers, refined[0].atoms.numbers):
-            continue
-        for number, (start, saddle, end) in enumerate(one.passes):
-            if len(passes) == MOST_PASSES:
-                break
-            first, last = node(start), node(end)
-            key = (min(first, last), max(first, last), round(saddle.energy, 3))
-            best = rank == 0 and number < len(one.hops)
-            place = forward(saddle, one), saddle.energy - zero
-            passes.setdefault(key, Pass(first, last, *place, saddle.verified, best))
-    energies = np.array([place.energy - zero for place in minima])
-    return Network(np.array([forward(place, refined[0]) for place in minima]), energies, list(passes.values()))
-
-
-def network_drawing(found: Network) -> Drawing:
+def network_drawing(found: Network, best: Pathway, config: Config) -> Drawing:
     """Return the picture of a network: energies against the way, and lines from each saddle to its two minima."""
-    heights = [one.energy for one in found.passes if one.best] or list(found.energies)
+    origin, along = center(best.basins[0].positions, best.atoms, best.tagged), unit(config.goal.direction)
+
+    def place(point: StationaryPoint) -> tuple[float, float]:
+        """Return where a point is along the goal direction in Å, and its energy above the start in eV."""
+        here = center(point.positions, best.atoms, best.tagged) - origin
+        return float(here @ along), point.energy - best.basins[0].energy
+
+    minima, saddles = (
+        np.array([place(point) for point in found.minima]),
+        [place(one.saddle) for one in found.edges],
+    )
+    on_best = [best.name in one.pathways for one in found.edges]
+    heights = [energy for (_, energy), ours in zip(saddles, on_best, strict=True) if ours] or list(minima[:, 1])
     ceiling = max(heights) + max(HIGHEST * float(np.ptp([0.0, *heights])), 1.0)
-    passes = [one for one in found.passes if one.energy <= ceiling]
+    passes = [number for number, (_, energy) in enumerate(saddles) if energy <= ceiling]
     with style():
         figure, axes = with_axes("along the goal direction (Å)", "energy above the start (eV)", (6.4, 4.0))
-        for one in sorted(passes, key=lambda one: one.best):
-            colour = AFTER if one.best else PALE
-            for end in (one.first, one.last):
-                xs = np.linspace(found.forward[end], one.forward, 24)
+        for number in sorted(passes, key=lambda number: on_best[number]):
+            colour, width = (AFTER, 1.6) if on_best[number] else (PALE, 0.9)
+            for end in found.edges[number].gap:
                 share = np.linspace(0.0, 1.0, 24)
-                smooth = found.energies[end] + (one.energy - found.energies[end]) * share**2 * (3.0 - 2.0 * share)
+                (x, y), (forward, energy) = minima[end], saddles[number]
+                smooth = y + (energy - y) * share**2 * (3.0 - 2.0 * share)
                 axes.plot(
-                    xs, smooth, color=colour, linewidth=1.6 if one.best else 0.9, zorder=2 if one.best else 1
+                    x + (forward - x) * share, smooth, color=colour, linewidth=width, zorder=1 + on_best[number]
                 )
-        shown = {end for one in passes for end in (one.first, one.last)}
-        used = {end for one in passes if one.best for end in (one.first, one.last)}
-        for best in (False, True):
-            nodes = [node for node in sorted(shown) if (node in used) == best]
+        shown = {end for number in passes for end in found.edges[number].gap}
+        used = {end for number in passes if on_best[number] for end in found.edges[number].gap}
+        for ours in (False, True):
+            nodes = [node for node in sorted(shown) if (node in used) == ours]
             if nodes:
                 axes.plot(
-                    found.forward[nodes], found.energies[nodes], "o", color=AFTER if best else PALE, markersize=5,
-                    label="minimum of the best pathway" if best else "other minimum", zorder=3,
+                    *minima[nodes].T, "o", color=AFTER if ours else PALE, markersize=5,
+                    label="minimum of the best pathway" if ours else "other minimum", zorder=3,
                 )  # fmt: skip
         for verified, fill, label in ((True, SADDLE, "saddle"), (False, "white", "saddle, not verified")):
-            points = [(one.forward, one.energy) for one in passes if one.verified == verified]
+            points = [saddles[number] for number in passes if found.edges[number].verified == verified]
             if points:
                 axes.plot(
                     *np.transpose(points), "^", color=SADDLE, markerfacecolor=fill, markersize=5.5, label=label,
@@ -107,9 +77,9 @@ def network_drawing(found: Network) -> Drawing:
                 )  # fmt: skip
         figure.legend(loc="outside upper left", ncols=2)
     caption = (
-        f"Network of {len(found.energies)} minima and {len(found.passes)} saddles that all pathways found, equal ones "
+        f"Network of {len(found.minima)} minima and {len(found.edges)} saddles that all pathways found, equal ones "
         "drawn once; blue: the best pathway."
     )
-    if hidden := len(found.passes) - len(passes):
+    if hidden := len(saddles) - len(passes):
         caption += f" Not drawn: {hidden} saddle{'s' * (hidden > 1)} above {ceiling:.1f} eV."
     return Drawing("network-of-minima", caption, figure)

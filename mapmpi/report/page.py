@@ -10,32 +10,20 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from string import Template
 
 from mapmpi import __version__
 from mapmpi.report import sections
-from mapmpi.report.answer import answer, best, spelled
+from mapmpi.report.answer import answer, best, shortest
 from mapmpi.report.drawing import Drawing
 from mapmpi.report.film import films
 from mapmpi.report.gather import Run
 from mapmpi.report.sections import asset
 
-
-@dataclass(frozen=True)
-class Figures:
-    """The figures of a report by what they are of."""
-
-    training: list[Drawing]
-    map: list[Drawing]
-    kinetics: list[Drawing]
-    network: list[Drawing]
-
-    def all(self) -> list[Drawing]:
-        """Return all figures."""
-        return [*self.training, *self.map, *self.kinetics, *self.network]
+Figures = dict[str, list[Drawing]]
+"""The figures of a report by what they are of: training, map, kinetics, network."""
 
 
 def make_page(run: Run, figures: Figures, refresh_s: int | None = None) -> str:
@@ -76,10 +64,10 @@ def _parts(run: Run, figures: Figures) -> list[tuple[str, str, str]]:
     if run.refined:
         add("structure", "The pathway, atom by atom", sections.viewer(run))
         add("pathways", "Pathways by time", sections.pathways(run))
-    add("kinetics", "Time and diffusion against temperature", _figures(figures.kinetics))
-    add("network", "Network of minima and saddles", _figures(figures.network, "wide"))
-    add("training", "How the training went", sections.episodes(run) + _figures(figures.training))
-    add("map", "The energy map", _figures(figures.map, "wide"))
+    add("kinetics", "Time and diffusion against temperature", _figures(figures["kinetics"]))
+    add("network", "Network of minima and saddles", _figures(figures["network"], "wide"))
+    add("training", "How the training went", sections.episodes(run) + _figures(figures["training"]))
+    add("map", "The energy map", _figures(figures["map"], "wide"))
     add("input", "Input, versions, and what failed", sections.source(run))
     return parts
 
@@ -87,8 +75,7 @@ def _parts(run: Run, figures: Figures) -> list[tuple[str, str, str]]:
 def _headline(run: Run) -> str:
     """Return the answer in two or three words."""
     if (one := best(run)) is not None:
-        times = one.times(run.settings, run.settings.temperatures[0])
-        return spelled(times.passage_s if times.passage_s > 0 else times.time_s)
+        return shortest(run, one)
     if run.refined:
         return "No time yet"
     return "Not refined yet" if len(run.goals) else "No path yet"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
+from matplotlib import rc_context
+
 from mapmpi.errors import exit_code
+from mapmpi.pneb.figure import profile_figure
 from mapmpi.report.answer import answer
 from mapmpi.report.curves import training_curves
 from mapmpi.report.drawing import Drawing
@@ -51,14 +55,14 @@ def _report(args: argparse.Namespace) -> None:
 def draw(run: Run) -> Figures:
     """Return the figures of a run; empty where it has nothing to show yet."""
     network: list[Drawing] = []
-    if run.refined and any(one.passes for one in run.refined):
-        network = [network_drawing(make_network(run.refined, run.config))]
-    return Figures(
-        training=training_curves(run),
-        map=[map_drawing(run.map)] if run.map is not None else [],
-        kinetics=kinetics_drawings(run),
-        network=network,
-    )
+    if run.refined and (found := make_network(run.refined, run.config)).edges:
+        network = [network_drawing(found, run.refined[0], run.config)]
+    return {
+        "training": training_curves(run),
+        "map": [map_drawing(run.map)] if run.map is not None else [],
+        "kinetics": kinetics_drawings(run),
+        "network": network,
+    }
 
 
 def write_page(path: Path, page: str) -> None:
@@ -70,8 +74,9 @@ def save_figures(run: Run, figures: Figures) -> None:
     """Write all figures as PNG and PDF into RUN_DIR/figures. Raises OSError."""
     folder = run.directory.figures
     folder.mkdir(exist_ok=True)
-    for drawing in figures.all():
+    for drawing in chain(*figures.values()):
         drawing.save(folder)
     for one in run.refined:
         for form in ("png", "pdf"):
-            one.draw_profile(folder / f"{one.name}-profile.{form}")
+            with rc_context({"text.parse_math": False}):  # a name with dollar signs is no formula
+                profile_figure(folder / f"{one.name}-profile.{form}", one)

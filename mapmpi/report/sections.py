@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from string import Template
 
+from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.table import PREFACTOR_TEXT, highest_barrier_ev, hop_cells, hop_status, shown, status
 from mapmpi.report.answer import best, spelled, trust
 from mapmpi.report.film import MOST_FILMS
 from mapmpi.report.gather import Run
-from mapmpi.report.stored import Refined
 from mapmpi.train.progress import best_episodes
 
 LONG = 16
@@ -24,11 +24,6 @@ _CLASSES = {"verified": "verified", "not verified": "doubtful", "no saddle": "mi
 def asset(name: str) -> str:
     """Return the text of a file that is a part of every page."""
     return (resources.files("mapmpi.report") / name).read_text(encoding="utf-8")
-
-
-def number(value: float, form: str) -> str:
-    """Return a number for people; a dash for what is not known."""
-    return format(value, form) if math.isfinite(value) else "–"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
@@ -49,7 +44,7 @@ def tiles(run: Run) -> str:
         kelvin = run.settings.temperatures[0]
         facts = [
             ("temperature", f"{kelvin - 273.15:.0f} °C"),
-            ("highest barrier", f"{one.highest_barrier_ev:.2f} eV"),
+            ("highest barrier", f"{highest_barrier_ev(one):.2f} eV"),
             ("length", f"{one.length_A:.1f} Å"),
             ("saddles verified", f"{one.verified} of {len(one.hops)}"),
         ]
@@ -100,25 +95,25 @@ def pathways(run: Run) -> str:
     rows = []
     for place, one in enumerate(run.refined):
         for kelvin in kelvins:
-            times = one.times(run.settings, kelvin)
+            times = run.times(one, kelvin)
             lead = [
                 str(place + 1),
                 escape(one.name),
                 str(len(one.hops)),
                 str(one.verified),
-                number(one.highest_barrier_ev, ".3f"),
+                shown(highest_barrier_ev(one), "{:.3f}"),
             ]
             rows.append(
                 [
                     *(lead if kelvin == kelvins[0] else [""] * 5),
                     f"{kelvin:g}",
-                    escape(spelled(times.passage_s)),
-                    number(times.passage_diffusion_cm2_s, ".2e"),
+                    escape(spelled(times.passage_time_s)),
+                    shown(times.passage_diffusion_cm2_s, "{:.2e}"),
                     escape(spelled(times.time_s)),
-                    number(times.diffusion_cm2_s, ".2e"),
+                    shown(times.diffusion_cm2_s, "{:.2e}"),
                 ]
             )
-    prefactor = escape(run.settings.prefactor_text)
+    prefactor = escape(PREFACTOR_TEXT[run.settings.prefactor])
     text = (
         f'<p class="note">Prefactor {prefactor}. The passage time counts the ways back, too; Eq. 3 does not.</p>'
     )
@@ -126,7 +121,7 @@ def pathways(run: Run) -> str:
     return text + "".join(_hops(place, one) for place, one in enumerate(run.refined))
 
 
-def _hops(place: int, one: Refined) -> str:
+def _hops(place: int, one: Pathway) -> str:
     head = [
         "hop",
         "what moves",
@@ -138,27 +133,14 @@ def _hops(place: int, one: Refined) -> str:
         "",
     ]
     rows = []
-    for hop in one.hops:
-        told = ": ".join(part for part in (hop.status, hop.reason) if part)
-        show = (
-            f'<button data-film="{place}" data-hop="{hop.number - 1}">show</button>' if place < MOST_FILMS else ""
-        )
-        rows.append(
-            [
-                f"{hop.number}→{hop.number + 1}",
-                escape(hop.name),
-                number(hop.forward_ev, ".3f"),
-                number(hop.backward_ev, ".3f"),
-                number(hop.residual, ".3f"),
-                ", ".join(number(value, ".2f") for value in hop.curvatures),
-                f'<span class="{_CLASSES[hop.status]}">{escape(told)}</span>',
-                show,
-            ]
-        )
+    for number, (hop, (*cells, told)) in enumerate(zip(one.hops, hop_cells(one), strict=True)):
+        saddle = f'<span class="{_CLASSES[hop_status(hop)]}">{escape(told)}</span>'
+        show = f'<button data-film="{place}" data-hop="{number}">show</button>' if place < MOST_FILMS else ""
+        rows.append([*map(escape, cells), saddle, show])
     notes = "".join(f"<li>{escape(note)}</li>" for note in one.notes)
     opened = " open" if not place else ""
     return (
-        f"<details{opened}><summary>{place + 1}. {escape(one.name)}: {escape(one.status)}</summary>"
+        f"<details{opened}><summary>{place + 1}. {escape(one.name)}: {escape(status(one))}</summary>"
         f'<p class="note">From {escape(one.source)}.</p>{table(head, rows, numbers=(2, 3, 4))}'
         f'<ul class="note">{notes}</ul></details>'
     )
@@ -183,7 +165,7 @@ def episodes(run: Run) -> str:
             *(str(int(row[name])) for name in ("agent", "episode")),
             *(escape(row[name].decode("ascii", "replace")) for name in ("policy", "outcome")),
             str(int(row["actions"])),
-            *(number(float(row[name]), ".2f") for name in ("progress", "climb", "total_reward")),
+            *(shown(float(row[name]), "{:.2f}") for name in ("progress", "climb", "total_reward")),
         ]
         for row in best_episodes(list(run.episodes))
     ]

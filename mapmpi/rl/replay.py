@@ -12,7 +12,7 @@ from mapmpi import config
 from mapmpi.errors import UserError
 from mapmpi.rl.returns import NO_STATE
 from mapmpi.rl.sumtree import SumTree
-from mapmpi.store.ring import Ring, Rows
+from mapmpi.store.ring import Ring, StoredRing
 
 PRIORITY_OFFSET = 1e-3
 """Added to |TD error|, in units of the reward, so that no transition's priority is zero."""
@@ -173,7 +173,7 @@ class Replay:
 
         Raises UserError if it was made with another capacity or grid, and ValueError for what no buffer contains.
         """
-        ring: Rows = state["states"]
+        ring: Ring | StoredRing = state["states"]
         if ring.shape != self._states.shape:
             raise UserError(
                 f"replay.capacity or state: the checkpoint has states of shape {ring.shape}, expected "

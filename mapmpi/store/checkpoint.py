@@ -83,29 +83,41 @@ class Checkpoints:
         for name, ring in self._rings.items():
             ring.remove_before(min(generation[name].first for _, generation in self._kept if name in generation))
 
-    def load(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole; None when there is none at all.
+    def newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, to look at it; None when there is none at all.
 
         Raises UserError when there are some and all are damaged.
         """
+        return self._newest()[0]
+
+    def _newest(self) -> tuple[Checkpoint | None, UserError | None]:
+        """Return the newest checkpoint that is whole, and what is wrong with the newest of all."""
         reason = None
         for file in reversed(self.files()):
             try:
-                checkpoint = self.read(file)
+                return self.read(file), reason
             except UserError as error:
                 reason = reason or error
-                continue
-            if reason is not None:
-                log.warning("%s The one before it is taken: %s.", reason, file.name)
-                for newer in self.files():
-                    if newer > file:  # what is appended to the rings from now on is not what it says
-                        newer.rename(newer.with_name(f"damaged-{newer.name}"))
-            self._rings = {name: replace(ring) for name, ring in checkpoint.rings.items()}
-            self._kept = [(file, checkpoint.rings)]
-            return checkpoint
         if reason is not None:
             raise reason
-        return None
+        return None, None
+
+    def load(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, to go on from it: newer ones are put aside.
+
+        None and errors as for :meth:`newest`.
+        """
+        checkpoint, reason = self._newest()
+        if checkpoint is None:
+            return None
+        if reason is not None:
+            log.warning("%s The one before it is taken: %s.", reason, checkpoint.path.name)
+            for newer in self.files():
+                if newer > checkpoint.path:  # what is appended to the rings from now on is not what it says
+                    newer.rename(newer.with_name(f"damaged-{newer.name}"))
+        self._rings = {name: replace(ring) for name, ring in checkpoint.rings.items()}
+        self._kept = [(checkpoint.path, checkpoint.rings)]
+        return checkpoint
 
     def read(self, file: Path) -> Checkpoint:
         """Return one of the checkpoints. Raises UserError when it, or a ring that it needs, is not whole."""

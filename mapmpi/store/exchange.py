@@ -39,10 +39,7 @@ def write_h5md(
         value = position.create_dataset("value", data=positions, dtype="f8", compression="gzip", shuffle=True)
         value.attrs["unit"] = "Angstrom"
         _element(particles, "species", np.tile(atoms.numbers.astype("u1"), (count, 1)), "", position)
-        box = particles.create_group("box")
-        box.attrs["dimension"] = 3
-        boundary = ["periodic" if axis else "none" for axis in atoms.pbc]
-        box.attrs["boundary"] = np.array(boundary, dtype=h5py.string_dtype())
+        box = h5md.describe_box(particles, atoms.pbc)
         edges = h5md.box_edges(atoms.cell.array)
         _element(box, "edges", np.repeat(edges[None], count, axis=0), "Angstrom", position)
         for name, (values, unit) in observables.items():

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +18,6 @@ from mapmpi.errors import UserError
 from mapmpi.store.files import sync_folder
 
 _FILE_BYTES = 32 * 2**20
-
-
-class Rows(Protocol):
-    """A ring, in memory or on disk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Capacity and shape of a row."""
-
-    @property
-    def written(self) -> int:
-        """How many rows were ever written."""
-
-    def read_into(self, rows: np.ndarray) -> None:
-        """Fill an array of this shape: row number i goes to i % capacity."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +33,7 @@ class Ring:
         return self.rows.shape
 
     def read_into(self, rows: np.ndarray) -> None:
-        """Copy what was written."""
+        """Fill an array of this shape: row number i goes to i % capacity."""
         filled = slice(min(self.written, len(rows)))
         rows[filled] = self.rows[filled]
 

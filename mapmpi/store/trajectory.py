@@ -19,16 +19,6 @@ from mapmpi.store.records import EPISODE, REWARD_TERMS, Frame
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.vetting import ERRORS, Unsound, attribute, member
 
-__all__ = [
-    "EpisodeData",
-    "Frame",
-    "TrajectoryReader",
-    "TrajectoryWriter",
-    "episode_atoms",
-    "repair",
-    "start_structure",
-]
-
 
 @contextmanager
 def _telling(path: Path) -> Iterator[None]:
@@ -199,11 +189,6 @@ class TrajectoryReader:
         """MD step of the last frame; -1 before the first."""
         with _telling(self.path):
             return int(self._file[STEP][self.frames - 1]) if self.frames else -1
-
-    @property
-    def symbols(self) -> list[str]:
-        """Chemical symbols of the n atoms."""
-        return self.atoms_template().get_chemical_symbols()
 
     def atoms_template(self) -> Atoms:
         """Return the structure that the agent was given, with cell and periodicity."""

@@ -100,9 +100,9 @@ def vacancy(element: str, constant: float, repeat: int) -> Start:
     middle = _nearest(np.linalg.norm(atoms.positions - atoms.cell.array.sum(axis=0) / 2, axis=1))
     hole = atoms.positions[middle].copy()
     del atoms[middle]
-    ways, lengths = find_mic(hole - atoms.positions, atoms.cell, atoms.pbc)
+    apart, lengths = find_mic(hole - atoms.positions, atoms.cell, atoms.pbc)
     neighbour = _nearest(lengths)
-    return Start(atoms, neighbour + 1, _direction(ways[neighbour]), float(lengths[neighbour]))
+    return Start(atoms, neighbour + 1, _direction(apart[neighbour]), float(lengths[neighbour]))
 
 
 def interstitial(host: str, guest: str, constant: float, repeat: int) -> Start:
@@ -147,8 +147,8 @@ def _nearest(lengths: np.ndarray) -> int:
     return int(np.round(lengths, 6).argmin())
 
 
-def _direction(way: np.ndarray) -> tuple[float, float, float]:
+def _direction(vector: np.ndarray) -> tuple[float, float, float]:
     """Return a direction whose largest part is 1 or -1, rounded to what an input can show."""
-    scaled = way / np.abs(way).max()
+    scaled = vector / np.abs(vector).max()
     rounded = np.round(scaled, 6) + 0.0
     return float(rounded[0]), float(rounded[1]), float(rounded[2])

@@ -110,8 +110,8 @@ def _starts(obstacles: Obstacles) -> list[np.ndarray]:
     grid = obstacles.grid(nodes)
     lowest = np.ones(grid.shape, dtype=bool)
     for axis in range(3):
-        for way in (-1, 1):
-            lowest &= grid <= np.roll(grid, way, axis)
+        for step in (-1, 1):
+            lowest &= grid <= np.roll(grid, step, axis)
     deepest = np.argwhere(lowest)[np.argsort(grid[lowest], kind="stable")][:STARTS]
     places = deepest * obstacles.length / nodes
     minima = [newton(obstacles, place, negative=0) % obstacles.length for place in places]

@@ -53,10 +53,10 @@ def chain(carbons: int) -> Atoms:
         atoms += Atoms("C", [carbon])
         for z in (-1, 1):
             atoms += Atoms("H", [carbon + CH * np.array([0.0, side * np.cos(half), z * np.sin(half)])])
-    for end, way in ((0, -1), (carbons - 1, 1)):
+    for end, side_x in ((0, -1), (carbons - 1, 1)):
         side = 1 if end % 2 else -1
         carbon = np.array([end * along, side * up / 2, 0.0])
-        atoms += Atoms("H", [carbon + CH * np.array([way * np.sin(angle), -side * np.cos(angle), 0.0])])
+        atoms += Atoms("H", [carbon + CH * np.array([side_x * np.sin(angle), -side * np.cos(angle), 0.0])])
     return atoms
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from mpi4py import MPI
 
 from mapmpi.env.environment import Environment, Step
 from mapmpi.env.station import Station, station_dtype
 from mapmpi.errors import EngineError, EngineLost
+from mapmpi.parallel.groups import heard
 
 _CLOSE, _RESET, _STEP, _CONTINUE, _STATION = range(5)
-_PAUSE_S = 2e-4
 
 
 class Lockstep:
@@ -53,11 +51,7 @@ class Lockstep:
     def follow(self) -> None:
         """Do what the leader says, until it closes (the other ranks of the group). Raises EngineLost."""
         while True:
-            message = np.empty(2, dtype="i8")
-            coming = self._group.Ibcast(message)
-            while not coming.Test():  # a blocking wait would take a core while the leader thinks
-                time.sleep(_PAUSE_S)
-            command, argument = (int(value) for value in message)
+            command, argument = (int(value) for value in heard(self._group, np.empty(2, dtype="i8")))
             if command == _CLOSE:
                 self.environment.close()
                 return

@@ -35,7 +35,7 @@ def visits_of(run_dir: Path) -> tuple[Region, np.ndarray]:
     """Return the region of a training's search, and its visits (m, 4): place in Å, rise in eV. Raises UserError."""
     directory = RunDirectory.open(run_dir)
     config, atoms = load(directory.config, structure_needed=False, allow_commands=True), start_structure(directory)
-    checkpoint = Checkpoints(directory.checkpoints).load()
+    checkpoint = Checkpoints(directory.checkpoints).newest()
     arrays = {} if checkpoint is None else checkpoint.arrays
     visited, positions = arrays.get("guidance.visited"), arrays.get("guidance.positions")
     if visited is None or positions is None or not len(visited):

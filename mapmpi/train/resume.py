@@ -17,7 +17,7 @@ from mapmpi.config import Config, load
 from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryReader, repair, start_structure
+from mapmpi.store.trajectory import TrajectoryReader, start_structure
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,6 @@ def differing_keys(one: Any, other: Any, path: str = "") -> Iterator[str]:
             yield from differing_keys(one.get(key), other.get(key), f"{path}.{key}" if path else key)
     elif one != other:
         yield path
-
-
-def mend(files: list[Path]) -> list[str]:
-    """Mend trajectories whose writers were killed; return the names of those that needed it. Raises UserError."""
-    return [file.name for file in files if repair(file)]
 
 
 def stored_episodes(directory: RunDirectory) -> Iterator[np.void]:

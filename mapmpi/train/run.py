@@ -49,7 +49,7 @@ from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.durable import Library
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.store.trajectory import TrajectoryWriter, repair
 from mapmpi.train import resume
 from mapmpi.train.agent import Agent
 from mapmpi.train.lockstep import Lockstep
@@ -208,7 +208,7 @@ def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple
 def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
     """Mend the trajectories of earlier jobs, each rank its share (collective). Raises UserError on every rank."""
     files = on_root(world, directory.trajectory_files)
-    mended = on_all(world, lambda: resume.mend(files[world.rank :: world.size]))
+    mended = on_all(world, lambda: [file.name for file in files[world.rank :: world.size] if repair(file)])
     meet(world)
     names = [name for share in world.gather(mended) or [] for name in share]
     if names:
