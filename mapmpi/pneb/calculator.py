@@ -13,7 +13,7 @@ from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
-from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift
+from mapmpi.path.band import images_for, interpolation, path_lengths, resample, without_drift
 from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
@@ -129,15 +129,19 @@ class Calculator:
         A path of the two ends alone is interpolated. Saddles of ``known`` barriers are not checked again.
         ``began`` is the search's clock, see :class:`Search`.
         """
-        band = self._first_band(path)
-        ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
+        line = without_drift(path, self.atoms)
+        images = images_for(path_lengths(line)[-1], self.settings.band)
         limits = self.settings.model_dump(include={"quench", "band", "saddle", "same_distance", "same_energy"})
         saddles = [barrier.saddle.positions for barrier in known if barrier.saddle is not None]
-        key = self._key("barrier", start_ev, end_ev, band, limits, *saddles)
+        key = self._key("barrier", start_ev, end_ev, line, images, limits, *saddles)
+
+        def compute() -> Calculation[Barrier]:
+            band = yield from self._first_band(line, images)
+            ends = StationaryPoint(band[0], start_ev), StationaryPoint(band[-1], end_ev)
+            return (yield from BarrierSearch(*ends, band, self.atoms, self.matcher, self.settings, known).run())
 
         def find() -> Calculation[Barrier]:
-            search = BarrierSearch(*ends, band, self.atoms, self.matcher, self.settings, known)
-            found = yield from self._remembered(key, search.run())
+            found = yield from self._remembered(key, compute())
             if self.parts is not None and key in self.journal:
                 self.parts.forget(key)
             self.tally.searched(found)
@@ -146,13 +150,13 @@ class Calculator:
         self.tally.segments += 1
         return Search(find(), began, None if self.parts is None or key in self.journal else self.parts.of(key))
 
-    def _first_band(self, path: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the images (m, n, 3) Å of a path, so many as its length asks for."""
-        line = without_drift(path, self.atoms)
-        count = images_for(path_lengths(line)[-1], self.settings.band)
-        if len(path) == 2:
-            return interpolate(line[0], line[-1], count, self.atoms)
-        return resample(line, count, self.atoms)
+    def _first_band(self, line: np.ndarray, images: int) -> Calculation[np.ndarray]:
+        """Return so many images (m, n, 3) Å of a path, whose ends may be all that is known of it."""
+        if len(line) > 2:
+            return resample(line, images, self.atoms)
+        # it takes as long as force calls do: rank 0, on whom all groups wait, does not do it for all of them
+        (band,) = yield [Subcalculation(interpolation, (*line, images, self.atoms))]
+        return band
 
     def hessian(self, positions: np.ndarray, movable: np.ndarray) -> Calculation[np.ndarray]:
         """Return the Hessian (3m, 3m) eV/Å² of m atoms (indices), the others fixed. Raises EngineError."""
