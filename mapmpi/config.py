@@ -439,6 +439,9 @@ class Train(Section):
     )
     weights_interval: Count = Field(5, description="actions of an agent between its requests for new weights")
     report_interval: Seconds = Field(10.0, description="time between progress reports and learner.csv rows")
+    tensorboard: bool = Field(
+        False, description="also write learner.csv and metrics.csv as event files for TensorBoard, RUN_DIR/events"
+    )
     checkpoint_interval: Seconds = Field(
         300.0, description="time between checkpoints, from which --resume goes on"
     )

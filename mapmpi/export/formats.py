@@ -20,21 +20,28 @@ from mapmpi.structures.files import write_lammps_data
 
 
 def write_extxyz(path: Path, film: Film) -> None:
-    """Write extended XYZ: energy, step, agent position and kind of each frame are in its comment line."""
+    """Write extended XYZ: energy, step, agent position, kind and values of each frame are in its comment line.
+
+    Forces, if there are any, are columns.
+    """
     text = io.StringIO()
     ase.io.write(text, film.images(), format="extxyz", parallel=False)  # only this process writes
     replace_file(path, lambda handle: handle.write(text.getvalue().encode()))
 
 
 def write_dump(path: Path, film: Film) -> None:
-    """Write a LAMMPS dump (unwrapped coordinates), and beside it PATH.csv with the energies, which a dump has not."""
+    """Write a LAMMPS dump: unwrapped coordinates, and forces in eV/Å if there are any.
+
+    Beside it comes PATH.csv with the energies, which a dump has not.
+    """
     lengths = _lammps_box(film.atoms, path)
     symbols = film.atoms.get_chemical_symbols()
     elements = sorted(set(symbols))
     kinds = [elements.index(symbol) + 1 for symbol in symbols]
     sides = " ".join("pp" if axis else "ff" for axis in film.atoms.pbc)
     lines = []
-    for step, positions in zip(film.steps, film.positions, strict=True):
+    columns = film.positions if film.forces is None else np.concatenate([film.positions, film.forces], axis=2)
+    for step, rows in zip(film.steps, columns, strict=True):
         lines += [
             "ITEM: TIMESTEP",
             f"{step}",
@@ -42,10 +49,10 @@ def write_dump(path: Path, film: Film) -> None:
             f"{len(symbols)}",
             *_bounds(lengths, sides),
         ]
-        lines.append("ITEM: ATOMS id type element xu yu zu")
+        lines.append("ITEM: ATOMS id type element xu yu zu" + " fx fy fz" * (film.forces is not None))
         lines += [
-            f"{number} {kind} {symbol} {x:.10g} {y:.10g} {z:.10g}"
-            for number, (kind, symbol, (x, y, z)) in enumerate(zip(kinds, symbols, positions, strict=True), 1)
+            f"{number} {kind} {symbol} " + " ".join(f"{value:.10g}" for value in row)
+            for number, (kind, symbol, row) in enumerate(zip(kinds, symbols, rows, strict=True), 1)
         ]
     text = "\n".join(lines) + "\n"
     replace_file(path, lambda handle: handle.write(text.encode()))
@@ -76,12 +83,12 @@ def _lammps_box(atoms: Atoms, path: Path) -> np.ndarray:
 
 
 def write_energies(path: Path, film: Film) -> None:
-    """Write the energy of each frame and all that is told of it as a table."""
+    """Write the energy of each frame, its values and all that is told of it as a table."""
     names = list(dict.fromkeys(name for told in film.told for name in told))
     places = ["agent_x_A", "agent_y_A", "agent_z_A"] if film.agent is not None else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "step", "energy_ev", *places, *names])
+    writer.writerow(["frame", "step", "energy_ev", *film.values, *places, *names])
     for frame, told in enumerate(film.told):
         agent = [] if film.agent is None else [f"{value:.10g}" for value in film.agent[frame]]
         writer.writerow(
@@ -89,6 +96,7 @@ def write_energies(path: Path, film: Film) -> None:
                 frame,
                 film.steps[frame],
                 f"{film.energies[frame]:.10f}",
+                *("" if np.isnan(every[frame]) else f"{every[frame]:.10g}" for every, _ in film.values.values()),
                 *agent,
                 *(told.get(name, "") for name in names),
             ]
@@ -116,16 +124,15 @@ def write_cif(path: Path, film: Film) -> None:
 
 
 def write_film_h5md(path: Path, film: Film, timestep_fs: float) -> None:
-    """Write H5MD; the agent's position is an observable.
+    """Write H5MD; the agent's position and the values are observables.
 
     A pathway has no times, but readers of H5MD want some: its frames are one fs apart.
     """
-    observables = {"potential_energy": (film.energies, "eV")}
+    observables = {"potential_energy": (film.energies, "eV"), **film.values}
     if film.agent is not None:
         observables["agent_position"] = (film.agent, "Angstrom")
-    write_h5md(
-        path, film.atoms, film.positions, film.steps, 1.0 if film.agent is None else timestep_fs, observables
-    )
+    timestep_fs = 1.0 if film.agent is None else timestep_fs
+    write_h5md(path, film.atoms, film.positions, film.steps, timestep_fs, observables, film.forces)
 
 
 FILMS: dict[str, Callable[[Path, Film], None]] = {

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from mapmpi.errors import UserError, exit_code
 from mapmpi.export.film import best_pathway, chosen_frame, episode_film, pathway_film
+from mapmpi.export.forces import with_forces
 from mapmpi.export.formats import FILMS, H5MD, SINGLE, write_film_h5md
+from mapmpi.export.values import with_values
 from mapmpi.helptext import narrow
 from mapmpi.report.gather import read_config
 from mapmpi.report.stored import read_settings
 from mapmpi.store.rundir import RunDirectory
 
 EXAMPLES = """examples:
-  mapmpi export runs/silica-small-001 --output best.extxyz
   mapmpi export runs/silica-small-001 --episode 2:9 --output path.lammpstrj
   mapmpi export runs/silica-small-001 --frame saddle:3 --output saddle.cif
+  mapmpi export runs/silica-small-001 --forces --values --output best.extxyz
 """
 
 
@@ -24,6 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="mapmpi export",
+        usage="mapmpi export RUN_DIR --output FILE [options]",
         description="Write a refined pathway (the best, unless named) or the whole path of an episode\nas a film "
         f"({', '.join([*FILMS, *H5MD])}) or one frame of it\n({', '.join(SINGLE)}, too).",
         epilog=EXAMPLES,
@@ -35,8 +38,11 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--episode", metavar="AGENT:EPISODE", help="its whole path from the start")
     what.add_argument("--pathway", metavar="NAME", help="a pathway of RUN_DIR/pathways")
     add("--frame", metavar="N", help="only this frame, from 0, or saddle:N, basin:N")
+    add("--forces", action="store_true", help="computed anew, by the run's force field")
+    add("--values", action="store_true", help="the learned energy map, and Q, at each frame")
     add("--output", type=Path, required=True, metavar="FILE", help="its ending says the format")
     add("--force", action="store_true", help="overwrite an existing file")
+    add("--allow-commands", action="store_true", help="let its force field do anything")
     return parser
 
 
@@ -55,6 +61,9 @@ def _export(args: argparse.Namespace) -> None:
         raise UserError(f"--output {output}: expected a name that ends with one of {', '.join(known)}.")
     if ending in SINGLE and args.frame is None:
         raise UserError(f"--output {output}: this format holds one structure; name it, for example --frame 0.")
+    if ending in SINGLE and (args.forces or args.values):
+        named = "--forces" if args.forces else "--values"
+        raise UserError(f"{named}: a {ending} file has no place for them; choose {', '.join([*FILMS, *H5MD])}.")
     if output.exists() and not args.force:
         raise UserError(f"--output {output} is there already; give --force to overwrite it.")
     if args.episode is not None:
@@ -64,8 +73,19 @@ def _export(args: argparse.Namespace) -> None:
         film = pathway_film(directory, args.pathway or best_pathway(directory, ranked))
     if args.frame is not None:
         film = film.only(chosen_frame(film, args.frame))
+    words = []
+    if args.forces:
+        film, forces = with_forces(film, directory, args.allow_commands)
+        words.append(forces)
+    if args.values:
+        film, values = with_values(film, directory, config)
+        words.append(values)
     if ending in H5MD:
         write_film_h5md(output, film, config.dynamics.timestep)
     else:
         {**FILMS, **SINGLE}[ending](output, film)
-    print(f"{output}: {len(film)} frame{'s' * (len(film) > 1)} of {film.name}, {len(film.atoms)} atoms.")
+    print(
+        f"{output}: {len(film)} frame{'s' * (len(film) > 1)} of {film.name}, {len(film.atoms)} atoms.",
+        *words,
+        sep="\n",
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from mapmpi.errors import UserError
 from mapmpi.path.assembly import correctable
 from mapmpi.path.diffusion import Diffusion, Folded
 from mapmpi.path.network import Network
@@ -55,6 +59,34 @@ def write_diffusion(path: Path, found: dict[tuple[float, str], Diffusion], prefa
             row[f"d_{name}_cm2_s"] = float(one.tensor_cm2_s["xyz".index(name[0]), "xyz".index(name[1])])
         rows.append({**row, "d_mean_cm2_s": float(one.tensor_cm2_s.trace() / 3.0)})
     write_rows(path, FIELDS, rows)
+
+
+def read_diffusion(path: Path) -> dict[tuple[float, str], Diffusion]:
+    """Return what :func:`write_diffusion` wrote, D for each temperature (K) and kind of nuclei; {} without a file.
+
+    Raises UserError for a file that is none.
+    """
+    if not path.is_file():
+        return {}
+    found: dict[tuple[float, str], Diffusion] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            for row in csv.DictReader(handle, strict=True):
+                tensor = np.empty((3, 3))
+                for name in ENTRIES:
+                    one, other = ("xyz".index(axis) for axis in name)
+                    tensor[one, other] = tensor[other, one] = float(row[f"d_{name}_cm2_s"])
+                x, y, z = (axis in row["through"] for axis in "xyz")
+                key = float(row["temperature_K"]), str(row["nuclei"])
+                if not (np.isfinite(tensor).all() and (tensor.diagonal() >= 0).all() and 0 < key[0] < 1e6):
+                    raise ValueError("a number that can be none of D")
+                found[key] = Diffusion(tensor, (x, y, z))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read it ({error.strerror}); refine again to write it anew.") from None
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is no table of D ({reason}); refine again to write it anew.") from None
+    return found
 
 
 def _axes(one: Diffusion) -> str:

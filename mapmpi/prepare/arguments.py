@@ -14,7 +14,6 @@ from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 
 EXAMPLES = """examples (COMMAND --help has more):
   mapmpi prepare silica --formula-units 64 --insert H2O --output glass.data
-  mapmpi prepare probe input.yaml
 """
 
 SILICA = """example:
@@ -149,6 +148,24 @@ def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     polymer.set_defaults(no_relax=False)
 
 
+def _siloxane(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command that makes a strained siloxane with water beside it."""
+    siloxane = commands.add_parser(
+        "siloxane", help="water by a strained Si–O ring, and its input",
+        description="A hydroxylated ring (SiO(OH)2)n whose far end is held, and a water molecule beside it.",
+        epilog="example: mapmpi prepare siloxane siloxane-water --members 2",
+    )  # fmt: skip
+    siloxane.add_argument("output", type=Path, metavar="OUTPUT", help="name of both files, without an ending")
+    siloxane.add_argument(
+        "--members", type=int, choices=(2, 3), default=2, help="silicon atoms of the ring (default 2)"
+    )
+    siloxane.add_argument(
+        "--forcefield", type=Path, metavar="FILE", help="YAML file with a forcefield: section (default ReaxFF)"
+    )
+    siloxane.add_argument("--allow-commands", action="store_true", help="let FILE hold any LAMMPS command")
+    siloxane.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
 def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command that measures good settings."""
     probe = commands.add_parser(
@@ -209,6 +226,7 @@ def parser() -> argparse.ArgumentParser:
     _labyrinth(commands)
     _crystals(commands)
     _polymer(commands)
+    _siloxane(commands)
     _probe(commands)
 
     report = commands.add_parser(

@@ -14,7 +14,7 @@ from mapmpi.config import ForceField
 from mapmpi.errors import FAILED, EngineError, EngineLost
 from mapmpi.logs import log
 from mapmpi.parallel.agreement import on_root, parse, run
-from mapmpi.prepare import crystals, labyrinth, probe
+from mapmpi.prepare import crystals, labyrinth, probe, siloxane
 from mapmpi.prepare.arguments import parser, read_forcefield
 from mapmpi.prepare.output import Console, check_output, write, yaml_lines
 from mapmpi.structures import polymer
@@ -132,6 +132,7 @@ COMMANDS: dict[str, Any] = {
     "insert": insert_molecule,
     "labyrinth": labyrinth.make,
     "polyethylene": make_polyethylene,
+    "siloxane": siloxane.make,
     "probe": probe.make,
     **dict.fromkeys(crystals.MAKERS, crystals.make),
     "report": report,

@@ -18,6 +18,7 @@ from mapmpi.errors import UserError, exit_code
 from mapmpi.path.assembly import NAME
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.table import Kinetics, duration, shown, write_rows
+from mapmpi.report import tensor
 from mapmpi.report.gather import Run, gather
 from mapmpi.store.trajectory import start_structure
 
@@ -37,6 +38,8 @@ class Glass:
 
     start: Atoms
     pathways: list[tuple[Run, Pathway]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    """All that began with it, whether or not they have such a pathway."""
 
     def fastest(self, kelvin: float) -> Kinetics:
         """Return the times of its fastest pathway at a temperature in K: diffusion takes the easiest way."""
@@ -75,6 +78,7 @@ def glasses(runs: Sequence[Run]) -> list[Glass]:
         glass = next((one for one in found if _same(one.start, start)), None)
         if glass is None:
             found.append(glass := Glass(start))
+        glass.runs.append(run)
         glass.pathways += [(run, one) for one in run.refined if run.times(one).passage_time_s > 0]
     return found
 
@@ -105,12 +109,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mapmpi combine",
         description="Combine refined runs, best of many glasses: the median over the glasses of the passage time and "
-        "of D = L²/2t of the fastest pathway, and the interval of 95 % of bootstrapped medians. Runs that begin with "
-        "the same structure are one glass.",
+        "of D = L²/2t of the fastest pathway, and of the diffusion tensor where networks lead through the cell, and "
+        "the interval of 95 % of bootstrapped medians. Runs that begin with the same structure are one glass.",
         epilog="example: mapmpi combine runs/glass-a-001 runs/glass-b-001 --output combined.csv",
     )
     parser.add_argument("run_dirs", type=Path, nargs="+", metavar="RUN_DIR", help="folder of a refined run")
-    parser.add_argument("--output", type=Path, metavar="FILE.csv", help="the same numbers for programs")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.csv", help="for programs; FILE-tensor.csv has the tensor"
+    )
     return parser
 
 
@@ -124,9 +130,14 @@ def _combine(args: argparse.Namespace) -> None:
     found, first = glasses(runs), runs[0].settings.temperatures
     if not (kelvins := [kelvin for kelvin in first if all(kelvin in run.settings.temperatures for run in runs)]):
         raise UserError("the runs share no temperature; refine them again with one pneb.temperatures.")
-    print_table(Console(), rows := combined(found, kelvins), found)
+    console = Console()
+    print_table(console, rows := combined(found, kelvins), found)
+    tensors = [tensor.of_glass([run.directory for run in one.runs]) for one in found]
+    entries = tensor.combined(tensors, kelvins, median_and_interval)
+    tensor.print_table(console, entries, len(found))
     if args.output is not None:
         write_rows(args.output, tuple(rows[0]), rows)
+        write_rows(args.output.with_name(f"{args.output.stem}-tensor.csv"), tensor.FIELDS, entries)
 
 
 def print_table(console: Console, rows: Sequence[dict[str, float]], found: Sequence[Glass]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
 from mapmpi.config import Config
@@ -59,15 +60,47 @@ class Map:
     lines: list[Line]
 
 
-def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]) -> Map | None:
-    """Return the map of a training; None where there is none (no checkpoint, another exploration).
+@dataclass(frozen=True)
+class Learned:
+    """The map as it was fitted: energies (g,) eV above the start at the places of a region.
 
-    Raises UserError where the checkpoint is damaged or does not fit the run.
+    ``places`` (m, 3) Å are the visits that it rests on, of ``visits`` in all; ``scale`` in eV is that of the fit's
+    asinh; ``best`` is the climb of the best path in eV (infinite before one arrived).
     """
-    if config.exploration.kind != "planned" or not directory.trajectory_files():
-        return None
-    checkpoint = Checkpoints(directory.checkpoints).newest()
-    if checkpoint is None or f"{_PART}visited" not in (arrays := checkpoint.arrays):
+
+    region: Region
+    energies: np.ndarray
+    places: np.ndarray
+    visits: int
+    scale: float
+    best: float
+    believed: bool
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Return the energies (m,) eV at places (m, 3) Å, NaN outside the region.
+
+        Between the places of the grid the asinh of the energy, which is what was fitted, is linear along each axis.
+        """
+        region = self.region
+        ticks = [axis - axis[0] for axis in _ticks(region)]
+        local = (places - region.places[0]) @ region.axes.T
+        fitted = np.arcsinh(self.energies / self.scale).reshape(region.shape)
+        among = RegularGridInterpolator(ticks, fitted, bounds_error=False, fill_value=np.nan)
+        return self.scale * np.sinh(among(local))
+
+
+def _ticks(region: Region) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the coordinates in Å of a region's places along each axis of the goal's frame, from the start."""
+    grid = ((region.places - region.start) @ region.axes.T).reshape(*region.shape, 3)
+    return grid[:, 0, 0, 0], grid[0, :, 0, 1], grid[0, 0, :, 2]
+
+
+def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np.ndarray]) -> Learned | None:
+    """Return the map that the ``arrays`` of a checkpoint know; None without one (another exploration, no visit).
+
+    Raises UserError where they are damaged or do not fit the run.
+    """
+    if config.exploration.kind != "planned" or f"{_PART}visited" not in arrays:
         return None
     atoms = start_structure(directory)
     _check_ids(config, atoms)
@@ -86,25 +119,37 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]
         places, rises = visited[-MOST_VISITS:, :3], visited[-MOST_VISITS:, 3]
         found.fit(places, rises, scale)
         energies = found.lower_bound(0.0)
+        return Learned(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{directory.checkpoints}: no energy map can be made of the last checkpoint ({reason})."
         ) from None
-    apart = cKDTree(places).query(region.places, distance_upper_bound=KNOWN)[0]
-    local = (region.places - region.start) @ region.axes.T
-    grid = local.reshape(*region.shape, 3)
+
+
+def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]) -> Map | None:
+    """Return the map of a training; None where there is none (no checkpoint, another exploration).
+
+    Raises UserError where the checkpoint is damaged or does not fit the run.
+    """
+    if config.exploration.kind != "planned" or not directory.trajectory_files():
+        return None
+    checkpoint = Checkpoints(directory.checkpoints).newest()
+    if checkpoint is None or (learned := learned_map(directory, config, checkpoint.arrays)) is None:
+        return None
+    region = learned.region
+    apart = cKDTree(learned.places).query(region.places, distance_upper_bound=KNOWN)[0]
     refinement = [
         Line(one.name, (tagged_centers(one) - region.start) @ region.axes.T, True) for one in refined[:1]
     ]
     return Map(
-        energies=energies.reshape(region.shape),
+        energies=learned.energies.reshape(region.shape),
         known=np.isfinite(apart).reshape(region.shape),
-        ticks=(grid[:, 0, 0, 0], grid[0, :, 0, 1], grid[0, 0, :, 2]),
-        height=best if 0 < best < np.inf else scale,
+        ticks=_ticks(region),
+        height=learned.best if 0 < learned.best < np.inf else learned.scale,
         distance=region.distance,
-        visits=len(visited),
-        believed=believed,
+        visits=learned.visits,
+        believed=learned.believed,
         lines=[*_trained(directory, region), *refinement],
     )
 

@@ -12,6 +12,10 @@ from ase import Atoms
 
 from mapmpi.store import h5md
 from mapmpi.store.files import replace_file
+from mapmpi.units import KCAL_PER_MOL_IN_EV
+
+KJ_PER_MOL = 4.184 / KCAL_PER_MOL_IN_EV
+"""One eV in kJ/mol."""
 
 
 def write_h5md(
@@ -21,11 +25,13 @@ def write_h5md(
     steps: np.ndarray,
     timestep_fs: float,
     observables: Mapping[str, tuple[np.ndarray, str]],
+    forces: np.ndarray | None = None,
 ) -> None:
     """Write frames in place of the file ``path``, if there is one; it appears whole. Raises OSError.
 
     positions (f, n, 3) Å; steps (f,), strictly increasing, which the timestep turns into times. ``observables`` are
-    values (f, …) of each frame with their unit, by name.
+    values (f, …) of each frame with their unit, by name. ``forces`` (f, n, 3) eV/Å are written in kJ/(mol Å): readers
+    refuse a unit that they do not know, and MDAnalysis knows no eV.
     """
     count = len(positions)
     image = io.BytesIO()
@@ -38,6 +44,8 @@ def write_h5md(
         position["time"].attrs["unit"] = "fs"
         value = position.create_dataset("value", data=positions, dtype="f8", compression="gzip", shuffle=True)
         value.attrs["unit"] = "Angstrom"
+        if forces is not None:
+            _element(particles, "force", forces * KJ_PER_MOL, "kJ mol-1 Angstrom-1", position)
         _element(particles, "species", np.tile(atoms.numbers.astype("u1"), (count, 1)), "", position)
         box = h5md.describe_box(particles, atoms.pbc)
         edges = h5md.box_edges(atoms.cell.array)

@@ -29,6 +29,7 @@ class RunDirectory:
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.csv"
         self.learner = path / "learner.csv"
+        self.events = path / "events"
         self.checkpoints = path / "checkpoints"
         self.trajectories = path / "trajectories"
         self.logs = path / "logs"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mapmpi.rl.dqn import UpdateStats
+from mapmpi.store.events import EventLog
 from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, episode_row, read_metrics
 from mapmpi.store.rundir import RunDirectory
 
@@ -19,8 +20,8 @@ RECENT_EPISODES = 100
 class Books:
     """The books of a training in its run directory, gone on with where they were left."""
 
-    def __init__(self, directory: RunDirectory, agents: int = 1) -> None:
-        """Open the logs. Raises OSError, or UserError for logs of another kind."""
+    def __init__(self, directory: RunDirectory, agents: int = 1, tensorboard: bool = False) -> None:
+        """Open the logs, with ``tensorboard`` event files, too. Raises OSError, or UserError for other logs."""
         self._agents = agents
         self.actions, self.transitions = 0, 0
         self.episodes: list[np.void] = list(read_metrics(directory.metrics)) if directory.metrics.exists() else []
@@ -31,6 +32,7 @@ class Books:
         self.stats: deque[UpdateStats] = deque(maxlen=RECENT_EPISODES)
         self._metrics = CsvLog(directory.metrics, METRICS_FIELDS)
         self._log = CsvLog(directory.learner, LEARNER_FIELDS)
+        self._events = EventLog(directory) if tensorboard else None
         self._last = (0.0, 0, 0)
         self.message_s, self.plan_s = 0.0, 0.0
         """Processor time spent on messages, and on plans, since the last report."""
@@ -43,6 +45,8 @@ class Books:
         if _key(episode) in self._known:
             return False
         self._metrics.write(episode_row(episode))
+        if self._events is not None:
+            self._events.episode(episode)
         self._note(episode)
         self.episodes.append(episode)
         return True
@@ -125,6 +129,8 @@ class Books:
         self.message_s, self.plan_s, self._untold = 0.0, 0.0, 0
         self._ages.clear()
         self._log.write(row)
+        if self._events is not None:
+            self._events.report(row)
         return row
 
     def state_dict(self) -> dict[str, np.ndarray]:
