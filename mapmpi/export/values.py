@@ -48,7 +48,7 @@ def with_values(film: Film, run: RunDirectory, config: Config) -> tuple[Film, st
 
 def _places(film: Film, config: Config) -> np.ndarray:
     """Return the center of mass of the tagged atoms in every frame, (f, 3) Å."""
-    return center(film.positions, [number - 1 for number in config.structure.tagged_atoms], film.atoms)
+    return center(film.positions, film.atoms, [number - 1 for number in config.structure.tagged_atoms])
 
 
 def _of_map(
