@@ -151,6 +151,22 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
     assert advice.way is not None
 
 
+def test_a_better_path_is_ended_before_a_still_better_one_is_begun() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 50.0)):  # the straight drag, far above what is promised
+        planner.add(one)
+    begun = planner.begin()
+    assert begun is not None
+    least = planner._scores()[1].min()
+    assert least < 5.0
+    half_way = 0.5 * (least + planner.best)
+    for climb, goes_on in ((0.9 * half_way, True), (1.1 * half_way, False)):
+        found = planner.go_on(begun[0].place, Heights(0.0, climb, 0.0, climb))
+        assert (found is not None) is goes_on
+    planner.add(visit([5.1, 0, 0], 0.0, 1.01 * least))  # now little is to be gained by any
+    assert planner.go_on(begun[0].place, Heights(0.0, 0.9 * half_way, 0.0, 0.9 * half_way)) is None
+
+
 def test_searching_gives_way_to_practice() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
     for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 1.0)):

@@ -22,9 +22,11 @@ REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
 of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
-FIRST_MARGIN, MARGIN = 1.0, 0.2
+FIRST_MARGIN, MARGIN, SHARE = 1.0, 0.2, 0.5
 """Climb, in units of the scale of the barriers, by which an episode may promise less than the best state of the
-archive before it had better begin there: before there is a way to the goal, and afterwards."""
+archive before it had better begin there: before there is a way to the goal, and afterwards. While the best path is far
+above what the archive promises, as the straight drag is, it may be a share of what lies between: nothing is gained by
+beginning a better path again and again, as long as none was ended."""
 DISCOUNT = 0.1
 """The same that a state loses with every time that one went on from it."""
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
@@ -104,10 +106,6 @@ class Planner:
     @cached_property
     def _map(self) -> EnergyMap:
         return EnergyMap(self.region, self._prior)
-
-    @property
-    def _margin(self) -> float:
-        return self.scale * (MARGIN if np.isfinite(self.best) else FIRST_MARGIN)
 
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place (standard deviation).
@@ -223,7 +221,12 @@ class Planner:
 
         ``heights`` are those of its path so far.
         """
-        if not self.mapped or self._promised(place[None], [heights])[0] > self._scores()[1].min() + self._margin:
+        if not self.mapped:
+            return None
+        least, margin = self._scores()[1].min(), FIRST_MARGIN * self.scale
+        if np.isfinite(self.best):
+            margin = max(MARGIN * self.scale, SHARE * (self.best - least))
+        if self._promised(place[None], [heights])[0] > least + margin:
             return None
         return self.advice(place, agent)
 
