@@ -153,7 +153,10 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
 
 def test_a_better_path_is_ended_before_a_still_better_one_is_begun() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
-    for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 50.0)):  # the straight drag, far above what is promised
+    for one in (
+        visit([0, 0, 0], 0.0),
+        visit([5.1, 0, 0], 0.0, 50.0),
+    ):  # the straight drag, far above what is promised
         planner.add(one)
     begun = planner.begin()
     assert begun is not None
