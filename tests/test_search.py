@@ -18,7 +18,7 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
 from mapmpi.search.energymap import EnergyMap, Ridge
 from mapmpi.search.plan import Plan
-from mapmpi.search.planner import WORTH_A_SEARCH, Planner, Visit
+from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner, Visit
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.rundir import RunDirectory
@@ -168,6 +168,16 @@ def test_a_better_path_is_ended_before_a_still_better_one_is_begun() -> None:
         assert (found is not None) is goes_on
     planner.add(visit([5.1, 0, 0], 0.0, 1.01 * least))  # now little is to be gained by any
     assert planner.go_on(begun[0].place, Heights(0.0, 0.9 * half_way, 0.0, 0.9 * half_way)) is None
+
+
+def test_a_hopeful_plan_does_not_make_the_scale_vanish() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 2.0)):
+        planner.add(one)
+    for place in np.random.default_rng(1).random((60, 3)):  # all lies low here, and nothing is known of the way on
+        planner.add(visit(list(place), 0.0, 1e-3))
+    assert float(planner.plan.height(np.zeros(3))[0]) < SMALLEST * planner.best
+    assert planner.scale == SMALLEST * planner.best
 
 
 def test_searching_gives_way_to_practice() -> None:

@@ -35,8 +35,9 @@ units of the climb that the plan expects, above which the energy is no function 
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
 part of its climb by which a path has to be better for the search to have got on."""
-LEAST_SCALE = 1e-3
-"""eV: the scale of the barriers where there are none."""
+LEAST_SCALE, SMALLEST = 1e-3, 0.1
+"""eV: the scale of the barriers where there are none; and the least part of the best path's climb that it is. Else a
+plan that is far too hopeful makes it small, and then what lies low all but rules the next fit, which hopes more."""
 DRAWS, DRAWN = 8, 1.0
 """Plans that agents follow before there is a way to the goal, lest many that begin at once all go the same way, and
 how far they differ: standard deviation of the asinh of the energy where nothing was visited. Each is made anew after
@@ -163,7 +164,7 @@ class Planner:
             self._new = 0
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
-                self.scale = expected
+                self.scale = max(expected, SMALLEST * self.best)
             self.mapped = not self.spread() > SPREAD * expected
         return self._plan
 
