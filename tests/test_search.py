@@ -18,7 +18,7 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
 from mapmpi.search.energymap import EnergyMap, Ridge
 from mapmpi.search.plan import Plan
-from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner, Visit
+from mapmpi.search.planner import SMALLEST, STUCK, WORTH_A_SEARCH, Planner, Visit
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.rundir import RunDirectory
@@ -151,7 +151,7 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
     assert advice.way is not None
 
 
-def test_a_better_path_is_ended_before_a_still_better_one_is_begun() -> None:
+def test_a_search_that_is_stuck_ends_a_better_path_before_it_begins_a_still_better_one() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
     for one in (
         visit([0, 0, 0], 0.0),
@@ -163,6 +163,8 @@ def test_a_better_path_is_ended_before_a_still_better_one_is_begun() -> None:
     least = planner._scores()[1].min()
     assert least < 5.0
     half_way = 0.5 * (least + planner.best)
+    assert planner.go_on(begun[0].place, Heights(0.0, 0.9 * half_way, 0.0, 0.9 * half_way)) is None
+    planner.seen = STUCK + 1
     for climb, goes_on in ((0.9 * half_way, True), (1.1 * half_way, False)):
         found = planner.go_on(begun[0].place, Heights(0.0, climb, 0.0, climb))
         assert (found is not None) is goes_on
@@ -174,7 +176,9 @@ def test_a_hopeful_plan_does_not_make_the_scale_vanish() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
     for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 2.0)):
         planner.add(one)
-    for place in np.random.default_rng(1).random((60, 3)):  # all lies low here, and nothing is known of the way on
+    for place in np.random.default_rng(1).random(
+        (STUCK, 3)
+    ):  # all lies low here, and nothing is known of the way on
         planner.add(visit(list(place), 0.0, 1e-3))
     assert float(planner.plan.height(np.zeros(3))[0]) < SMALLEST * planner.best
     assert planner.scale == SMALLEST * planner.best

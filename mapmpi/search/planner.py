@@ -24,9 +24,9 @@ OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN, SHARE = 1.0, 0.2, 0.5
 """Climb, in units of the scale of the barriers, by which an episode may promise less than the best state of the
-archive before it had better begin there: before there is a way to the goal, and afterwards. While the best path is far
-above what the archive promises, as the straight drag is, it may be a share of what lies between: nothing is gained by
-beginning a better path again and again, as long as none was ended."""
+archive before it had better begin there: before there is a way to the goal, and afterwards. Where the search is stuck
+it may be a share of what lies between the best promise and the best path: nothing is gained by beginning a better path
+again and again, as long as none is ended."""
 DISCOUNT = 0.1
 """The same that a state loses with every time that one went on from it."""
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
@@ -35,9 +35,12 @@ units of the climb that the plan expects, above which the energy is no function 
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
 part of its climb by which a path has to be better for the search to have got on."""
+STUCK = 100
+"""Visits of each agent, none of which led to a better path, after which the search is stuck: the plan misleads it."""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
-"""eV: the scale of the barriers where there are none; and the least part of the best path's climb that it is. Else a
-plan that is far too hopeful makes it small, and then what lies low all but rules the next fit, which hopes more."""
+"""eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least where
+the search is stuck. Else a plan that is far too hopeful makes it small, and then what lies low all but rules the next
+fit, which hopes for more."""
 DRAWS, DRAWN = 8, 1.0
 """Plans that agents follow before there is a way to the goal, lest many that begin at once all go the same way, and
 how far they differ: standard deviation of the asinh of the energy where nothing was visited. Each is made anew after
@@ -108,6 +111,11 @@ class Planner:
     def _map(self) -> EnergyMap:
         return EnergyMap(self.region, self._prior)
 
+    @property
+    def _stuck(self) -> bool:
+        """Whether the search has got nowhere for long, though there is a path to the goal."""
+        return bool(np.isfinite(self.best)) and self.seen - self.got_on_at > STUCK * self._agents
+
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place (standard deviation).
 
@@ -164,7 +172,7 @@ class Planner:
             self._new = 0
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
-                self.scale = max(expected, SMALLEST * self.best)
+                self.scale = max(expected, SMALLEST * self.best) if self._stuck else expected
             self.mapped = not self.spread() > SPREAD * expected
         return self._plan
 
@@ -226,7 +234,7 @@ class Planner:
             return None
         least, margin = self._scores()[1].min(), FIRST_MARGIN * self.scale
         if np.isfinite(self.best):
-            margin = max(MARGIN * self.scale, SHARE * (self.best - least))
+            margin = max(MARGIN * self.scale, SHARE * (self.best - least) * self._stuck)
         if self._promised(place[None], [heights])[0] > least + margin:
             return None
         return self.advice(place, agent)
