@@ -35,7 +35,7 @@ units of the climb that the plan expects, above which the energy is no function 
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
 part of its climb by which a path has to be better for the search to have got on."""
-STUCK = 100
+STUCK = 60
 """Visits of each agent, none of which led to a better path, after which the search is stuck: the plan misleads it."""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least where
