@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import tempfile
 import time
 from pathlib import Path
 
-from launch import on_ranks, train, words_of
+from launch import on_ranks, train, words_of, write_table
 
 from mapmpi.parallel.groups import SERVE_ONLY
 
@@ -61,6 +59,7 @@ def measure(groups: int, paths: int, call_s: float) -> dict[str, float]:
     return {
         "groups": groups,
         "paths": paths,
+        "call_s": call_s,
         "segments": segments,
         "force_calls": calls,
         "wall_s": round(wall, 1),
@@ -89,8 +88,7 @@ def main() -> None:
         )
     summary = {f"busy_{row['groups']}": row["busy"] for row in rows}
     if args.out is not None:
-        facts = {"machine": platform.machine(), "cores": os.cpu_count(), "call_s": args.call}
-        args.out.write_text(json.dumps({**facts, "rows": rows, **summary}, indent=1) + "\n")
+        write_table(args.out, rows, summary)
     print(json.dumps(summary))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 _FORCE_CALLS = re.compile(r"(\d+) force calls")
@@ -27,6 +30,14 @@ def on_ranks(ranks: int, words: Sequence[str]) -> str:
         print(ran.stdout[-2000:], ran.stderr[-2000:], file=sys.stderr)
     ran.check_returncode()
     return ran.stdout
+
+
+def write_table(file: Path, rows: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> None:
+    """Write the rows of a benchmark and its figures as JSON, with the command and the machine."""
+    machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    content = {"command": " ".join(["python", *sys.argv]), **machine, "rows": rows, **figures}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def prepare(*words: str) -> None:

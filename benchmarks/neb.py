@@ -33,9 +33,9 @@ one_thread_per_rank()
 import numpy as np  # noqa: E402  (after the threads are set)
 from ase import Atoms  # noqa: E402
 from ase.build import bulk  # noqa: E402
-from ase.calculators.calculator import Calculator, all_changes  # noqa: E402
 from ase.mep.neb import NEB, NEBOptimizer  # noqa: E402
 from ase.optimize import FIRE, LBFGS  # noqa: E402
+from engine_calculator import EngineCalculator  # noqa: E402
 
 from mapmpi.calculation import solve  # noqa: E402
 from mapmpi.config import Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings  # noqa: E402
@@ -141,21 +141,6 @@ def metal_engine(solid: Atoms, file: str) -> LammpsEngine:
     """Return an engine for a metal with an installed EAM potential."""
     commands = ["pair_style eam/alloy", f'pair_coeff * * "{installed_file(file)}" {{elements}}']
     return LammpsEngine(solid, ForceField(commands=commands, units="metal", skin=1.0), Dynamics(), [1])
-
-
-class EngineCalculator(Calculator):
-    """An engine as an ASE calculator."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, engine: LammpsEngine) -> None:
-        super().__init__()
-        self.engine = engine
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
-        super().calculate(atoms, properties, system_changes)
-        energy, forces = self.engine.evaluate(self.atoms.positions)
-        self.results = {"energy": energy, "forces": forces}
 
 
 class Done(Exception):

