@@ -18,12 +18,13 @@ from mpi4py import MPI
 from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, Task, alone, in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.parallel.messages import Outbox
+from mapmpi.parallel.naps import naps
 
 SERVE_ONLY = 64
 """With more groups than this, rank 0 belongs to none of them: handing out work keeps it busy enough."""
 
-PAUSE_S = 2e-4
-"""How long a rank sleeps before it looks again."""
+PAUSE_S, IDLE_S = 2e-4, 0.01
+"""How long a rank sleeps before it looks again: at first, and at most where it has nothing to do."""
 
 _DISMISS = -1
 
@@ -112,8 +113,9 @@ class Mailbox:
 def heard(comm: MPI.Comm, buffer: np.ndarray) -> np.ndarray:
     """Return a buffer with what the first rank of a group tells the others, once it has (the others)."""
     coming = comm.Ibcast(buffer)
-    while not coming.Test():  # a blocking wait would take a core while the first rank thinks
-        time.sleep(PAUSE_S)
+    for _ in naps(PAUSE_S, IDLE_S):  # a blocking wait would take a core while the first rank thinks
+        if coming.Test():
+            break
     return buffer
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 FIRST_S, LONGEST_S, GROWTH = 5e-4, 0.1, 1.3
 
 
-def naps() -> Iterator[None]:
-    """Sleep between two items, a little longer each time; without end."""
-    nap = FIRST_S
+def naps(first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> Iterator[None]:
+    """Sleep between two items, a little longer each time, for so many seconds first and at most; without end."""
+    nap = first_s
     while True:
         yield
         time.sleep(nap)
-        nap = min(GROWTH * nap, LONGEST_S)
+        nap = min(GROWTH * nap, longest_s)

@@ -22,7 +22,8 @@ from mpi4py import MPI
 from mapmpi.calculation import Calculation, Evaluate, Request, Result, Subcalculation, Task
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
-from mapmpi.parallel.groups import PAUSE_S, Groups, Hand, Mailbox, PoolTag, Reply, Team
+from mapmpi.parallel.groups import IDLE_S, PAUSE_S, Groups, Hand, Mailbox, PoolTag, Reply, Team
+from mapmpi.parallel.naps import naps
 
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
@@ -72,16 +73,18 @@ def follow(
 def _lead(mail: Mailbox, team: Team) -> None:
     """Be the leader of a group: compute request after request. Raises EngineLost."""
     hand, stopped = Hand(team), False
+    idle = naps(PAUSE_S, IDLE_S)
     while not stopped:
         while (message := mail.take()) is not None:
             if message[0] is PoolTag.STOP:
                 stopped = True
             else:
                 hand.take(*message[2])
+                idle = naps(PAUSE_S, IDLE_S)
         if stopped:
             break
         if not hand:
-            time.sleep(PAUSE_S)
+            next(idle)
         elif (outcome := hand.advance()) is not None:
             mail.post(0, PoolTag.ANSWER, outcome)
     team.dismiss()
