@@ -24,7 +24,7 @@ import numpy as np
 from launch import on_ranks, prepare, words_of
 from search import Found, curve
 
-from mapmpi.search import energymap, plan, planner, pursuit, region
+from mapmpi.search import energymap, growth, plan, planner, pursuit, region
 from mapmpi.structures.labyrinth import read_truth
 
 SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
@@ -46,10 +46,11 @@ def _constants(module: Any, **values: float) -> Callable[[], None]:
 def _by_height_alone() -> None:
     """Choose states by the height that their paths have reached, not by what the way on must climb."""
 
-    def scores(self: planner.Planner) -> tuple[list[planner.Visit], np.ndarray]:
+    def scores(self: planner.Planner) -> tuple[list[planner.Visit], np.ndarray, np.ndarray]:
         visits = list(self.cells.values())
         climbs = np.array([visit.heights.climb for visit in visits])
-        return visits, climbs + planner.DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
+        climbs += planner.DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
+        return visits, climbs, climbs
 
     planner.Planner._scores = scores  # type: ignore[method-assign]
 
@@ -125,6 +126,8 @@ ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "elsewhere": (_constants(planner, FIRST_MARGIN=1e9, MARGIN=1e9), ()),
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
+    "growth": (_constants(growth, DOUBT=np.inf), ()),
+    "smallest-scale": (_constants(planner, SMALLEST=0.0), ()),
     "discount": (_constants(planner, DISCOUNT=0.0), ()),
     "first-straight": (_no_straight, ()),
     "soft-maximum": (_constants(plan, SHARPNESS=4.0), ()),

@@ -16,9 +16,11 @@ from in_process import train
 from mapmpi.climb import Heights
 from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
+from mapmpi.search import growth as growth_module
 from mapmpi.search.energymap import EnergyMap, Ridge
+from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
-from mapmpi.search.planner import SMALLEST, STUCK, WORTH_A_SEARCH, Planner, Visit
+from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner, Visit
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.rundir import RunDirectory
@@ -111,6 +113,9 @@ def test_the_plan_goes_through_the_gap() -> None:
     assert (way[-1] - start)[0] >= 6.0 - region.spacing
     at_wall = way[np.abs(way[:, 0] - 5.0).argmin()]
     assert np.linalg.norm(at_wall[1:] - [8.5, 6.0]) < 0.8
+    walked = np.linalg.norm(np.diff(way, axis=0), axis=1).sum()  # its corners are cut
+    assert walked - region.spacing < plan.length(start)[0] < 1.15 * walked
+    assert plan.length(way[-1])[0] == pytest.approx(0.0, abs=region.spacing)
     highest = max(landscape.energy_and_force(place)[0] for place in way)
     assert plan.height(start)[0] == pytest.approx(highest, abs=0.2)
     assert highest < 0.5 * landscape.energy_and_force(np.array([5.0, 6.0, 6.0]))[0]
@@ -151,34 +156,60 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
     assert advice.way is not None
 
 
-def test_a_search_that_is_stuck_ends_a_better_path_before_it_begins_a_still_better_one() -> None:
+def test_growth_is_what_promises_grew_by_over_what_was_walked() -> None:
+    growth = Growth()
+    for place, promise in (([0, 0, 0], 0.2), ([3, 0, 0], 0.2), ([3, 4, 0], 1.1)):
+        if not growth.follows(2):
+            growth.begin(2)  # and what another agent does tells nothing
+        growth.note(2, np.array(place, dtype=float), promise)
+        assert not growth.follows(1)
+    kept = np.exp(-1.0 / growth_module.MEMORY)
+    assert growth.rate == pytest.approx(0.9 / (3.0 * kept + 4.0 + growth_module.DOUBT))
+    growth.begin(2)  # elsewhere: what lies between was not walked
+    growth.note(2, np.array([9.0, 9.0, 9.0]), 0.1)
+    assert growth.rate == pytest.approx(0.9 / (3.0 * kept + 4.0 + growth_module.DOUBT))
+    growth.note(2, np.array([9.0, 9.0, 8.0]), -3.0)
+    assert growth.rate == 0.0
+    growth.end(2)
+    assert not growth.follows(2)
+
+
+def test_where_promises_grow_who_has_come_far_is_preferred() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
-    for one in (
-        visit([0, 0, 0], 0.0),
-        visit([5.1, 0, 0], 0.0, 50.0),
-    ):  # the straight drag, far above what is promised
+    near, far = visit([0, 0, 0], 0.0), visit([3, 0, 0], 0.0, 0.1)
+    for one in (near, far, visit([5.1, 0, 0], 0.0, 50.0)):
         planner.add(one)
-    begun = planner.begin()
+    visits, promised, expected = planner._scores()
+    np.testing.assert_array_equal(promised, expected)
+    lengths = planner.plan.length(np.array([one.place for one in visits]))
+    low, high = (0, 1) if promised[0] < promised[1] else (1, 0)
+    further = visit(list(visits[low].place), 0.0, float(promised[high]) + 1.0)
+    assert planner.go_on(further.place, further.heights) is None
+    assert visits[0] is near
+    assert lengths[0] > lengths[1] + 2.0
+    for rate, first in ((0.0, low), (100.0, 1)):
+        planner.growth.grown, planner.growth.walked = rate * 2.0 * growth_module.DOUBT, growth_module.DOUBT
+        assert planner.growth.rate == rate
+        begun = planner.begin()
+        assert begun is not None
+        assert begun[0] is visits[first]
+    planner.growth.grown = 0.0
+    followed = far.origin[0]
+    assert planner.growth.follows(followed) is False  # agent 0 has begun, and nobody else
+    begun = planner.begin(agent=followed)
     assert begun is not None
-    least = planner._scores()[1].min()
-    assert least < 5.0
-    half_way = 0.5 * (least + planner.best)
-    assert planner.go_on(begun[0].place, Heights(0.0, 0.9 * half_way, 0.0, 0.9 * half_way)) is None
-    planner.seen = STUCK + 1
-    for climb, goes_on in ((0.9 * half_way, True), (1.1 * half_way, False)):
-        found = planner.go_on(begun[0].place, Heights(0.0, climb, 0.0, climb))
-        assert (found is not None) is goes_on
-    planner.add(visit([5.1, 0, 0], 0.0, 1.01 * least))  # now little is to be gained by any
-    assert planner.go_on(begun[0].place, Heights(0.0, 0.9 * half_way, 0.0, 0.9 * half_way)) is None
+    here = begun[0]
+    for place, climb in ((here.place, 0.0), (here.place + [0.0, 2.0, 0.0], 40.0)):
+        planner.add(visit(list(place), 0.0, climb))
+    assert planner.growth.rate > 0.0
+    assert planner.growth.grown <= 50.0  # beyond the best path nothing is to be promised
 
 
 def test_a_hopeful_plan_does_not_make_the_scale_vanish() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
     for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 2.0)):
         planner.add(one)
-    for place in np.random.default_rng(1).random(
-        (STUCK, 3)
-    ):  # all lies low here, and nothing is known of the way on
+    for place in np.random.default_rng(1).random((60, 3)):  # all lies low here; nothing is known of the way on
         planner.add(visit(list(place), 0.0, 1e-3))
     assert float(planner.plan.height(np.zeros(3))[0]) < SMALLEST * planner.best
     assert planner.scale == SMALLEST * planner.best
@@ -310,7 +341,7 @@ def test_a_planned_training_finds_the_gap_and_its_paths_are_whole(tmp_path: Path
 
 def same_advice(one: Guidance, other: Guidance) -> bool:
     assert (one.planner.seen, one.planner.got_on_at) == (other.planner.seen, other.planner.got_on_at)
-    (first, scores), (second, same_scores) = one.planner._scores(), other.planner._scores()
+    (first, *scores), (second, *same_scores) = one.planner._scores(), other.planner._scores()
     assert [visit.origin for visit in first] == [visit.origin for visit in second]
     np.testing.assert_array_equal(scores, same_scores)
     place = first[0].place

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
@@ -39,6 +41,22 @@ class Plan:
     def height(self, places: np.ndarray) -> np.ndarray:
         """Return the height that the way on from each of (m, 3) Å climbs to, (m,) eV."""
         return self.heights[self.region.nearest(places)]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Length of the way from each place to the goal plane, (g,) Å."""
+        places = self.region.places
+        own, onward = np.arange(len(places)), self._next[: len(places)]
+        onward = np.where((onward >= 0) & (onward < len(places)), onward, own)
+        lengths = np.linalg.norm(places[onward] - places, axis=1)
+        while (onward[onward] != onward).any():  # each time twice as far
+            lengths += lengths[onward]
+            onward = onward[onward]
+        return lengths
+
+    def length(self, places: np.ndarray) -> np.ndarray:
+        """Return the length of the way on from each of (m, 3) Å to the goal plane, (m,) Å."""
+        return self.lengths[self.region.nearest(places)]
 
     def way(self, place: np.ndarray) -> np.ndarray:
         """Return the way from a place (3,) Å to the goal plane, (k, 3) Å."""

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from mapmpi.climb import Heights
 from mapmpi.search.energymap import EnergyMap
+from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
@@ -22,11 +23,9 @@ REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
 of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
-FIRST_MARGIN, MARGIN, SHARE = 1.0, 0.2, 0.5
+FIRST_MARGIN, MARGIN = 1.0, 0.2
 """Climb, in units of the scale of the barriers, by which an episode may promise less than the best state of the
-archive before it had better begin there: before there is a way to the goal, and afterwards. Where the search is stuck
-it may be a share of what lies between the best promise and the best path: nothing is gained by beginning a better path
-again and again, as long as none is ended."""
+archive before it had better begin there: before there is a way to the goal, and afterwards."""
 DISCOUNT = 0.1
 """The same that a state loses with every time that one went on from it."""
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
@@ -35,12 +34,9 @@ units of the climb that the plan expects, above which the energy is no function 
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
 part of its climb by which a path has to be better for the search to have got on."""
-STUCK = 60
-"""Visits of each agent, none of which led to a better path, after which the search is stuck: the plan misleads it."""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
-"""eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least where
-the search is stuck. Else a plan that is far too hopeful makes it small, and then what lies low all but rules the next
-fit, which hopes for more."""
+"""eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
+plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
 DRAWS, DRAWN = 8, 1.0
 """Plans that agents follow before there is a way to the goal, lest many that begin at once all go the same way, and
 how far they differ: standard deviation of the asinh of the energy where nothing was visited. Each is made anew after
@@ -101,6 +97,8 @@ class Planner:
         """Place (3,) Å and rise in eV of what the map is learned from."""
         self.scale = 1.0
         """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
+        self.growth = Growth()
+        """By how much the climbs that the plan promises grow on the way."""
         self._plan: Plan | None = None
         self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
@@ -110,11 +108,6 @@ class Planner:
     @cached_property
     def _map(self) -> EnergyMap:
         return EnergyMap(self.region, self._prior)
-
-    @property
-    def _stuck(self) -> bool:
-        """Whether the search has got nowhere for long, though there is a path to the goal."""
-        return bool(np.isfinite(self.best)) and self.seen - self.got_on_at > STUCK * self._agents
 
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place (standard deviation).
@@ -138,7 +131,10 @@ class Planner:
         if len(self.visited) > MOST_VISITS:
             half = MOST_VISITS // 2
             self.visited = self.visited[:half:2] + self.visited[half:]
-        climb = visit.heights.climb
+        agent, climb = visit.origin[0], visit.heights.climb
+        if self._plan is not None and self.growth.follows(agent):
+            promise = float(self._promised(self._plan, visit.place[None], [visit.heights])[0])
+            self.growth.note(agent, visit.place, min(promise, self.best))
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
@@ -172,7 +168,7 @@ class Planner:
             self._new = 0
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
-                self.scale = max(expected, SMALLEST * self.best) if self._stuck else expected
+                self.scale = max(expected, SMALLEST * self.best)
             self.mapped = not self.spread() > SPREAD * expected
         return self._plan
 
@@ -216,13 +212,16 @@ class Planner:
         where the agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is
         not worth while any more.
         """
+        self.growth.end(agent)
         if self._had_its_share(searched, practised):
             return None
-        visits, scores = self._scores()
-        if self.mapped and scores.min() >= self.best:
+        visits, promised, expected = self._scores()
+        if self.mapped and promised.min() >= self.best:
             return None
-        chosen = visits[int(scores.argmin())]
+        chosen = visits[int(expected.argmin())]
         chosen.tries += 1
+        if self.mapped:
+            self.growth.begin(agent)
         return chosen, self.advice(chosen.place, agent)
 
     def go_on(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice | None:
@@ -232,11 +231,9 @@ class Planner:
         """
         if not self.mapped:
             return None
-        least = self._scores()[1].min()
         margin = self.scale * (MARGIN if np.isfinite(self.best) else FIRST_MARGIN)
-        if self._stuck:
-            margin = max(margin, SHARE * (self.best - least))
-        if self._promised(place[None], [heights])[0] > least + margin:
+        here = self._promised(self.plan, place[None], [heights]) + self._to_grow(place[None])
+        if here[0] > self._scores()[2].min() + margin:
             return None
         return self.advice(place, agent)
 
@@ -244,16 +241,27 @@ class Planner:
         """Return the way on from a place (3,) Å."""
         return Advice(self._plan_of(agent).way(place) if self.mapped else None, self.best)
 
-    def _promised(self, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
-        """Return the climbs (m,) eV that paths will have at the goal, from places (m, 3) Å on."""
+    @staticmethod
+    def _promised(plan: Plan, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
+        """Return the climbs (m,) eV that paths will have at the goal by a plan, from places (m, 3) Å on."""
         climbs = np.array([known.climb for known in heights])
-        if not self.mapped:
-            return climbs
         lows = np.array([known.low - known.first for known in heights])
-        return np.maximum(climbs, self.plan.height(places) - lows)
+        return np.maximum(climbs, plan.height(places) - lows)
 
-    def _scores(self) -> tuple[list[Visit], np.ndarray]:
-        """Return the states of the archive, and the climb that each promises (m,) eV, with what its tries cost."""
+    def _to_grow(self, places: np.ndarray) -> np.ndarray:
+        """Return by how much the climbs promised at places (m, 3) Å will have grown at the goal, (m,) eV."""
+        return self.growth.rate * self.plan.length(places)
+
+    def _scores(self) -> tuple[list[Visit], np.ndarray, np.ndarray]:
+        """Return the states of the archive, and the climbs that they promise and that are to be expected, (m,) eV.
+
+        Both with what the states' tries cost. Without a map they are the climbs of the paths so far.
+        """
         visits = list(self.cells.values())
-        promised = self._promised(np.array([visit.place for visit in visits]), [visit.heights for visit in visits])
-        return visits, promised + DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
+        price = DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
+        if not self.mapped:
+            climbs = np.array([visit.heights.climb for visit in visits]) + price
+            return visits, climbs, climbs
+        places = np.array([visit.place for visit in visits])
+        promised = self._promised(self.plan, places, [visit.heights for visit in visits]) + price
+        return visits, promised, promised + self._to_grow(places)
