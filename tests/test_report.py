@@ -17,6 +17,8 @@ from browser import CHROMIUM, Browser
 from matplotlib.image import imread
 from test_pathway_files import DOUBTS, doubtful, pathway, with_a_pass_beside
 
+from mapmpi.path.diffusion import Diffusion
+from mapmpi.pneb.diffusion import write_diffusion
 from mapmpi.report import curves, kinetics, network
 from mapmpi.report.answer import answer
 from mapmpi.report.energymap import read_map
@@ -124,6 +126,18 @@ def test_what_is_missing_and_doubtful_is_said(tmp_path: Path) -> None:
     assert " ".join(DOUBTS.split()) in page
     assert [hop["status"] for hop in data(page)[0]["hops"]] == ["verified", "not verified", "no saddle"]
     assert data(page)[0]["hops"][2]["forward"] is None
+
+
+def test_a_diffusion_tensor_is_told_where_there_is_one(both: RunDirectory) -> None:
+    assert "walker" not in report(both)
+    for axes, told in (((False, False, False), False), ((True, True, False), True)):
+        one = Diffusion(np.diag([2e-9, 3e-9, 0.0]), axes, operations=16)
+        write_diffusion(both.pathways / "diffusion.csv", {(500.0, "classical"): one}, "hbar")
+        page = report(both)
+        assert ("D of a walker on the network, 500 K: x 2e-09, y 3e-09, z 0 cm²/s." in page) is told
+        assert ("by 16 symmetry operations of the host" in page) is told
+    (both.pathways / "diffusion.csv").write_text("temperature_K\nwarm\n")
+    assert "diffusion.csv is no table of D" in html.unescape(report(both))
 
 
 def test_damaged_files_are_sentences_in_the_report(both: RunDirectory) -> None:

@@ -72,6 +72,8 @@ def test_prepare_writes_the_committed_input(tmp_path: Path, monkeypatch: pytest.
     words = shlex.split(first.removeprefix("# python -m mapmpi.prepare "))
     assert main(words) == 0
     config, atoms = read_input(tmp_path / f"{words[1]}.yaml", [])
+    commands = INPUT.read_text().splitlines()[:3]  # which work where the first was given
+    assert (tmp_path / f"{words[1]}.yaml").read_text().splitlines()[:3] == commands
     right, known = read_input(INPUT, [])
     assert (atoms.symbols == known.symbols).all()
     np.testing.assert_allclose(atoms.positions, known.positions, atol=0.05)

@@ -6,6 +6,7 @@ import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
+from mapmpi.check.extras import describe_optional
 from mapmpi.check.machine import describe_machine
 from mapmpi.check.material import find_lammps
 from mapmpi.check.node import launch, place
@@ -13,7 +14,6 @@ from mapmpi.check.page import Page
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import REFUSED, EngineError
 from mapmpi.md.forcefield import reaxff_file
-from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.parallel.agreement import meet
 
 MOST_RANKS = 2
@@ -38,6 +38,9 @@ def check_installation(world: MPI.Intracomm) -> int:
         with page.attempt("ReaxFF"):
             page.ok("ReaxFF", try_step(group))
     meet(world)
+    if places is not None:
+        page.heading("Optional")
+        describe_optional(page, None)
     return world.bcast(page.end() if world.rank == 0 else None)
 
 
@@ -54,6 +57,8 @@ def try_step(group: MPI.Comm) -> str:
     Raises UserError when there is no parameter file, and EngineError when the step fails, or each rank has a
     simulation of its own instead of a share of one.
     """
+    from mapmpi.md.lammps_engine import LammpsEngine  # there may be no LAMMPS
+
     atoms, forces = water(), ForceField()
     engine = LammpsEngine(atoms, forces, Dynamics(), tagged=[1], comm=group)
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 
+from mapmpi.check.extras import has_lammps
 from mapmpi.check.mpi import called_by, called_by_mpi4py, file_of
 from mapmpi.check.page import Page
 from mapmpi.config import Config, Stop, load
@@ -15,11 +17,13 @@ from mapmpi.md.engine import element_order, largest_force
 from mapmpi.md.factory import make_engine
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import check_elements, describe, reaxff_elements, reaxff_file, reaxff_title
-from mapmpi.md.library import OLDEST, REMEDY, Build, installed, library, one_line
 from mapmpi.structures.analysis import density
 from mapmpi.structures.files import read_structure
 from mapmpi.structures.inputs import check_atoms, check_goal, settle_fixed_atoms
 from mapmpi.units import duration_text
+
+if TYPE_CHECKING:
+    from mapmpi.md.library import Build
 
 AT_REST = 0.5
 """eV/Å; a structure with larger forces is not relaxed, and its first MD steps heat it."""
@@ -102,9 +106,11 @@ def _molecule(atoms: Atoms, config: Config) -> str:
 
 
 def find_lammps(page: Page, config: Config | None) -> Build | None:
-    """Say what the installed LAMMPS is; None when it does not load or lacks what the input needs."""
-    if not one_mpi(page):
+    """Say what the installed LAMMPS is; None when there is none, or it does not load or lacks what the input needs."""
+    if not has_lammps(page) or not one_mpi(page):
         return None
+    from mapmpi.md.library import OLDEST, installed
+
     with page.attempt("LAMMPS"):
         build = installed()
         reaxff = "REAXFF" in build.packages
@@ -128,6 +134,8 @@ def find_lammps(page: Page, config: Config | None) -> Build | None:
 
 def one_mpi(page: Page) -> bool:
     """Say which MPI LAMMPS and mpi4py call; return whether it is one, before a LAMMPS of another brings all down."""
+    from mapmpi.md.library import REMEDY, library, one_line
+
     try:
         own, other = called_by_mpi4py(), called_by(library())
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ase import Atoms
 from mpi4py import MPI
 
+from mapmpi.check.extras import describe_optional
 from mapmpi.check.filesystem import describe_space, seen, trial_folder, try_files, try_trajectory
 from mapmpi.check.machine import describe_machine, describe_memory
 from mapmpi.check.material import check_forces, find_lammps, read_atoms, read_config
@@ -60,6 +61,8 @@ def _material(
 ) -> tuple[Config | None, Atoms | None, bool]:
     """Return the input and its atoms, None where they are refused, and whether LAMMPS, or ASE, gives forces."""
     config = read_config(page, path, settings, allow_commands)
+    if config is not None:
+        describe_optional(page, config)
     by_ase = config is not None and config.forcefield.ase is not None
     computes = by_ase or find_lammps(page, config) is not None
     atoms = read_atoms(page, path, config) if config is not None else None

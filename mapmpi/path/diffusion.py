@@ -1,23 +1,25 @@
 """The diffusion tensor of a walker on a network that leads through the cell, and on and on through its images.
 
-Minima that differ by lattice vectors of the tagged atoms alone are one here, unlike in a
+Minima that differ by lattice vectors of the molecule alone are one here, unlike in a
 :class:`~mapmpi.path.network.Network`, where a molecule that has crossed the cell has arrived somewhere. What is left
-is how many cells an edge leads on; where inside its cell a minimum lies has no part in D.
+is how many cells an edge leads on; where inside its cell a minimum lies has no part in D. In a crystal the lattice is
+that of the host, and what was found is copied by its other operations (:mod:`mapmpi.path.symmetry`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from ase.geometry import complete_cell
 from scipy.special import logsumexp
 
 from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Network
 from mapmpi.path.quantum import corrected_hop
+from mapmpi.path.symmetry import Operation, Symmetry, no_symmetry
 from mapmpi.path.tst import Prefactor, prefactor_hz
 from mapmpi.units import BOLTZMANN_EV_PER_K
 
@@ -28,11 +30,12 @@ CM2_PER_A2 = 1e-16
 class Diffusion:
     """D of a walker: tensor (3, 3) in cm²/s, and along which axes, of x, y and z, its network leads through the cell.
 
-    Along the others D is zero.
+    Along the others D is zero. ``operations`` of the host's symmetry have part in it, the identity among them.
     """
 
     tensor_cm2_s: np.ndarray
     through: tuple[bool, bool, bool]
+    operations: int = 1
 
     @property
     def reason(self) -> str:
@@ -61,30 +64,43 @@ class Link:
 
 
 class Folded:
-    """A network folded into one cell: energies (n,) eV of its classes of minima, links, each once.
+    """A network folded into one cell of a host's lattice: energies (n,) eV of its classes of minima; links, each once.
 
     ``classes`` has the class of every minimum of the network.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, symmetry: Symmetry | None = None) -> None:
         self.matcher, self.links = network.matcher, list[Link]()
+        if symmetry is None:
+            symmetry = no_symmetry(self.matcher.cell, len(self.matcher.numbers), self.matcher.tagged)
+        self.symmetry, self._inverse = symmetry, np.linalg.inv(symmetry.lattice)
         known: list[StationaryPoint] = []
         self.classes: list[int] = []
-        cells = []
-        for point in network.minima:
+        for operation in symmetry.operations:
+            classes, cells = self._fold(known, operation, network.minima)
+            self.classes = self.classes or classes  # those of the first, the identity
+            for edge in network.edges:
+                there, back = (self._link(one, operation, classes, cells) for one in (edge, edge.reversed()))
+                moves = there.first != there.last or there.cells.any()
+                if moves and not any(link.same(one, self.matcher) for link in self.links for one in (there, back)):
+                    self.links.append(there)
+        self.energies = np.array([point.energy for point in known])
+
+    def _fold(
+        self, known: list[StationaryPoint], operation: Operation, minima: Sequence[StationaryPoint]
+    ) -> tuple[list[int], list[np.ndarray]]:
+        """Add copies of minima to the classes known; return their classes, and their cells (3,) seen from these."""
+        classes, cells = [], []
+        for original in minima:
+            point = replace(original, positions=operation.apply(original.positions))
             number, apart = self._find(known, point)
             if number == len(known):
                 known.append(point)
             lowest = min(known[number].energy, point.energy)
             known[number] = replace(known[number], energy=lowest)  # one energy a class keeps detailed balance
-            self.classes.append(number)
+            classes.append(number)
             cells.append(apart)
-        self.energies = np.array([point.energy for point in known])
-        for edge in network.edges:
-            there, back = (self._link(one, cells) for one in (edge, edge.reversed()))
-            moves = there.first != there.last or there.cells.any()
-            if moves and not any(known.same(one, self.matcher) for known in self.links for one in (there, back)):
-                self.links.append(there)
+        return classes, cells
 
     def corrected(self, temperature_k: float) -> Folded:
         """Return the same with the corrections of :mod:`mapmpi.path.quantum` at a temperature in K, and no other."""
@@ -98,30 +114,30 @@ class Folded:
     def _find(self, known: list[StationaryPoint], point: StationaryPoint) -> tuple[int, np.ndarray]:
         """Return the class of a minimum, a new one if need be, and how many cells (3,) it is from its first member."""
         for number, other in enumerate(known):
+            if not abs(point.energy - other.energy) <= self.matcher.energy_tolerance_ev:
+                continue
             cells = self._cells_apart(other.positions, point.positions)
             if self.matcher.match(other, self._carried(point, -cells)) is not None:
                 return number, cells
         return len(known), np.zeros(3, dtype=int)
 
-    def _link(self, edge: Edge, cells: list[np.ndarray]) -> Link:
-        saddle = StationaryPoint(edge.to_first.apply(edge.saddle.positions), edge.saddle.energy)
+    def _link(self, edge: Edge, operation: Operation, classes: list[int], cells: list[np.ndarray]) -> Link:
+        """Return the copy of an edge between minima whose copies have these classes and cells."""
+        copied = operation.apply(edge.to_first.apply(edge.saddle.positions))
         first, last = edge.first, edge.last
-        beside = self._carried(saddle, -cells[first])
-        return Link(self.classes[first], self.classes[last], cells[last] - cells[first], edge, beside)
+        beside = self._carried(StationaryPoint(copied, edge.saddle.energy), -cells[first])
+        return Link(classes[first], classes[last], cells[last] - cells[first], edge, beside)
 
     def _cells_apart(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return by how many lattice vectors (3,) the tagged atoms are farther on, seen from the other atoms."""
         apart = second - first
         moved = apart[list(self.matcher.tagged)].mean(axis=0)
         moved = moved if self.matcher.held else moved - np.median(apart, axis=0)
-        fractions = moved @ np.linalg.inv(complete_cell(self.matcher.cell))
-        return np.where(self.matcher.pbc, np.rint(fractions), 0).astype(int)
+        return np.where(self.matcher.pbc, np.rint(moved @ self._inverse), 0).astype(int)
 
     def _carried(self, point: StationaryPoint, cells: np.ndarray) -> StationaryPoint:
-        """Return a point whose tagged atoms are carried on by lattice vectors."""
-        positions = point.positions.copy()
-        positions[list(self.matcher.tagged)] += cells @ complete_cell(self.matcher.cell)
-        return replace(point, positions=positions)
+        """Return a point whose molecule is carried on by lattice vectors."""
+        return replace(point, positions=self.symmetry.carried(point.positions, cells))
 
     def log_flows(self, temperature_k: float, prefactor: Prefactor) -> tuple[np.ndarray, np.ndarray]:
         """Return ln of the weights (n,) of the classes, and ln(flow/Hz) (links,) over each link in equilibrium.
@@ -148,19 +164,19 @@ class Folded:
     def diffusion(self, start: int, temperature_k: float, prefactor: Prefactor) -> Diffusion:
         """Return D of a walker in equilibrium on the part of the network that minimum ``start`` belongs to."""
         if not any(self.classes[start] in (link.first, link.last) for link in self.links):
-            return Diffusion(np.zeros((3, 3)), (False, False, False))
+            return Diffusion(np.zeros((3, 3)), (False, False, False), self.symmetry.count)
         weights, flows = self.log_flows(temperature_k, prefactor)
         ends = np.array([(link.first, link.last) for link in self.links])
         labels, loops = _unwound(len(weights), flows, ends, np.array([link.cells for link in self.links]))
         part = labels == labels[self.classes[start]]
         inside = part[ends[:, 0]]
-        cell = complete_cell(self.matcher.cell)
+        cell = self.symmetry.lattice
         through = (abs(loops[inside] @ cell) > 1e-6 * abs(cell).max()).any(axis=0)
         rates = flows[inside] - logsumexp(weights[part])
         tensor = cell.T @ effective_tensor(rates, ends[inside], loops[inside]) @ cell
         along = np.outer(through, through)
         x, y, z = map(bool, through)
-        return Diffusion(np.where(along, CM2_PER_A2 * tensor, 0.0), (x, y, z))
+        return Diffusion(np.where(along, CM2_PER_A2 * tensor, 0.0), (x, y, z), self.symmetry.count)
 
 
 def _unwound(count: int, flows: np.ndarray, ends: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from mapmpi.errors import UserError
 from mapmpi.path.assembly import correctable
 from mapmpi.path.diffusion import Diffusion, Folded
 from mapmpi.path.network import Network
+from mapmpi.path.pathway import Pathway
+from mapmpi.path.symmetry import Symmetry, find_symmetry
 from mapmpi.path.tst import Prefactor
 from mapmpi.pneb.table import shown, write_rows
 
@@ -22,21 +24,36 @@ FIELDS = (
     "nuclei",
     "prefactor",
     "through",
+    "symmetry_operations",
     *(f"d_{name}_cm2_s" for name in ENTRIES),
     "d_mean_cm2_s",
 )
 """The columns of diffusion.csv: ``nuclei`` are classical or, with the corrections of Vineyard's rates, quantum;
-``through`` are the axes along which the network leads through the cell; the mean is a third of the trace."""
+``through`` are the axes along which the network leads through the cell; ``symmetry_operations`` those of the host by
+which it was copied (1: the identity); the mean is a third of the trace."""
+
+
+def symmetry_of(pathway: Pathway, fixed: Sequence[int]) -> Symmetry:
+    """Return the symmetry of what the molecule moves in, as it is at a pathway's start; ``fixed`` are indices."""
+    atoms = pathway.atoms
+    return find_symmetry(
+        pathway.basins[0].positions, atoms.numbers, atoms.cell.array, atoms.pbc, pathway.molecule, fixed
+    )
 
 
 def network_diffusion(
-    network: Network, start: int, prefactor: Prefactor, temperatures: Sequence[float]
+    network: Network,
+    start: int,
+    prefactor: Prefactor,
+    temperatures: Sequence[float],
+    symmetry: Symmetry | None = None,
 ) -> dict[tuple[float, str], Diffusion]:
     """Return D from minimum ``start`` of the pooled network for each temperature (K) and kind of nuclei.
 
-    The kinds are ``classical`` and, for Vineyard's prefactors where all frequencies are known, ``quantum``.
+    The kinds are ``classical`` and, for Vineyard's prefactors where all frequencies are known, ``quantum``. The
+    network is copied by the operations of a symmetry.
     """
-    folded, quantum = Folded(network), correctable(network, prefactor)
+    folded, quantum = Folded(network, symmetry), correctable(network, prefactor)
     found = {}
     for kelvin in temperatures:
         found[kelvin, "classical"] = folded.diffusion(start, kelvin, prefactor)
@@ -54,6 +71,7 @@ def write_diffusion(path: Path, found: dict[tuple[float, str], Diffusion], prefa
             "nuclei": nuclei,
             "prefactor": prefactor,
             "through": _axes(one),
+            "symmetry_operations": one.operations,
         }
         for name in ENTRIES:
             row[f"d_{name}_cm2_s"] = float(one.tensor_cm2_s["xyz".index(name[0]), "xyz".index(name[1])])
@@ -80,7 +98,7 @@ def read_diffusion(path: Path) -> dict[tuple[float, str], Diffusion]:
                 key = float(row["temperature_K"]), str(row["nuclei"])
                 if not (np.isfinite(tensor).all() and (tensor.diagonal() >= 0).all() and 0 < key[0] < 1e6):
                     raise ValueError("a number that can be none of D")
-                found[key] = Diffusion(tensor, (x, y, z))
+                found[key] = Diffusion(tensor, (x, y, z), int(row.get("symmetry_operations") or 1))
     except OSError as error:
         raise UserError(f"{path}: cannot read it ({error.strerror}); refine again to write it anew.") from None
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
@@ -94,11 +112,16 @@ def _axes(one: Diffusion) -> str:
 
 
 def sentences(found: dict[tuple[float, str], Diffusion]) -> list[str]:
-    """Return what people are told: D along the axes at each temperature, and why it is zero along others."""
+    """Return what people are told: of symmetry, of D along the axes at each temperature, and why it is zero."""
     if not found:
         return []
     first = next(iter(found.values()))
     said = []
+    if first.operations > 1:
+        said.append(
+            f"D counts every hop in all its copies by {first.operations} symmetry operations of the host, which is "
+            "all but the molecule (pneb.symmetry=false: as found)."
+        )
     for (kelvin, nuclei), one in found.items() if any(first.through) else ():
         figures = ", ".join(
             f"{axis} {shown(float(value), '{:.3g}')}"

@@ -16,13 +16,13 @@ from mapmpi.path.diffusion import Diffusion
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import record
 from mapmpi.pneb.corrections import corrections_table, hop_columns
-from mapmpi.pneb.diffusion import FILE, network_diffusion, sentences, write_diffusion
+from mapmpi.pneb.diffusion import FILE, network_diffusion, sentences, symmetry_of, write_diffusion
 from mapmpi.pneb.export import write_band, write_transition_states
 from mapmpi.pneb.figure import profile_figure
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
 from mapmpi.store.rundir import RunDirectory, versions
 
-_NOT_PHYSICS = {"top", "straight", "temperatures", "ranks_per_image", "wall_time"}
+_NOT_PHYSICS = {"top", "straight", "temperatures", "ranks_per_image", "wall_time", "symmetry"}
 """Settings of phase 2 that change no barrier; the first temperature is kept apart."""
 
 
@@ -67,7 +67,12 @@ class Output:
         path = self.directory.pathways / "pathways.csv"
         write_csv(path, self.pathways, settings.prefactor, settings.temperatures)
         network, numbers = pooled
-        self.diffusion = network_diffusion(network, numbers[0][0], settings.prefactor, settings.temperatures)
+        ids = self.config.structure.fixed_atoms
+        fixed = [number - 1 for number in ids] if isinstance(ids, list) else []
+        symmetry = symmetry_of(self.pathways[0], fixed) if settings.symmetry else None
+        self.diffusion = network_diffusion(
+            network, numbers[0][0], settings.prefactor, settings.temperatures, symmetry
+        )
         write_diffusion(self.directory.pathways / FILE, self.diffusion, settings.prefactor)
 
     def _earlier(self, names: set[str]) -> list[Pathway]:

@@ -54,7 +54,7 @@ def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -
 
     def written() -> None:
         write_lammps_data(data, atoms, f"# {command}", f"to be pulled: atom {start.tagged}")
-        text.write_text(input_text(start, forcefield, data.name, command), encoding="utf-8")
+        text.write_text(input_text(start, forcefield, data, command), encoding="utf-8")
 
     on_root(comm, written)
     console.say(f"atom {start.tagged} of {len(atoms)} hops {start.hop:.3f} Å; wrote {data} and {text}")
@@ -74,19 +74,19 @@ def _forcefield(arguments: argparse.Namespace) -> ForceField:
     return ForceField(commands=commands, units="metal", skin=1.0)
 
 
-def input_text(start: Start, forcefield: ForceField, structure: str, command: str) -> str:
+def input_text(start: Start, forcefield: ForceField, data: Path, command: str) -> str:
     """Return an input for training with a start, whose structure lies beside it."""
     fixed, height = is_fixed(start.atoms), start.atoms.positions[:, 2]
     held = ""
     if fixed.any():  # whole layers, the lowest ones
         plane = (height[fixed].max() + height[~fixed].min()) / 2
         held = f"  fixed_atoms: {{axis: z, below: {plane:.2f}}}  # Å\n"
-    name = structure.removesuffix(".data")
+    name = shlex.quote(str(data.with_suffix(".yaml")))
     return f"""# {command}
-# mpiexec -n 3 python -m mapmpi.train {name}.yaml --run-dir RUN_DIR
+# mpiexec -n 3 python -m mapmpi.train {name} --run-dir RUN_DIR
 # mpiexec -n 2 python -m mapmpi.pneb RUN_DIR
 structure:
-  file: {yaml.safe_dump(structure).splitlines()[0]}
+  file: {yaml.safe_dump(data.name).splitlines()[0]}
   elements: {sorted(set(start.atoms.get_chemical_symbols()))}
   tagged_atoms: [{start.tagged}]
 {held}{forcefield_lines(forcefield)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
@@ -33,7 +35,7 @@ def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -
     def written() -> None:
         note = f"water: atoms {' '.join(map(str, start.water))}, which goes for the silicon atom {start.silicon}"
         write_lammps_data(data, atoms, f"# {command}", note)
-        text.write_text(input_text(start, forcefield, data.name, command), encoding="utf-8")
+        text.write_text(input_text(start, forcefield, data, command), encoding="utf-8")
 
     on_root(comm, written)
     ends = start.water[0] - 1, start.silicon - 1
@@ -43,18 +45,18 @@ def make(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -
     )
 
 
-def input_text(start: Attack, forcefield: ForceField, structure: str, command: str) -> str:
+def input_text(start: Attack, forcefield: ForceField, data: Path, command: str) -> str:
     """Return an input for training with a start, whose structure lies beside it."""
     length = float(np.linalg.norm(start.way))
     direction = ", ".join(f"{value:.4f}" for value in start.way / length)
     held = [int(index) + 1 for index in np.flatnonzero(is_fixed(start.atoms))]
-    name = structure.removesuffix(".data")
+    name = shlex.quote(str(data.with_suffix(".yaml")))
     forces = f"{lines}\n" if (lines := forcefield_lines(forcefield)) else ""
     return f"""# {command}
-# mpiexec -n 3 python -m mapmpi.train {name}.yaml --run-dir RUN_DIR
+# mpiexec -n 3 python -m mapmpi.train {name} --run-dir RUN_DIR
 # mpiexec -n 2 python -m mapmpi.pneb RUN_DIR
 structure:
-  file: {structure}
+  file: {data.name}
   tagged_atoms: [{start.water[0]}]               # the oxygen of the water molecule
   molecule_atoms: {list(start.water)}
   fixed_atoms: {held}          # the far end of the ring, as the solid would hold it

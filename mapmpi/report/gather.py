@@ -12,7 +12,9 @@ import numpy as np
 
 from mapmpi.config import Config, Pneb, parse
 from mapmpi.errors import UserError
+from mapmpi.path.diffusion import Diffusion
 from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.diffusion import FILE, read_diffusion
 from mapmpi.pneb.table import Kinetics, kinetics
 from mapmpi.report.energymap import Map, read_map
 from mapmpi.report.stored import read_all, read_settings
@@ -48,6 +50,8 @@ class Run:
     warnings: list[str]
     """The last warnings and errors in the logs."""
     troubles: list[str] = field(default_factory=list)
+    diffusion: dict[tuple[float, str], Diffusion] = field(default_factory=dict)
+    """D of a walker on the network, for each temperature in K and kind of nuclei."""
 
     @property
     def forces(self) -> str:
@@ -100,6 +104,8 @@ def gather(path: Path, with_map: bool = True) -> Run:
     settings, names = read_settings(directory, config)
     nothing: tuple[list[Pathway], list[str]] = ([], [])
     refined, unread = attempt(lambda: read_all(directory, settings, names), nothing)
+    no_d: dict[tuple[float, str], Diffusion] = {}
+    diffusion = attempt(lambda: read_diffusion(directory.pathways / FILE), no_d)
     found = attempt(lambda: read_map(directory, config, refined), None) if with_map else None
     return Run(
         directory=directory,
@@ -113,6 +119,7 @@ def gather(path: Path, with_map: bool = True) -> Run:
         map=found,
         warnings=attempt(lambda: _warnings(directory), []),
         troubles=troubles + unread,
+        diffusion=diffusion,
     )
 
 

@@ -60,6 +60,7 @@
     part.center = [0, 1, 2].map(middle);
     part.extent = Math.max(...centers.map((center) => distance(center, part.center)));
     part.near = film.atoms.map((_, atom) => Math.min(...centers.map((center, i) => distance(center, place(part.first + i, atom)))));
+    part.away = film.atoms.map((_, atom) => Math.max(...centers.map((_, i) => distance(part.center, place(part.first + i, atom)))));
     show(hop && hop.top !== null ? hop.top : part.first);
   }
 
@@ -155,8 +156,10 @@
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, width, height);
-    const reach = Number(at("reach").value), unit = (zoom * Math.min(width, height)) / (2 * (reach + 0.7 * part.extent)); // pixels of an Å
+    const reach = Number(at("reach").value);
     const shown = film.atoms.map((_, atom) => atom).filter((atom) => part.near[atom] <= reach || film.molecule.includes(atom));
+    const span = Math.min(reach + 0.7 * part.extent, Math.max(...shown.map((atom) => part.away[atom])) + 1); // a small molecule fills the view, too
+    const unit = (zoom * Math.min(width, height)) / (2 * span); // pixels of an Å
     const paint = colours(), points = [];
     const project = (point) => {
       const [x, y, z] = point.map((value, axis) => value - part.center[axis]);

@@ -64,7 +64,11 @@ def _parts(run: Run, figures: Figures) -> list[tuple[str, str, str]]:
     if run.refined:
         add("structure", "The pathway, atom by atom", sections.viewer(run))
         add("pathways", "Pathways by time", sections.pathways(run))
-    add("kinetics", "Time and diffusion against temperature", _figures(figures["kinetics"]))
+    add(
+        "kinetics",
+        "Time and diffusion against temperature",
+        _figures(figures["kinetics"]) + sections.diffusion(run),
+    )
     add("network", "Network of minima and saddles", _figures(figures["network"], "wide"))
     add("training", "How the training went", sections.episodes(run) + _figures(figures["training"]))
     add("map", "The energy map", _figures(figures["map"], "wide"))

@@ -9,6 +9,7 @@ from importlib import resources
 from string import Template
 
 from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.diffusion import sentences
 from mapmpi.pneb.table import PREFACTOR_TEXT, highest_barrier_ev, hop_cells, hop_status, shown, status
 from mapmpi.report.answer import best, spelled, trust
 from mapmpi.report.film import MOST_FILMS
@@ -172,9 +173,17 @@ def episodes(run: Run) -> str:
     return text + "<h3>Best episodes</h3>" + table(head, rows, numbers=(0, 1, 4, 5, 6, 7))
 
 
+def diffusion(run: Run) -> str:
+    """Return D of a walker on the network in words; nothing where the network leads nowhere."""
+    if not any(any(one.through) for one in run.diffusion.values()):
+        return ""
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences(run.diffusion))
+
+
 def source(run: Run) -> str:
     """Return the input with every default, the versions, and the warnings of the logs."""
-    facts = table(["", ""], [[escape(name), escape(value)] for name, value in run.facts.items()])
+    rows = table(["", ""], [[escape(name), escape(value)] for name, value in run.facts.items()])
+    facts = f'<div class="facts">{rows}</div>'
     warnings = "\n".join(run.warnings)
     told = (
         f"<h3>Last warnings in the logs</h3><pre>{escape(warnings)}</pre>"
