@@ -20,7 +20,7 @@ from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
-from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
 
