@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mapmpi.path.basins import Alignment, Basin, Chain, Matcher, StationaryPoint, group_basins, what_moves
+from mapmpi.path.basins import Basin, Chain, group_basins, what_moves
+from mapmpi.path.matching import Alignment, Matcher, StationaryPoint
 
 CUBE = np.diag([12.0, 12.0, 12.0])
 SKEWED = np.array([[12.0, 0.0, 0.0], [5.0, 11.0, 0.0], [-4.0, 3.0, 12.0]])

@@ -15,7 +15,7 @@ import numpy as np
 from ase.geometry import complete_cell
 from scipy.special import logsumexp
 
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Network
 from mapmpi.path.quantum import corrected_hop
 from mapmpi.path.tst import Prefactor, prefactor_hz

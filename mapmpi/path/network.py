@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
 from scipy.special import logsumexp
 
-from mapmpi.path.basins import Alignment, Matcher, StationaryPoint
+from mapmpi.path.matching import Alignment, Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.tst import Prefactor, barrier_ev, log_rate, prefactor_hz
