@@ -14,7 +14,7 @@ from mapmpi.config import Config
 from mapmpi.env.actions import action_vectors
 from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
-from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.errors import EngineError, UserError
 from mapmpi.md.factory import make_engine
 from mapmpi.memory import private_memory
 from mapmpi.parallel.layout import Layout
@@ -45,7 +45,7 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
     pace = GroupPace(layout.agent)
     random = np.random.default_rng([config.seed, layout.agent])  # the same on all ranks of a group
     try:
-        environment = Environment(config, lambda: make_engine(config, atoms, layout.group))
+        environment = Environment(config, lambda: make_engine(config, atoms, layout.comm))
         environment.reset(int(random.integers(1 << 31)))
         for number in range(ACTIONS):
             began = time.monotonic()
@@ -58,8 +58,6 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
                 environment.reset(int(random.integers(1 << 31)))
         pace.memory = private_memory()
         environment.close()
-    except EngineLost:
-        raise  # the rest of the group hangs
     except (UserError, EngineError) as error:
         pace.failure, pace.memory = str(error), private_memory()
     return pace

@@ -133,8 +133,6 @@ class Environment:
             try:
                 with self._simulation():
                     return self._begin(seed) if station is None else self._continue(station)
-            except EngineLost:
-                raise
             except EngineError:
                 self._renew()
                 if not tries_left:
@@ -220,8 +218,6 @@ class Environment:
         try:
             with self._simulation():
                 return self._advance(action)
-        except EngineLost:
-            raise
         except EngineError as error:
             self._renew()
             terms = failure_terms(self.config.rewards, self.config.episode.max_actions - now.actions)

@@ -60,7 +60,7 @@ class Guide:
         self.practises = not self._answer.go
         self._explores = explore and not self.practises
         self.origin = self._answer.origin
-        return self._answer.begins_at
+        return None if self._answer.station is None else Station.of(self._answer.station)
 
     def choose(self, step: Step, actions: int) -> int | None:
         """Return the plan's action after ``actions`` of the episode; None where there is no plan."""

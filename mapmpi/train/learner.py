@@ -200,7 +200,7 @@ class Training:
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
             logs.at("learner, plan")
             began = time.thread_time()
-            self.link.answer_advice(message.source, self.guidance.answer(number, message.data))
+            self.link.answer(message.source, Tag.ADVICE, self.guidance.answer(number, message.data))
             self.books.plan_s += time.thread_time() - began
         elif message.tag is Tag.EPISODE:
             self._episode_ended = True
@@ -216,11 +216,11 @@ class Training:
         """Send weights newer than version ``has``, packed once for all who fetch them, or an empty answer."""
         version = self.learner.updates
         if has >= version or not fetches:
-            self.link.answer_weights(source, np.empty(0, dtype=np.float32))
+            self.link.answer(source, Tag.WEIGHTS, np.empty(0, dtype=np.float32))
             return
         if self._packed is None or self._packed[0] != version:
             self._packed = (version, pack_weights(version, self.learner.weights()))
-        self.link.answer_weights(source, self._packed[1])
+        self.link.answer(source, Tag.WEIGHTS, self._packed[1])
 
     def _report(self, report: Callable[[dict[str, float]], None]) -> None:
         self._reported = time.monotonic()

@@ -49,7 +49,7 @@ from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.durable import Library
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryWriter, repair
+from mapmpi.store.writer import TrajectoryWriter, repair
 from mapmpi.train import resume
 from mapmpi.train.agent import Agent
 from mapmpi.train.lockstep import Lockstep
@@ -167,14 +167,14 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
 
 
 def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | None:
-    if layout.group is None:
+    if layout.comm is None:
         return None
     try:
-        if layout.group.size > 1:
+        if layout.comm.size > 1:
             # alone first: what only one rank of a group refuses would leave the others waiting
             make_engine(config, atoms, None).close()
-        return Environment(config, lambda: make_engine(config, atoms, layout.group))
-    except EngineError as error:
+        return Environment(config, lambda: make_engine(config, atoms, layout.comm))
+    except (EngineError, EngineLost) as error:
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
 
 
@@ -222,7 +222,7 @@ def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
 def _role(layout: Layout, rank: int) -> str:
     if rank == 0:
         return "learner"
-    return f"agent {layout.agent}" if layout.group is not None else "idle"
+    return f"agent {layout.agent}" if layout.comm is not None else "idle"
 
 
 def _learn(world: MPI.Intracomm, job: _Job, training: Training, desk: _Desk) -> int:
@@ -230,19 +230,16 @@ def _learn(world: MPI.Intracomm, job: _Job, training: Training, desk: _Desk) -> 
     from mapmpi.train.progress import Progress, summary
 
     heed_stop_signals(lambda: setattr(training, "interrupted", True))
-    config, layout, directory = job.config, job.layout, job.directory
-    directory.write_config(
-        config, {"ranks": world.size, "agents": layout.agents, "forces": describe(config.forcefield)}
-    )
+    config, layout, directory, agents = job.config, job.layout, job.directory, len(job.layout.groups)
+    facts = {"ranks": world.size, "agents": agents, "forces": describe(config.forcefield)}
+    directory.write_config(config, facts)
     print(describe(config.forcefield))
-    print(
-        f"{layout.agents} agents of {config.train.ranks_per_agent} ranks, {len(job.atoms)} atoms -> {directory.path}"
-    )
+    print(f"{agents} agents of {config.train.ranks_per_agent} ranks, {len(job.atoms)} atoms -> {directory.path}")
     if desk.checkpoint is not None:
         print(f"Going on from {desk.checkpoint.path.name}: {training.books.actions} actions so far.")
     if layout.idle:
         print(f"Idle: ranks {', '.join(map(str, layout.idle))} do not fill a group of train.ranks_per_agent.")
-    with Progress(config.train.stop, epsilons(config.exploration, layout.agents), job.job_ends) as report:
+    with Progress(config.train.stop, epsilons(config.exploration, agents), job.job_ends) as report:
         code = training.run(report)
     print(summary(training.books.episodes, training.roll.lost, directory, training.elapsed_s), flush=True)
     if code == UNFINISHED:
@@ -263,17 +260,17 @@ def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk, threa
     from mapmpi.train.guidance import make_guidance
     from mapmpi.train.learner import Training
 
-    config = job.config
+    config, agents = job.config, len(job.layout.groups)
     torch.set_num_threads(threads)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
         torch.use_deterministic_algorithms(True)
     shape, actions = _shape_and_actions(config, job.atoms)
-    replay = Replay(shape, config.replay, job.layout.agents)
+    replay = Replay(shape, config.replay, agents)
     learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    books = Books(job.directory, job.layout.agents, config.train.tensorboard)
+    books = Books(job.directory, agents, config.train.tensorboard)
     link = LearnerLink(world, job.layout.groups)
-    guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
+    guidance = make_guidance(config, rested, agents) if config.exploration.kind != "random" else None
     training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
         desk.checkpoint.restore(training.parts)
@@ -301,20 +298,20 @@ def _shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], i
 def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Board | None) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
     config, layout = job.config, job.layout
-    assert layout.group is not None
-    lockstep = Lockstep(environment, layout.group)
-    if layout.group.rank > 0:
+    assert layout.comm is not None
+    lockstep = Lockstep(environment, layout.comm)
+    if layout.comm.rank > 0:
         try:
             lockstep.follow()
-        except EngineError as error:
+        except EngineLost as error:
             _give_up(AgentLink(world), layout, error)
         return
     # the first agent speaks first when the learner is dead, and then the job ends
-    link = AgentLink(world, layout.agents, later_s=3.0 * (layout.agent > 1), board=board)
+    link = AgentLink(world, len(layout.groups), later_s=3.0 * (layout.agent > 1), board=board)
     try:
         try:
             q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
-            epsilon = float(epsilons(config.exploration, layout.agents)[layout.agent - 1])
+            epsilon = float(epsilons(config.exploration, len(layout.groups))[layout.agent - 1])
             writer = _writer(job, epsilon)
             episodes = job.past.episodes.get(layout.agent, writer.last_episode)
             spent = resume.spent(writer.path, episodes)
@@ -322,8 +319,9 @@ def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Boar
                 layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes, spent
             ).run()
         except EngineError as error:
-            if not isinstance(error, EngineLost):
-                lockstep.close()
+            lockstep.close()
+            _give_up(link, layout, error)
+        except EngineLost as error:
             _give_up(link, layout, error)
     except (LearnerSilent, MPI.Exception) as error:
         words = str(error).splitlines()[0]  # MPI's, when the learner died while something came from it, have many
@@ -339,10 +337,10 @@ def _writer(job: _Job, epsilon: float) -> TrajectoryWriter:
     return TrajectoryWriter(path, job.atoms, job.layout.agent, timestep, facts)
 
 
-def _give_up(link: AgentLink, layout: Layout, error: EngineError) -> None:
+def _give_up(link: AgentLink, layout: Layout, error: Exception) -> None:
     """Tell the learner that this group cannot go on."""
     log.warning("agent %d is lost: %s", layout.agent, error)
     link.send(Tag.LOST, np.array([layout.agent], dtype="i8"))
-    if layout.group is not None and layout.group.rank == 0:
+    if layout.comm is not None and layout.comm.rank == 0:
         link.wait_for_stop()  # the learner tells every leader
     link.wait()
