@@ -21,9 +21,9 @@ import mapmpi.parallel.groups
 from mapmpi.calculation import CALLS, Calculation, Forces, Subcalculation, Task, alone, solve
 from mapmpi.config import QuenchSettings
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.parallel.groups import make_groups
+from mapmpi.parallel.groups import follow, make_groups
 from mapmpi.parallel.layout import Layout
-from mapmpi.parallel.tasks import Interrupted, Pool, follow
+from mapmpi.parallel.tasks import Interrupted, Pool
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 

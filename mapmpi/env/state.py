@@ -41,6 +41,12 @@ class Surroundings:
             images, rows = images[inside], rows[inside]
         return apart[rows] + shifts[images], rows
 
+    def distances(self, atoms: LocalAtoms, center: np.ndarray, molecule: list[int], comm: Any) -> np.ndarray:
+        """Return distances (m,) Å from ``center`` to near atoms outside a molecule (ids), of the whole group."""
+        apart, rows = self.near(atoms, center)
+        distances = np.linalg.norm(apart[~np.isin(atoms.ids[rows], molecule)], axis=1)
+        return np.concatenate(comm.allgather(distances)) if comm is not None and comm.size > 1 else distances
+
 
 def grid_shape(config: Config, atoms: Atoms) -> tuple[int, ...]:
     """Return the shape of the states of a training, for ranks without an engine."""

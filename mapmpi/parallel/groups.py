@@ -14,14 +14,13 @@ from mpi4py import MPI
 
 from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, Task, alone, in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.logs import log
 from mapmpi.parallel.layout import Layout
 from mapmpi.parallel.mail import Mailbox
+from mapmpi.parallel.relay import PAUSE_S, command, heard, obey
 
 SERVE_ONLY = 64
 """With more groups than this, rank 0 belongs to none of them: handing out work keeps it busy enough."""
-
-PAUSE_S = 2e-4
-"""How long a rank sleeps before it looks again."""
 
 _DISMISS = -1
 
@@ -75,31 +74,6 @@ class PoolMail(Mailbox):
         """Return tag, source and content of a message that has come, or None when there is none."""
         message = self.take()
         return None if message is None else (message.tag, message.source, pickle.loads(message.data.data))
-
-
-def command(comm: MPI.Comm, what: int, argument: int = 0) -> None:
-    """Tell the other ranks of a group what to do (the first rank)."""
-    if comm.size > 1:
-        comm.Ibcast(np.array([what, argument], dtype="i8")).Wait()
-
-
-def obey(comm: MPI.Comm, act: Callable[[int, int], bool]) -> None:
-    """Do what the first rank of a group commands, until ``act`` returns False (the others). Raises EngineLost."""
-    going_on = True
-    while going_on:
-        what, argument = (int(value) for value in heard(comm, np.empty(2, dtype="i8")))
-        try:
-            going_on = act(what, argument)
-        except EngineError:
-            continue  # the first rank raises it too, and decides
-
-
-def heard(comm: MPI.Comm, buffer: np.ndarray) -> np.ndarray:
-    """Return a buffer with what the first rank of a group tells the others, once it has (the others)."""
-    coming = comm.Ibcast(buffer)
-    while not coming.Test():  # a blocking wait would take a core while the first rank thinks
-        time.sleep(PAUSE_S)
-    return buffer
 
 
 class Team:
@@ -208,3 +182,51 @@ class Hand:
     def broken_off(self) -> list[Reply]:
         """Return what there is of requests that will not be completed."""
         return [one.outcome for one in self._computations]
+
+
+def follow(
+    world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
+) -> None:
+    """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
+
+    ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.
+    A group that is lost is reported to rank 0; its other ranks may hang, see
+    :func:`mapmpi.parallel.agreement.leave_together`. Signals are for rank 0 alone: ignore them here.
+    """
+    if groups.comm is None:
+        return
+    mail, team = PoolMail(world), Team(groups.comm, evaluate, renew)
+    try:
+        if groups.comm.rank == 0:
+            _lead(mail, team)
+        else:
+            team.follow()
+    except EngineLost as error:
+        if groups.leaders[groups.number] == 0:
+            raise  # rank 0 itself hangs: nobody is left to go on
+        log.warning("group %d is lost: %s", groups.number, error)
+        mail.tell(0, PoolTag.LOST, (groups.number, team.number))
+        stopped = groups.comm.rank > 0
+        while not (stopped and mail.quiet()):
+            message = mail.hear()
+            stopped |= message is not None and message[0] is PoolTag.STOP
+            time.sleep(PAUSE_S)
+
+
+def _lead(mail: PoolMail, team: Team) -> None:
+    """Be the leader of a group: compute request after request. Raises EngineLost."""
+    hand, stopped = Hand(team), False
+    while not stopped:
+        if (message := mail.hear()) is not None:
+            stopped = message[0] is PoolTag.STOP
+            if not stopped:
+                hand.take(*message[2])
+        elif not hand:
+            time.sleep(PAUSE_S)
+        elif (outcome := hand.advance()) is not None:
+            mail.tell(0, PoolTag.ANSWER, outcome)
+    team.dismiss()
+    mail.tell(0, PoolTag.GOODBYE, hand.broken_off())
+    while not mail.quiet():
+        mail.hear()
+        time.sleep(PAUSE_S)

@@ -3,8 +3,8 @@
 What a calculation is, and what it may request, :mod:`mapmpi.calculation` says.
 
 Rank 0 is in :meth:`Pool.run`: it lets calculations go on side by side and sends what they ask for to the groups; all
-other ranks are in :func:`follow`. A group is given the next request before it has answered the last,
-so that none waits while rank 0 makes a force call of its own.
+other ranks are in :func:`mapmpi.parallel.groups.follow`. A group is given the next request before it has answered the
+last, so that none waits while rank 0 makes a force call of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from mpi4py import MPI
 from mapmpi.calculation import Calculation, Evaluate, Request, Result, Subcalculation, Task
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
-from mapmpi.parallel.groups import PAUSE_S, Hand, PoolMail, PoolTag, Reply, Team
+from mapmpi.parallel.groups import Hand, PoolMail, PoolTag, Reply, Team
 from mapmpi.parallel.layout import Layout
+from mapmpi.parallel.relay import PAUSE_S
 
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
@@ -39,54 +40,6 @@ _FULL = 3
 
 class Interrupted(Exception):
     """The run was asked to stop (:attr:`Pool.interrupted`), and has stopped in order."""
-
-
-def follow(
-    world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
-) -> None:
-    """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
-
-    ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.
-    A group that is lost is reported to rank 0; its other ranks may hang, see
-    :func:`mapmpi.parallel.agreement.leave_together`. Signals are for rank 0 alone: ignore them here.
-    """
-    if groups.comm is None:
-        return
-    mail, team = PoolMail(world), Team(groups.comm, evaluate, renew)
-    try:
-        if groups.comm.rank == 0:
-            _lead(mail, team)
-        else:
-            team.follow()
-    except EngineLost as error:
-        if groups.leaders[groups.number] == 0:
-            raise  # rank 0 itself hangs: nobody is left to go on
-        log.warning("group %d is lost: %s", groups.number, error)
-        mail.tell(0, PoolTag.LOST, (groups.number, team.number))
-        stopped = groups.comm.rank > 0
-        while not (stopped and mail.quiet()):
-            message = mail.hear()
-            stopped |= message is not None and message[0] is PoolTag.STOP
-            time.sleep(PAUSE_S)
-
-
-def _lead(mail: PoolMail, team: Team) -> None:
-    """Be the leader of a group: compute request after request. Raises EngineLost."""
-    hand, stopped = Hand(team), False
-    while not stopped:
-        if (message := mail.hear()) is not None:
-            stopped = message[0] is PoolTag.STOP
-            if not stopped:
-                hand.take(*message[2])
-        elif not hand:
-            time.sleep(PAUSE_S)
-        elif (outcome := hand.advance()) is not None:
-            mail.tell(0, PoolTag.ANSWER, outcome)
-    team.dismiss()
-    mail.tell(0, PoolTag.GOODBYE, hand.broken_off())
-    while not mail.quiet():
-        mail.hear()
-        time.sleep(PAUSE_S)
 
 
 @dataclass(order=True)

@@ -21,9 +21,8 @@ from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
-from mapmpi.parallel.groups import make_groups
+from mapmpi.parallel.groups import follow, make_groups
 from mapmpi.parallel.layout import Layout
-from mapmpi.parallel.tasks import follow
 from mapmpi.store.rundir import RunDirectory
 
 

@@ -13,7 +13,8 @@ from scipy.interpolate import PchipInterpolator
 
 from mapmpi.climb import Heights
 from mapmpi.config import Config, Vector
-from mapmpi.env.environment import Environment, Step
+from mapmpi.env.environment import Environment
+from mapmpi.env.step import Step
 from mapmpi.errors import EngineError
 from mapmpi.md.factory import make_engine
 from mapmpi.structures.glass import with_positions

@@ -11,7 +11,7 @@ import numpy as np
 
 from mapmpi import logs
 from mapmpi.config import Config
-from mapmpi.env.environment import TERMINAL, Step
+from mapmpi.env.step import TERMINAL, Step
 from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype

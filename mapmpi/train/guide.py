@@ -6,8 +6,9 @@ from dataclasses import astuple
 
 import numpy as np
 
-from mapmpi.env.environment import Environment, Step
+from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
+from mapmpi.env.step import Step
 from mapmpi.parallel.messages import AgentLink
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.train.advice import KINDS, QUESTION, Answer, Kind, visit_dtype

@@ -84,7 +84,10 @@ class Training:
             if time.monotonic() - self._reported >= train.report_interval:
                 self._report(report)
             self._save_if_due()
-        code = self._code()
+        if self.trouble or self.roll.all_lost:
+            code = FAILED
+        else:
+            code = FINISHED if self.finished else UNFINISHED
         whole = not self.config.deterministic or code == FINISHED
         self.link.stop(write_last=whole)
         if not self.config.deterministic:
@@ -94,12 +97,6 @@ class Training:
         if whole:  # else the last checkpoint stands: it knows nothing of the episode that was broken off
             self.save()
         return FAILED if self.trouble else code
-
-    def _code(self) -> int:
-        """Return what the end of the loop means for the exit code."""
-        if self.trouble or self.roll.all_lost:
-            return FAILED
-        return FINISHED if self.finished else UNFINISHED
 
     def turn(self) -> None:
         """Take in messages and make gradient steps that are due; pause if there was nothing to do.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from mapmpi.env.environment import Environment, Step
+from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station, station_dtype
-from mapmpi.parallel.groups import command, obey
+from mapmpi.env.step import Step
+from mapmpi.parallel.relay import command, obey
 
 _CLOSE, _RESET, _STEP, _CONTINUE, _STATION = range(5)
 

@@ -145,7 +145,8 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
     if training is not None:
         training.began = job.began
-    logs.to_file(directory.logs, world.rank, _role(layout, world.rank))
+    player = f"agent {layout.agent}" if layout.comm is not None else "idle"
+    logs.to_file(directory.logs, world.rank, "learner" if world.rank == 0 else player)
     code = 0
     if environment is not None:
         _play(world, job, environment, board)
@@ -217,12 +218,6 @@ def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
     names = [name for share in world.gather(mended) or [] for name in share]
     if names:
         print(f"Mended, for their writers were killed: {', '.join(sorted(names))}.")
-
-
-def _role(layout: Layout, rank: int) -> str:
-    if rank == 0:
-        return "learner"
-    return f"agent {layout.agent}" if layout.comm is not None else "idle"
 
 
 def _learn(world: MPI.Intracomm, job: _Job, training: Training, desk: _Desk) -> int:
