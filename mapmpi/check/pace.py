@@ -11,9 +11,8 @@ from ase import Atoms
 
 from mapmpi.check.page import Page
 from mapmpi.config import Config
-from mapmpi.env.actions import action_vectors
 from mapmpi.env.environment import Environment
-from mapmpi.env.state import grid_shape
+from mapmpi.env.state import shape_and_actions
 from mapmpi.errors import EngineError, UserError
 from mapmpi.md.factory import make_engine
 from mapmpi.memory import private_memory
@@ -71,9 +70,7 @@ def learn(config: Config, atoms: Atoms, threads: int) -> tuple[UpdateTime, float
     before = private_memory()
     from mapmpi.rl.timing import time_updates  # loads torch, which only the learner needs
 
-    found = time_updates(
-        grid_shape(config, atoms), len(action_vectors(config.actions, config.goal)), config, threads
-    )
+    found = time_updates(*shape_and_actions(config, atoms), config, threads)
     return found, private_memory() - before + config.replay.capacity * found.bytes_per_state
 
 
