@@ -23,10 +23,10 @@ from mapmpi.env.environment import Environment
 from mapmpi.env.state import grid_shape
 from mapmpi.md.factory import make_engine
 from mapmpi.rl.dqn import Learner
-from mapmpi.rl.exploration import ANY
 from mapmpi.rl.replay import Replay
 from mapmpi.rl.returns import TRANSITION
 from mapmpi.store.checkpoint import Checkpoints
+from mapmpi.store.records import NO_ACTION
 from mapmpi.structures.inputs import read_input
 
 INPUT = Path(__file__).parent.parent / "inputs" / "silica-small.yaml"
@@ -47,7 +47,7 @@ def seconds_per_action(environment: Environment, actions: int) -> float:
 def add(replay: Replay, first: int, count: int, random: np.random.Generator) -> None:
     """Put states of noise, each with a transition from the one before, into the buffer."""
     record = np.zeros(1, TRANSITION)
-    record["next_forbidden"] = ANY
+    record["next_forbidden"] = NO_ACTION
     for number in range(first, first + count):
         state = np.frombuffer(random.bytes(int(np.prod(replay.shape))), np.uint8)
         replay.add_state(0, number, state.reshape(replay.shape))

@@ -44,7 +44,8 @@ from mapmpi.md.forcefield import installed_file  # noqa: E402
 from mapmpi.md.lammps_engine import LammpsEngine  # noqa: E402
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample, without_drift  # noqa: E402
 from mapmpi.path.barrier import BarrierSearch  # noqa: E402
-from mapmpi.path.basins import Matcher, StationaryPoint, group_basins  # noqa: E402
+from mapmpi.path.basins import group_basins  # noqa: E402
+from mapmpi.path.matching import Matcher, StationaryPoint  # noqa: E402
 from mapmpi.path.preconditioner import Metric  # noqa: E402
 from mapmpi.path.quench import Minimum, quench  # noqa: E402
 from mapmpi.path.saddle import find_saddle  # noqa: E402

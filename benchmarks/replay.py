@@ -25,9 +25,9 @@ one_thread_per_rank()
 import numpy as np  # noqa: E402  (after the threads are set)
 
 from mapmpi.config import ReplaySettings as Settings  # noqa: E402
-from mapmpi.rl.exploration import ANY  # noqa: E402
 from mapmpi.rl.replay import Replay  # noqa: E402
 from mapmpi.rl.returns import TRANSITION  # noqa: E402
+from mapmpi.store.records import NO_ACTION  # noqa: E402
 
 SHAPE = (1, 16, 16, 16)
 ALPHA, BETA = 0.6, 0.4
@@ -41,7 +41,7 @@ def ours(states: np.ndarray, errors: np.ndarray) -> Round:
     for number, state in enumerate(states):
         replay.add_state(0, number, state)
         if number:
-            record = (number - 1, number, 0, ANY, 1.0, 0.98, errors[number])
+            record = (number - 1, number, 0, NO_ACTION, 1.0, 0.98, errors[number])
             replay.add_transitions(0, np.array([record], TRANSITION))
     random = np.random.default_rng(1)
 

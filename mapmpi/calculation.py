@@ -24,7 +24,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from mapmpi.errors import EngineError, EngineLost
+from mapmpi.errors import EngineError
 
 
 class Forces(NamedTuple):
@@ -185,8 +185,6 @@ def in_steps(task: Task[Any], evaluate: Evaluate) -> Iterator[None]:
             if isinstance(request, np.ndarray):
                 try:
                     answer, calls = evaluate(request), 1
-                except EngineLost:
-                    raise
                 except EngineError as error:
                     answer = error
                 else:
@@ -194,15 +192,11 @@ def in_steps(task: Task[Any], evaluate: Evaluate) -> Iterator[None]:
             elif isinstance(request, Task):
                 yield from in_steps(request, evaluate)
             else:
-                inner = Task(calculation_of(request))
+                whole = isinstance(request, Subcalculation)
+                inner = Task(request.function(*request.arguments) if whole else request)
                 yield from in_steps(inner, evaluate)
                 answer, calls = inner.outcome, inner.calls
             task.answer(place, answer, calls)
             if isinstance(answer, EngineError):
                 break
         task.go_on()
-
-
-def calculation_of(request: Subcalculation | Calculation[Any]) -> Calculation[Any]:
-    """Return the calculation that a request asks for."""
-    return request.function(*request.arguments) if isinstance(request, Subcalculation) else request

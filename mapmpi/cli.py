@@ -10,7 +10,7 @@ from mapmpi.errors import REFUSED
 from mapmpi.threads import one_thread_per_rank
 
 _WORDS = {
-    "prepare": ("mapmpi.prepare.__main__", "make a structure: melt and quench a glass, insert a molecule"),
+    "prepare": ("mapmpi.prepare.run", "make a structure: melt and quench a glass, insert a molecule"),
     "check": ("mapmpi.check.__main__", "is all well on this machine, with an input, or a run directory"),
     "train": ("mapmpi.train.run", "phase 1: learn pathways (under mpiexec)"),
     "pneb": ("mapmpi.pneb.run", "phase 2: refine pathways to barriers and times (under mpiexec)"),

@@ -300,8 +300,6 @@ class EnergyReward(Reward):
 class BarrierReward(Reward):
     """Minus the rise of the episode's highest energy so far, per eV."""
 
-    weight: NotNegative = Field(1.0, description="factor of the term")
-
 
 class DensityReward(Reward):
     """Minus the overlap Σ(1 - d/radius) of the agent with atoms outside the molecule nearer than radius."""

@@ -58,6 +58,11 @@ def exit_code(command: Callable[[], object], remedy: str) -> int:
     return FINISHED
 
 
+def why(error: Exception) -> str:
+    """Return what an exception complains of in one short line; its class where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 @contextmanager
 def of_option(option: str) -> Iterator[None]:
     """Put an option of the command line before the sentence of a UserError that its value has led to."""
@@ -78,5 +83,8 @@ class EngineError(Exception):
         self.kind = kind
 
 
-class EngineLost(EngineError):
-    """One rank of a group failed alone; the others of its group cannot be reached any more."""
+class EngineLost(Exception):
+    """One rank of a group failed alone; the others of its group hang and cannot be reached any more.
+
+    It is no EngineError: nobody who goes on behind a failed simulation goes on behind this.
+    """

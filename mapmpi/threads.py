@@ -1,8 +1,11 @@
-"""One thread per rank: a rank is one core, and threads of linear algebra would fight for it."""
+"""How a program begins: with one thread per rank, for a rank is one core, and threads would fight for it."""
 
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
+from typing import NoReturn
 
 
 def one_thread_per_rank() -> None:
@@ -12,3 +15,10 @@ def one_thread_per_rank() -> None:
     """
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def start(*modules: str) -> NoReturn:
+    """Load modules one after another, run ``main`` of the last, and leave with its exit code."""
+    one_thread_per_rank()
+    loaded = [import_module(module) for module in modules]
+    sys.exit(loaded[-1].main())

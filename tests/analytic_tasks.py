@@ -21,8 +21,9 @@ import mapmpi.parallel.groups
 from mapmpi.calculation import CALLS, Calculation, Forces, Subcalculation, Task, alone, solve
 from mapmpi.config import QuenchSettings
 from mapmpi.errors import EngineError, EngineLost
-from mapmpi.parallel.groups import Groups, make_groups
-from mapmpi.parallel.tasks import Interrupted, Pool, follow
+from mapmpi.parallel.groups import follow, make_groups
+from mapmpi.parallel.layout import Layout
+from mapmpi.parallel.tasks import Interrupted, Pool
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 
@@ -299,7 +300,7 @@ def defects(pool: Pool) -> Calculation[None]:
     yield [Subcalculation(defect), at(0)]
 
 
-def lead(groups: Groups) -> None:
+def lead(groups: Layout) -> None:
     """Run a scenario on rank 0."""
     pool = Pool(world, groups, evaluate, renew)
     ends = {"interrupted": (Interrupted, ""), "nobody": (EngineError, "no group of ranks is left")}

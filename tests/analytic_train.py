@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from analytic import AnalyticEngine
 from ase import Atoms
 from conftest import analytic_engine, wall_with_a_gap
 from mpi4py import MPI
@@ -17,7 +18,6 @@ import mapmpi.train.roll
 import mapmpi.train.run
 from mapmpi.config import Config
 from mapmpi.errors import EngineLost
-from mapmpi.md.analytic import AnalyticEngine
 from mapmpi.md.engine import Segment
 
 world = MPI.COMM_WORLD

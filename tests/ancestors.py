@@ -12,7 +12,7 @@ from ase import Atoms
 from mapmpi.climb import Heights
 from mapmpi.store.records import EPISODE, Frame
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.store.writer import TrajectoryWriter
 
 START = Atoms(
     "SiOOH", [[1.0, 1.0, 1.0], [9.8, 5.0, 5.0], [5.0, 5.0, 2.0], [3.0, 8.0, 6.0]], cell=[10.0] * 3, pbc=True

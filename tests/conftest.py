@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from analytic import AnalyticEngine, Landscape
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from mapmpi.config import Config, Dynamics
-from mapmpi.md.analytic import AnalyticEngine, Landscape
 
 ROOT = Path(__file__).parent.parent
 MPIEXEC = Path(sys.executable).parent / "mpiexec"

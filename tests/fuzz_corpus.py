@@ -25,8 +25,9 @@ from mapmpi.rl.returns import TRANSITION
 from mapmpi.store import checkpoint
 from mapmpi.store.journal import Journal
 from mapmpi.store.metrics import LEARNER_FIELDS, METRICS_FIELDS, CsvLog, read_learner, read_metrics
-from mapmpi.store.trajectory import TrajectoryReader, TrajectoryWriter
+from mapmpi.store.trajectory import TrajectoryReader
 from mapmpi.store.wholepath import WholePaths
+from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.structures.files import read_structure, write_lammps_data
 from mapmpi.structures.insert import read_molecule
 from mapmpi.train.resume import past

@@ -18,7 +18,7 @@ from mapmpi.rl.inference import QFunction
 from mapmpi.rl.replay import Replay
 from mapmpi.store.checkpoint import Checkpoints
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.train.agent import Agent
 from mapmpi.train.books import Books
 from mapmpi.train.guidance import make_guidance
@@ -47,16 +47,16 @@ class DirectLink:
     def ask_for_weights(self) -> None:
         self.send(Tag.WANT_WEIGHTS, np.array([self.version, 1], dtype="i8"))
 
-    def answer_weights(self, destination: int, packed: np.ndarray) -> None:
+    def answer(self, destination: int, tag: Tag, buffer: np.ndarray) -> None:
         assert destination == 1
-        self._mail = packed
+        if tag is Tag.WEIGHTS:
+            self._mail = buffer
+        else:
+            self._advice = buffer
 
     def ask_for_advice(self, question: np.ndarray) -> np.ndarray | None:
         self.send(Tag.WANT_ADVICE, question)
         return self._advice
-
-    def answer_advice(self, destination: int, advice: np.ndarray) -> None:
-        self._advice = advice
 
     def start(self) -> None:
         pass

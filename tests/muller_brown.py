@@ -15,8 +15,8 @@ from mapmpi.calculation import Forces, solve
 from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
 from mapmpi.path.barrier import Barrier, BarrierSearch
-from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.connection import Connection
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Gap
 
 SCALE = 0.01

@@ -11,8 +11,8 @@ from muller_brown import ATOMS, MATCHER, SADDLES, SCALE, TOLERANCE_EV, connect, 
 
 from mapmpi.path.assembly import assemble
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import Alignment, StationaryPoint
 from mapmpi.path.connection import Connection
+from mapmpi.path.matching import Alignment, StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle

@@ -10,7 +10,7 @@ from mapmpi.calculation import Forces, solve
 from mapmpi.config import BandSettings, Pneb, SaddleSettings
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.path.barrier import BarrierSearch
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.saddle import find_saddle
 from mapmpi.path.transition import downhill
 

@@ -405,7 +405,7 @@ def test_a_killed_writer_is_mended(run: RunDirectory, capsys: pytest.CaptureFixt
         "writer._append_row = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_episode(writer, 20)\n"
     )
-    code = "from mapmpi.store.trajectory import TrajectoryWriter\n" + code
+    code = "from mapmpi.store.writer import TrajectoryWriter\n" + code
     done = subprocess.run([sys.executable, "-c", code, str(path), str(ROOT / "tests")], check=False)
     assert done.returncode == -signal.SIGKILL
     with pytest.raises(OSError, match="already open for write"):

@@ -17,8 +17,9 @@ from mapmpi.errors import UserError
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path
 from mapmpi.store.records import EPISODE, Frame
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryWriter, start_structure
+from mapmpi.store.trajectory import start_structure
 from mapmpi.store.wholepath import WholePaths
+from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.train.progress import best_episodes
 
 HOP = np.array([0.0, 0.4, 1.0, 0.4, 0.0])

@@ -7,8 +7,8 @@ import pytest
 from test_path_network import CELL, HOST, KELVIN, NUMBERS, over
 
 from mapmpi.path import tst
-from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.diffusion import CM2_PER_A2, Folded, effective_tensor
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Network
 
 KT = 8.617333262e-5 * KELVIN

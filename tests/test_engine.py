@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analytic import AnalyticEngine
 from ase import Atoms
 from ase.build import bulk
 from conftest import ROOT, Springs, mpiexec, wall_with_a_gap
@@ -14,7 +15,6 @@ from conftest import ROOT, Springs, mpiexec, wall_with_a_gap
 from mapmpi.config import Dynamics, ForceField
 from mapmpi.errors import FAILURES, EngineError, UserError
 from mapmpi.md import library
-from mapmpi.md.analytic import AnalyticEngine
 from mapmpi.md.ase_engine import AseEngine
 from mapmpi.md.engine import Engine, largest_force, thermal_velocities
 from mapmpi.md.forcefield import installed_file, reaxff_elements

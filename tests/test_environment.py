@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analytic import AnalyticEngine
 from conftest import analytic_config, analytic_engine, wall_with_a_gap
 
 from mapmpi.config import Config
 from mapmpi.env.environment import Environment
 from mapmpi.errors import EngineError
-from mapmpi.md.analytic import AnalyticEngine
 from mapmpi.md.engine import Segment
 from mapmpi.store.records import REWARD_TERMS
 

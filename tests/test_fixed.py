@@ -22,8 +22,8 @@ from mapmpi.md.fixed import fix, id_ranges, is_fixed
 from mapmpi.md.lammps_engine import LammpsEngine
 from mapmpi.path.band import difference, interpolate, without_drift
 from mapmpi.path.barrier import BarrierSearch
-from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.curvature import lowest_modes
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import quench
 from mapmpi.path.tst import frequencies_hz, hessian_calculation, moving_atoms, vineyard_hz

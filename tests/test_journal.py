@@ -13,7 +13,7 @@ from muller_brown import minimum, search
 
 from mapmpi.errors import UserError
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.transition import Verification

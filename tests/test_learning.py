@@ -13,7 +13,8 @@ from in_process import train
 
 from mapmpi.climb import Heights
 from mapmpi.config import Config
-from mapmpi.env.environment import Environment, Step
+from mapmpi.env.environment import Environment
+from mapmpi.env.step import Step
 from mapmpi.rl.exploration import masked_argmax
 from mapmpi.store.metrics import read_metrics
 from mapmpi.store.trajectory import TrajectoryReader

@@ -22,7 +22,7 @@ from mapmpi.path.band import (
     without_drift,
 )
 from mapmpi.path.barrier import BarrierSearch
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import UNIT, Metric
 from mapmpi.path.quench import quench

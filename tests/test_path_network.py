@@ -7,7 +7,7 @@ import pytest
 
 from mapmpi.path import tst
 from mapmpi.path.assembly import lay_out
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Network, first_passage_time_s
 from mapmpi.path.pathway import Hop
 from mapmpi.path.saddle import Saddle

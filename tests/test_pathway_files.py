@@ -19,7 +19,7 @@ from rich.table import Table
 from mapmpi.config import Config, Pneb
 from mapmpi.errors import UserError
 from mapmpi.path.assembly import fastest_pathway, pool
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.saddle import Saddle
 from mapmpi.pneb import export, figure, record, table

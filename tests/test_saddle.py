@@ -11,7 +11,7 @@ from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, evaluate, hessia
 from mapmpi.calculation import Forces, solve
 from mapmpi.config import QuenchSettings, SaddleSettings
 from mapmpi.md.engine import largest_force
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.saddle import CLIMB, Saddle, find_saddle
 from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes

@@ -17,14 +17,9 @@ from numpy.lib import recfunctions
 
 from mapmpi.errors import UserError
 from mapmpi.store import durable
-from mapmpi.store.records import EPISODE
-from mapmpi.store.trajectory import (
-    Frame,
-    TrajectoryReader,
-    TrajectoryWriter,
-    episode_atoms,
-    repair,
-)
+from mapmpi.store.records import EPISODE, Frame
+from mapmpi.store.trajectory import TrajectoryReader, episode_atoms
+from mapmpi.store.writer import TrajectoryWriter, repair
 
 CUBOID = np.diag([9.0, 10.0, 11.0])
 TRICLINIC = np.array([[9.0, 0, 0], [-3.0, 8.0, 0], [1.0, 2.0, 7.0]])

@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from analytic import AnalyticEngine, Landscape
 
 from mapmpi.calculation import Forces, solve
 from mapmpi.config import Dynamics
 from mapmpi.errors import EngineError
-from mapmpi.md.analytic import AnalyticEngine, Landscape
 from mapmpi.path import tst
 
 PAPER_K = 623.15  # 350 °C

@@ -14,7 +14,8 @@ from test_trajectory import new_writer, write_episode
 
 from mapmpi.errors import UserError
 from mapmpi.pneb import record
-from mapmpi.store.trajectory import TrajectoryReader, repair
+from mapmpi.store.trajectory import TrajectoryReader
+from mapmpi.store.writer import repair
 
 POSITIONS = "particles/atoms/position/value"
 ENERGIES = "observables/atoms/potential_energy/value"

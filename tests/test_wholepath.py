@@ -43,7 +43,7 @@ def test_a_path_over_two_agents_worked_by_hand(run: RunDirectory) -> None:
     assert np.diff(path.steps).tolist() == [10] * 5
     assert (int(path.record["episode"]), int(path.record["frames"])) == (2, 3)
     assert (len(path.positions), len(path.temperature)) == (6, 6)
-    assert paths.frames(1, 2) == 6
+    assert paths.ancestry.frames(1, 2) == 6
 
 
 def test_heights_go_on_from_the_parent(run: RunDirectory) -> None:
@@ -127,7 +127,7 @@ def test_an_episode_whose_parent_was_lost(run: RunDirectory) -> None:
     check_orphan(paths, 2, 2, "no trajectory holds frame 2 of agent 1 episode 3")
     check_orphan(paths, 3, 1, "no trajectory holds frame 2 of agent 1 episode 3")
     check_orphan(paths, 3, 2, "no trajectory holds frame 4 of agent 1 episode 1")  # it has four
-    assert paths.frames(1, 2) == 6
+    assert paths.ancestry.frames(1, 2) == 6
 
 
 def test_an_episode_whose_parent_was_lost_and_its_number_played_again(run: RunDirectory) -> None:
@@ -162,7 +162,7 @@ def test_a_long_chain(run: RunDirectory) -> None:
     ]
     paths = whole(run, *chain)
     assert paths.heights(1, count).climb == count
-    assert paths.frames(1, count) == count + 1
+    assert paths.ancestry.frames(1, count) == count + 1
     assert len(paths.path(1, count).positions) == count + 1
 
 

@@ -6,8 +6,6 @@ import sys
 
 from mapmpi.threads import one_thread_per_rank
 
-one_thread_per_rank()
-
 
 def main(argv: list[str] | None = None) -> int:
     """Check; a library that does not load is a finding, too. Return the exit code."""
@@ -27,4 +25,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    one_thread_per_rank()
     sys.exit(main())

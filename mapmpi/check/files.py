@@ -23,8 +23,8 @@ from mapmpi.errors import UserError
 from mapmpi.store.inspection import inspect
 from mapmpi.store.pathway import read_tree
 from mapmpi.store.records import EPISODE
-from mapmpi.store.trajectory import repair
 from mapmpi.store.wholepath import WholePaths
+from mapmpi.store.writer import repair
 
 PATIENCE_S = 60.0
 """How long the process may take over a file …"""
@@ -81,38 +81,33 @@ class Looker:
 
     def __call__(self, path: Path, trajectory: bool) -> Look:
         """Look at a trajectory (mending it first, if that was asked for) or at a file of a pathway."""
-        self._process = self._process or self._start()
         task = {"path": str(path), "trajectory": trajectory, **self._settings}
-        answer = self._answer(self._process, json.dumps(task), PATIENCE_S + path.stat().st_size / BYTES_PER_S)
-        if answer is None:
-            self._stop()
-            answer = {"wrong": f"{path} is damaged (HDF5 cannot get through it); restore it from a copy."}
+        failure = f"{path} is damaged (HDF5 cannot get through it); restore it from a copy."
+        answer = self._answer(task, [path], failure)
         table = np.frombuffer(bytes.fromhex(answer.get("episodes", "")), EPISODE)
         return Look(path, answer.get("agent", 0), table, answer.get("mended", False), answer.get("wrong", ""))
 
     def orphans(self, paths: Sequence[Path]) -> tuple[list[tuple[int, int]], str]:
         """Return the episodes (agent, number) whose beginning no trajectory of these holds, or what is wrong."""
-        self._process = self._process or self._start()
-        patience_s = PATIENCE_S + sum(path.stat().st_size for path in paths) / BYTES_PER_S
-        answer = self._answer(self._process, json.dumps({"family": [str(path) for path in paths]}), patience_s)
-        if answer is None:
-            self._stop()
-            answer = {"wrong": "HDF5 cannot get through the energies of all trajectories; try --every-frame."}
+        failure = "HDF5 cannot get through the energies of all trajectories; try --every-frame."
+        answer = self._answer({"family": [str(path) for path in paths]}, paths, failure)
         return [(agent, number) for agent, number in answer.get("orphans", [])], answer.get("wrong", "")
 
-    def _answer(self, process: subprocess.Popen[str], task: str, patience_s: float) -> dict[str, Any] | None:
-        """Return the answer to a task; None if the process dies of it or takes too long."""
+    def _answer(self, task: dict[str, Any], paths: Sequence[Path], failure: str) -> dict[str, Any]:
+        """Return the answer to a task on some files; the ``failure`` if the process dies of it or takes too long."""
+        process = self._process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        try:
-            process.stdin.write(task + "\n")
+        line, patience_s = "", PATIENCE_S + sum(path.stat().st_size for path in paths) / BYTES_PER_S
+        with contextlib.suppress(OSError):
+            process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
-        except OSError:
-            return None
-        if not select.select([process.stdout], [], [], patience_s)[0]:
-            return None
-        line = process.stdout.readline()
-        return json.loads(line) if line.endswith("\n") else None
+            if select.select([process.stdout], [], [], patience_s)[0]:
+                line = process.stdout.readline()
+        if line.endswith("\n"):
+            return json.loads(line)
+        self._stop()
+        return {"wrong": failure}
 
 
 def look(task: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from mapmpi.check.page import Page, size_text
 from mapmpi.errors import UserError
 from mapmpi.store.files import replace_file
 from mapmpi.store.records import EPISODE, REWARD_TERMS, Frame
-from mapmpi.store.trajectory import TrajectoryReader, TrajectoryWriter
+from mapmpi.store.trajectory import TrajectoryReader
+from mapmpi.store.writer import TrajectoryWriter
 
 FRAMES = 20
 """Frames in the trajectory that is written to try the file system and to see what a frame takes."""

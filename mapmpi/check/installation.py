@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 from ase import Atoms
 from mpi4py import MPI
@@ -60,12 +62,9 @@ def try_step(group: MPI.Comm) -> str:
     from mapmpi.md.lammps_engine import LammpsEngine  # there may be no LAMMPS
 
     atoms, forces = water(), ForceField()
-    engine = LammpsEngine(atoms, forces, Dynamics(), tagged=[1], comm=group)
-    try:
+    with closing(LammpsEngine(atoms, forces, Dynamics(), tagged=[1], comm=group)) as engine:
         energy = float(engine.run(1).energies[-1])
         owned = group.allreduce(len(engine.local_atoms().ids))
-    finally:
-        engine.close()
     if owned != len(atoms):
         raise EngineError(f"{group.size} ranks hold {owned} atoms of {len(atoms)}")
     ranks = f"{group.size} rank{'s' * (group.size > 1)}"

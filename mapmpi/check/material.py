@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,27 +73,19 @@ def read_atoms(page: Page, path: Path, config: Config) -> Atoms | None:
         page.ok("structure", f"{finding}; {density(atoms):.2f} g/cm³")
     if atoms is None:
         return None
-    fits = False
     with page.attempt("tagged atoms"):
         check_atoms(path, config, atoms)
-        page.ok(
-            "tagged atoms",
-            f"{_ids(atoms, config.structure.tagged_atoms)}; the molecule: {_molecule(atoms, config)}",
-        )
-        fits = True
-    if fits:
-        fits = False
+        tagged = _ids(atoms, config.structure.tagged_atoms)
+        page.ok("tagged atoms", f"{tagged}; the molecule: {_molecule(atoms, config)}")
         with page.attempt("fixed atoms"):
             settle_fixed_atoms(path, config, atoms)
             if ids := [int(index) + 1 for index in np.flatnonzero(is_fixed(atoms))]:
                 page.ok("fixed atoms", f"{len(ids)} of {len(atoms)} never move: {_ids(atoms, ids)}")
-            fits = True
-    if fits:
-        with page.attempt("goal"):
-            check_goal(path, config, atoms)
-            goal = config.goal
-            page.ok("goal", f"{goal.distance:g} Å along {list(goal.direction)} lies inside the cell")
-            return atoms
+            with page.attempt("goal"):
+                check_goal(path, config, atoms)
+                goal = config.goal
+                page.ok("goal", f"{goal.distance:g} Å along {list(goal.direction)} lies inside the cell")
+                return atoms
     return None
 
 
@@ -166,11 +159,8 @@ def check_forces(page: Page, config: Config, atoms: Atoms) -> bool:
     if reaxff and not _describe_reaxff(page, config, atoms):
         return False
     with page.attempt("forces"):
-        engine = make_engine(config, atoms)
-        try:
-            _, forces = engine.evaluate(atoms.positions)
-        finally:
-            engine.close()
+        with closing(make_engine(config, atoms)) as engine:
+            forces = engine.evaluate(atoms.positions).forces
         if config.forcefield.commands is not None:
             commands = "; ".join(config.forcefield.commands)
             page.ok("force field", f"{commands} (units {config.forcefield.units}): LAMMPS took them")

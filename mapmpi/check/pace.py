@@ -11,10 +11,9 @@ from ase import Atoms
 
 from mapmpi.check.page import Page
 from mapmpi.config import Config
-from mapmpi.env.actions import action_vectors
 from mapmpi.env.environment import Environment
-from mapmpi.env.state import grid_shape
-from mapmpi.errors import EngineError, EngineLost, UserError
+from mapmpi.env.state import shape_and_actions
+from mapmpi.errors import EngineError, UserError
 from mapmpi.md.factory import make_engine
 from mapmpi.memory import private_memory
 from mapmpi.parallel.layout import Layout
@@ -45,7 +44,7 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
     pace = GroupPace(layout.agent)
     random = np.random.default_rng([config.seed, layout.agent])  # the same on all ranks of a group
     try:
-        environment = Environment(config, lambda: make_engine(config, atoms, layout.group))
+        environment = Environment(config, lambda: make_engine(config, atoms, layout.comm))
         environment.reset(int(random.integers(1 << 31)))
         for number in range(ACTIONS):
             began = time.monotonic()
@@ -58,8 +57,6 @@ def act(config: Config, atoms: Atoms, layout: Layout) -> GroupPace:
                 environment.reset(int(random.integers(1 << 31)))
         pace.memory = private_memory()
         environment.close()
-    except EngineLost:
-        raise  # the rest of the group hangs
     except (UserError, EngineError) as error:
         pace.failure, pace.memory = str(error), private_memory()
     return pace
@@ -73,9 +70,7 @@ def learn(config: Config, atoms: Atoms, threads: int) -> tuple[UpdateTime, float
     before = private_memory()
     from mapmpi.rl.timing import time_updates  # loads torch, which only the learner needs
 
-    found = time_updates(
-        grid_shape(config, atoms), len(action_vectors(config.actions, config.goal)), config, threads
-    )
+    found = time_updates(*shape_and_actions(config, atoms), config, threads)
     return found, private_memory() - before + config.replay.capacity * found.bytes_per_state
 
 

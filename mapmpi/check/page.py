@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from mapmpi.errors import EngineError, EngineLost, UserError, told
+from mapmpi.errors import EngineError, UserError, told
 
 Verdict = Literal["ok", "note", "fails"]
 
@@ -65,8 +65,6 @@ class Page:
             yield
         except UserError as error:
             self.fails(name, told(error))
-        except EngineLost:
-            raise  # the rest of the group hangs
         except EngineError as error:
             self.fails(name, f"the simulation failed: {error}; mend the structure or the force field.")
 

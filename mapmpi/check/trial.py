@@ -76,7 +76,7 @@ def _layout(world: MPI.Intracomm, config: Config) -> tuple[Layout, bool]:
     if world.size > config.train.ranks_per_agent:
         return make_layout(world, config.train), False
     first = world.rank == 0
-    return Layout(1 if first else -1, MPI.COMM_SELF if first else None, [(0,)], list(range(1, world.size))), True
+    return Layout(0 if first else -1, MPI.COMM_SELF if first else None, [(0,)], list(range(1, world.size))), True
 
 
 def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms, start: RankPlace) -> float | None:
@@ -85,7 +85,7 @@ def _try(world: MPI.Intracomm, page: Page, config: Config, atoms: Atoms, start: 
     ``start`` is this rank's place before. Return, on rank 0, the seconds that an action takes.
     """
     layout, alone = _layout(world, config)
-    pace = act(config, atoms, layout) if layout.group is not None else None
+    pace = act(config, atoms, layout) if layout.comm is not None else None
     learned, threads = None, learner_threads(world, config)
     if world.rank == 0:
         try:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -17,53 +15,16 @@ from mapmpi.env.guards import check_change, guarded, mean_energy
 from mapmpi.env.rewards import Outcome, failure_terms, reward_terms
 from mapmpi.env.state import DensityGrid, Surroundings
 from mapmpi.env.station import Station
+from mapmpi.env.step import Ending, Step
 from mapmpi.errors import EngineError, EngineLost, UserError
-from mapmpi.md.engine import SAMPLE_STEPS, Engine, LocalAtoms, Segment
+from mapmpi.md.engine import SAMPLE_STEPS, Engine, Segment
 from mapmpi.store.records import NO_ACTION, REWARD_TERMS, Frame
-
-Ending = Literal["", "goal", "step_limit", "tether", "failed"]
-"""Why an episode ended; empty while it goes on."""
-
-TERMINAL = ("goal", "tether", "failed")
-"""Endings after which nothing follows; at the step limit the future is only not seen."""
 
 REST_CALLS = 500
 """Force calls, at most, that bring a structure to rest before a training."""
 
 RESET_TRIES = 3
 """New engines tried before a start that always fails is given up."""
-
-
-@dataclass
-class Step:
-    """The answer to an action: state uint8 (channels, points, points, points), weighted reward terms (6,)."""
-
-    state: np.ndarray
-    terms: np.ndarray
-    ending: Ending
-    frame: Frame | None
-    """The configuration, for the trajectory; None when the simulation failed."""
-    forbidden: int
-    """The action that would undo this one (NO_ACTION: none)."""
-    coordinate: float
-    """The agent's coordinate along the goal direction in Å."""
-    progress: float
-    """The tagged atoms' way from their start along the goal direction in Å."""
-    heights: Heights
-    """Of the whole path so far."""
-    agent: np.ndarray
-    """(3,) the tether's far end in Å."""
-    place: np.ndarray
-    """(3,) the tagged atoms' center of mass in Å, unwrapped."""
-    rise: float
-    """Present energy above that of the start, in eV."""
-    failure: EngineError | None = None
-    """What broke the simulation."""
-
-    @property
-    def reward(self) -> float:
-        """The sum of the terms."""
-        return float(self.terms.sum())
 
 
 @dataclass
@@ -118,7 +79,7 @@ class Environment:
 
     def _rest(self) -> float:
         """Bring the structure to rest in its force field; return by how many eV that lowered its energy."""
-        with self._simulation():
+        with guarded(self.engine.comm):
             before, _ = self.engine.evaluate(self.engine.positions())
             self.engine.set_tether(self.engine.tagged_position())
             after = float(self.engine.relax(REST_CALLS).energies[-1])
@@ -131,10 +92,8 @@ class Environment:
         """
         for tries_left in reversed(range(RESET_TRIES)):
             try:
-                with self._simulation():
+                with guarded(self.engine.comm):
                     return self._begin(seed) if station is None else self._continue(station)
-            except EngineLost:
-                raise
             except EngineError:
                 self._renew()
                 if not tries_left:
@@ -149,23 +108,21 @@ class Environment:
         steps = max(SAMPLE_STEPS, self.config.dynamics.equilibration_steps)
         segment = self._follow(steps)
         energy = mean_energy(segment, self._samples)
-        window = deque(segment.energies.tolist(), maxlen=self._reference)
-        place, state = engine.tagged_position(), self.grid(engine.local_atoms(), agent)
-        self._now = _Episode(agent, window, energy, Heights.of(energy), place, state, steps)
-        return self._first(segment.temperature)
+        return self._first(agent, segment, energy, Heights.of(energy), steps)
 
     def _continue(self, station: Station) -> Step:
-        engine = self.engine
-        engine.restore(station.snapshot)
-        engine.set_tether(station.agent)
-        window = deque([station.energy], maxlen=self._reference)
-        place, state = engine.tagged_position(), self.grid(engine.local_atoms(), station.agent)
-        self._now = _Episode(station.agent.copy(), window, station.energy, station.heights, place, state, 1)
-        return self._first(0.0)
+        self.engine.restore(station.snapshot)
+        self.engine.set_tether(station.agent)
+        known = Segment(np.array([station.energy]), 0.0)
+        return self._first(station.agent.copy(), known, station.energy, station.heights, 1)
 
-    def _first(self, temperature: float) -> Step:
+    def _first(self, agent: np.ndarray, before: Segment, energy: float, heights: Heights, steps: int) -> Step:
+        """Return the first state of an episode, with what is known of the dynamics before it."""
+        place, state = self.engine.tagged_position(), self.grid(self.engine.local_atoms(), agent)
+        window = deque(before.energies.tolist(), maxlen=self._reference)
+        self._now = _Episode(agent, window, energy, heights, place, state, steps)
         terms = np.zeros(len(REWARD_TERMS))
-        return self._step(terms, "", self._frame(self._now.energy, temperature, NO_ACTION, terms), NO_ACTION)
+        return self._step(terms, "", self._frame(energy, before.temperature, NO_ACTION, terms), NO_ACTION)
 
     def station(self) -> Station:
         """Return the present state, for an episode that is to go on from here."""
@@ -218,10 +175,8 @@ class Environment:
         now = self._now
         now.actions += 1
         try:
-            with self._simulation():
+            with guarded(self.engine.comm):
                 return self._advance(action)
-        except EngineLost:
-            raise
         except EngineError as error:
             self._renew()
             terms = failure_terms(self.config.rewards, self.config.episode.max_actions - now.actions)
@@ -244,7 +199,7 @@ class Environment:
             energy=energy,
             reference_energy=float(np.mean(now.energies)),
             highest_energy=now.heights.high,
-            distances=self._distances(atoms),
+            distances=self._near.distances(atoms, now.agent, config.structure.molecule, engine.comm),
             tether_length=tether_length,
         )
         terms = reward_terms(config.rewards, outcome)
@@ -255,9 +210,6 @@ class Environment:
         frame = self._frame(energy, segment.temperature, action, terms)
         forbidden = int(self.undoes[action]) if config.actions.forbid_reversal else NO_ACTION
         return self._step(terms, self._ending(tether_length), frame, forbidden)
-
-    def _simulation(self) -> AbstractContextManager[None]:
-        return guarded(self.engine.comm)
 
     def _clamped(self, agent: np.ndarray) -> np.ndarray:
         """Hold an agent that ran ahead at the tether's limit."""
@@ -275,15 +227,6 @@ class Environment:
         if config.tether.at_limit == "end" and tether_length > config.tether.limit:
             return "tether"
         return "step_limit" if self._now.actions >= config.episode.max_actions else ""
-
-    def _distances(self, atoms: LocalAtoms) -> np.ndarray:
-        """Return distances (m,) Å from the agent to near atoms outside the molecule, of the whole group."""
-        apart, rows = self._near.near(atoms, self._now.agent)
-        foreign = ~np.isin(atoms.ids[rows], self.config.structure.molecule)
-        distances = np.linalg.norm(apart[foreign], axis=1)
-        if self.engine.comm is not None and self.engine.comm.size > 1:
-            distances = np.concatenate(self.engine.comm.allgather(distances))
-        return distances
 
     def _frame(self, energy: float, temperature: float, action: int, terms: np.ndarray) -> Frame:
         positions = self.engine.positions()

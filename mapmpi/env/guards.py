@@ -21,7 +21,7 @@ def guarded(group: Any) -> Iterator[None]:
     """
     try:
         yield
-    except EngineError:
+    except (EngineError, EngineLost):
         raise
     except Exception as error:
         log.info("the engine raised what it should not", exc_info=True)

@@ -14,7 +14,8 @@ import numpy as np
 
 from mapmpi.config import Config, load
 from mapmpi.env import ids
-from mapmpi.env.environment import TERMINAL, Environment
+from mapmpi.env.environment import Environment
+from mapmpi.env.step import TERMINAL
 from mapmpi.store.records import REWARD_TERMS
 
 

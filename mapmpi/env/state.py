@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.config import Config, StateGrid
+from mapmpi.env.actions import action_vectors
 from mapmpi.md.engine import LocalAtoms, element_order
 
 TAIL = 4.0
@@ -41,11 +42,22 @@ class Surroundings:
             images, rows = images[inside], rows[inside]
         return apart[rows] + shifts[images], rows
 
+    def distances(self, atoms: LocalAtoms, center: np.ndarray, molecule: list[int], comm: Any) -> np.ndarray:
+        """Return distances (m,) Å from ``center`` to near atoms outside a molecule (ids), of the whole group."""
+        apart, rows = self.near(atoms, center)
+        distances = np.linalg.norm(apart[~np.isin(atoms.ids[rows], molecule)], axis=1)
+        return np.concatenate(comm.allgather(distances)) if comm is not None and comm.size > 1 else distances
+
 
 def grid_shape(config: Config, atoms: Atoms) -> tuple[int, ...]:
     """Return the shape of the states of a training, for ranks without an engine."""
     elements = element_order(atoms, config.structure.elements)
     return DensityGrid(config.state, elements, atoms.cell.array, atoms.pbc).shape
+
+
+def shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a training's states, and the number of its actions."""
+    return grid_shape(config, atoms), len(action_vectors(config.actions, config.goal))
 
 
 class DensityGrid:

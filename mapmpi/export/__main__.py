@@ -1,12 +1,6 @@
 """Export: ``python -m mapmpi.export RUN_DIR --output FILE``."""
 
-import sys
-
-from mapmpi.threads import one_thread_per_rank
-
-one_thread_per_rank()
-
-from mapmpi.export.run import main  # noqa: E402  (after the threads are set)
+from mapmpi.threads import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start("mapmpi.export.run")

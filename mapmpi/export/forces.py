@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -37,9 +38,8 @@ def with_forces(film: Film, run: RunDirectory, allow_commands: bool = False) -> 
     atoms.positions = film.positions[0]
     check_atoms(run.config, config, atoms)
     settle_fixed_atoms(run.config, config, atoms)
-    engine = _engine(config, atoms)
     energies, forces = np.empty(len(film)), np.empty_like(film.positions)
-    try:
+    with closing(_engine(config, atoms)) as engine:
         for number, positions in enumerate(film.positions):
             try:
                 energies[number], forces[number] = engine.evaluate(positions)
@@ -47,8 +47,6 @@ def with_forces(film: Film, run: RunDirectory, allow_commands: bool = False) -> 
                 raise UserError(
                     f"--forces: those of frame {number} cannot be computed ({error}); choose others by --frame."
                 ) from None
-    finally:
-        engine.close()
     apart = float(np.abs(energies - film.energies).max())
     values = {**film.values, STORED: (film.energies, "eV")}
     sentence = f"{describe(config.forcefield)} Stored energies differ from theirs by {apart:.1g} eV at most."

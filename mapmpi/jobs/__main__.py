@@ -1,8 +1,6 @@
 """Job scripts: ``python -m mapmpi.jobs input.yaml --scheduler slurm …``."""
 
-import sys
-
-from mapmpi.jobs.run import main
+from mapmpi.threads import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start("mapmpi.jobs.run")

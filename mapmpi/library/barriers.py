@@ -7,6 +7,7 @@ LAMMPS computes the forces.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,8 @@ def refine(
     chosen = _moving(positions) if moving is None else [int(index) for index in moving]
     if not chosen or not all(0 <= index < len(first) for index in chosen):
         raise UserError(f"moving: {chosen} are not indices of {len(first)} atoms; give some from 0.")
-    source = source_of(calculator, first, [index + 1 for index in chosen])
-    try:
+    with closing(source_of(calculator, first, [index + 1 for index in chosen])) as source:
         pathway = _refined(source, positions, chosen, settings or {})
-    finally:
-        source.close()
     if pathway is None:
         raise EngineError(f"the forces of no frame could be computed ({source.last_error})")
     return RefinedPath(pathway)

@@ -13,7 +13,7 @@ from mapmpi.pneb.choose import choose_episodes
 from mapmpi.pneb.record import load as load_pathway
 from mapmpi.pneb.table import ranked
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryReader, episode_atoms
+from mapmpi.store.trajectory import episode_atoms, start_structure
 from mapmpi.store.wholepath import WholePaths
 
 
@@ -29,13 +29,9 @@ def read_episode(run_dir: Path | str, agent: int | None = None, episode: int | N
     if agent is None or episode is None:
         best = choose_episodes(run, [], 1)[0][0].name.split("-")  # agent-00001-episode-00002
         agent, episode = int(best[1]), int(best[3])
-    files = run.trajectory_files()
-    if not files:
-        raise UserError(f"{run.trajectories} holds no trajectory; give the folder of a training that ran.")
-    with TrajectoryReader(files[0]) as reader:
-        start = reader.atoms_template()
+    start = start_structure(run)
     try:
-        return episode_atoms(start, WholePaths(files).path(agent, episode))
+        return episode_atoms(start, WholePaths(run.trajectory_files()).path(agent, episode))
     except KeyError:
         raise UserError(
             f"{run.trajectories} holds no episode {episode} of agent {agent}; give one it has."

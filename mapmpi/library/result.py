@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mapmpi.errors import UserError
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.pathway import Pathway
 from mapmpi.path.tst import Prefactor
 

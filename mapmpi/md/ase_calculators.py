@@ -10,7 +10,7 @@ from ase.calculators.eam import EAM
 
 from mapmpi import calculators
 from mapmpi.config import ForceField
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.md.forcefield import found_file
 
 ROOM = 0.01
@@ -37,8 +37,7 @@ def make_calculator(forcefield: ForceField) -> BaseCalculator:
     try:
         made = make(**arguments)
     except Exception as error:
-        words = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"forcefield.arguments: {name} refuses them ({words}); mend them.") from None
+        raise UserError(f"forcefield.arguments: {name} refuses them ({why(error)}); mend them.") from None
     if not hasattr(made, "get_property"):
         raise UserError(f"forcefield.ase: {name} gives a {type(made).__name__}, and no ASE calculator; give one.")
     return made

@@ -126,9 +126,10 @@ class LammpsEngine(Engine):
         try:
             yield
         except MPIAbortException as error:
-            lost = self.comm is not None and self.comm.size > 1
-            raise (EngineLost if lost else EngineError)(one_line(error), _kind(error)) from None
-        except (EngineError, UserError):
+            if self.comm is not None and self.comm.size > 1:
+                raise EngineLost(one_line(error)) from None
+            raise EngineError(one_line(error), _kind(error)) from None
+        except (EngineError, EngineLost, UserError):
             raise
         except Exception as error:
             raise EngineError(one_line(error), _kind(error)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,10 +86,7 @@ class Build:
 
 def installed() -> Build:
     """Return what the installed LAMMPS was built with. Raises UserError when it does not load."""
-    instance = start()
-    try:
+    with closing(start()) as instance:
         date = str(instance.version())
         version = f"{date[:4]}-{date[4:6]}-{date[6:]}"
         return Build(version, frozenset(instance.installed_packages))
-    finally:
-        instance.close()

@@ -1,7 +1,4 @@
-"""Ranks in groups that compute together, what they are asked for, and the messages between leaders and rank 0.
-
-MPICH spins in blocking calls, so nobody blocks: waiting is looking, with short sleeps in between.
-"""
+"""Ranks in groups that compute together, what they are asked for, and the messages between leaders and rank 0."""
 
 from __future__ import annotations
 
@@ -17,30 +14,16 @@ from mpi4py import MPI
 
 from mapmpi.calculation import Evaluate, Forces, Request, Subcalculation, Task, alone, in_steps
 from mapmpi.errors import EngineError, EngineLost, UserError
-from mapmpi.parallel.messages import Outbox
+from mapmpi.logs import log
+from mapmpi.parallel.layout import Layout
+from mapmpi.parallel.mail import Mailbox
 from mapmpi.parallel.naps import naps
+from mapmpi.parallel.relay import IDLE_S, PAUSE_S, command, heard, obey
 
 SERVE_ONLY = 64
 """With more groups than this, rank 0 belongs to none of them: handing out work keeps it busy enough."""
 
-PAUSE_S, IDLE_S = 2e-4, 0.01
-"""How long a rank sleeps before it looks again: at first, and at most where it has nothing to do."""
-
 _DISMISS = -1
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The groups of ranks, and the place of this rank among them.
-
-    ``number`` is this rank's group, counted from 0, and ``comm`` its communicator (-1 and None: in no group).
-    ``leaders`` are the world ranks of the groups' first ranks, ``idle`` those that do not fill a group.
-    """
-
-    number: int
-    comm: MPI.Comm | None
-    leaders: list[int]
-    idle: list[int]
 
 
 def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int]]:
@@ -58,13 +41,14 @@ def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int]]:
     return list(range(first, end, ranks_per_image)), list(range(end, size))
 
 
-def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Groups:
+def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Layout:
     """Split the world (collective). Raises UserError, on every rank, if not even one group fits."""
     leaders, idle = divide(world.size, ranks_per_image)
     outside = world.rank in idle or world.rank < leaders[0]
     number = -1 if outside else (world.rank - leaders[0]) // ranks_per_image
     comm = world.Split(MPI.UNDEFINED if outside else number, world.rank)
-    return Groups(number, None if outside else comm, leaders, idle)
+    groups = [tuple(range(leader, leader + ranks_per_image)) for leader in leaders]
+    return Layout(number, None if outside else comm, groups, idle)
 
 
 class PoolTag(IntEnum):
@@ -77,46 +61,20 @@ class PoolTag(IntEnum):
     GOODBYE = 5  # leader: Outcomes of what STOP broke off
 
 
-class Mailbox:
-    """Pickled messages that leave and come while the ranks compute."""
+class PoolMail(Mailbox):
+    """Pickled messages between rank 0 and the leaders."""
 
     def __init__(self, world: MPI.Intracomm) -> None:
-        self._world, self._outbox = world, Outbox(world)
-        self._coming: list[tuple[MPI.Request, np.ndarray, PoolTag, int]] = []
+        super().__init__(world, PoolTag)
 
-    def post(self, destination: int, tag: PoolTag, content: Any = None) -> None:
+    def tell(self, destination: int, tag: PoolTag, content: Any = None) -> None:
         """Send something and go on."""
-        self._outbox.post(np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8), destination, tag)
+        self.post(np.frombuffer(pickle.dumps(content, protocol=5), dtype=np.uint8), destination, tag)
 
-    def take(self) -> tuple[PoolTag, int, Any] | None:
+    def hear(self) -> tuple[IntEnum, int, Any] | None:
         """Return tag, source and content of a message that has come, or None when there is none."""
-        self._outbox.sweep()
-        status = MPI.Status()
-        while (waiting := self._world.Improbe(status=status)) is not None:
-            data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
-            # a large message comes in only while its sender looks too: do not wait for that
-            self._coming.append((waiting.Irecv(data), data, PoolTag(status.Get_tag()), status.Get_source()))
-        for place, (request, data, tag, source) in enumerate(self._coming):
-            if request.Test():
-                del self._coming[place]
-                return tag, source, pickle.loads(data.data)
-        return None
-
-    def quiet(self) -> bool:
-        """Return whether all has left, and all that began to come has been taken.
-
-        A message that nobody has received when MPI is closed may bring MPICH down.
-        """
-        return self._outbox.sweep() and not self._coming
-
-
-def heard(comm: MPI.Comm, buffer: np.ndarray) -> np.ndarray:
-    """Return a buffer with what the first rank of a group tells the others, once it has (the others)."""
-    coming = comm.Ibcast(buffer)
-    for _ in naps(PAUSE_S, IDLE_S):  # a blocking wait would take a core while the first rank thinks
-        if coming.Test():
-            break
-    return buffer
+        message = self.take()
+        return None if message is None else (message.tag, message.source, pickle.loads(message.data.data))
 
 
 class Team:
@@ -132,37 +90,30 @@ class Team:
 
     def evaluate(self, number: int, positions: np.ndarray) -> Forces:
         """Evaluate positions (n, 3) Å for a request (leader). Raises EngineError; EngineLost ends the group."""
+        command(self._comm, number, len(positions))
         if self._comm.size > 1:
-            self._comm.Ibcast(np.array([number, len(positions)], dtype="i8")).Wait()
             self._comm.Ibcast(np.ascontiguousarray(positions, dtype=float)).Wait()
         self.number = number
         return self._call(positions)
 
     def dismiss(self) -> None:
         """Send the other ranks home (leader)."""
-        if self._comm.size > 1:
-            self._comm.Ibcast(np.array([_DISMISS, 0], dtype="i8")).Wait()
+        command(self._comm, _DISMISS)
 
     def follow(self) -> None:
-        """Do what the leader says, until it dismisses (the other ranks). Raises EngineLost."""
-        while True:
-            number, rows = (int(value) for value in heard(self._comm, np.empty(2, dtype="i8")))
-            if number == _DISMISS:
-                return
-            self.number = number
-            positions = heard(self._comm, np.empty((rows, 3)))
-            try:
-                self._call(positions)
-            except EngineLost:
-                raise
-            except EngineError:
-                continue  # the leader raises it too, and reports it
+        """Evaluate what the leader does, until it dismisses (the other ranks). Raises EngineLost."""
+        obey(self._comm, self._follow)
+
+    def _follow(self, number: int, rows: int) -> bool:
+        if number == _DISMISS:
+            return False
+        self.number = number
+        self._call(heard(self._comm, np.empty((rows, 3))))
+        return True
 
     def _call(self, positions: np.ndarray) -> Forces:
         try:
             return self._evaluate(positions)
-        except EngineLost:
-            raise
         except EngineError:
             if self._renew is not None:
                 try:
@@ -232,3 +183,51 @@ class Hand:
     def broken_off(self) -> list[Reply]:
         """Return what there is of requests that will not be completed."""
         return [one.outcome for one in self._computations]
+
+
+def follow(
+    world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
+) -> None:
+    """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
+
+    ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.
+    A group that is lost is reported to rank 0; its other ranks may hang, see
+    :func:`mapmpi.parallel.agreement.leave_together`. Signals are for rank 0 alone: ignore them here.
+    """
+    if groups.comm is None:
+        return
+    mail, team = PoolMail(world), Team(groups.comm, evaluate, renew)
+    try:
+        if groups.comm.rank == 0:
+            _lead(mail, team)
+        else:
+            team.follow()
+    except EngineLost as error:
+        if groups.leaders[groups.number] == 0:
+            raise  # rank 0 itself hangs: nobody is left to go on
+        log.warning("group %d is lost: %s", groups.number, error)
+        mail.tell(0, PoolTag.LOST, (groups.number, team.number))
+        stopped = groups.comm.rank > 0
+        while not (stopped and mail.quiet()):
+            message = mail.hear()
+            stopped |= message is not None and message[0] is PoolTag.STOP
+            time.sleep(PAUSE_S)
+
+
+def _lead(mail: PoolMail, team: Team) -> None:
+    """Be the leader of a group: compute request after request. Raises EngineLost."""
+    hand, stopped, idle = Hand(team), False, naps(PAUSE_S, IDLE_S)
+    while not stopped:
+        if (message := mail.hear()) is not None:
+            stopped, idle = message[0] is PoolTag.STOP, naps(PAUSE_S, IDLE_S)
+            if not stopped:
+                hand.take(*message[2])
+        elif not hand:
+            next(idle)
+        elif (outcome := hand.advance()) is not None:
+            mail.tell(0, PoolTag.ANSWER, outcome)
+    team.dismiss()
+    mail.tell(0, PoolTag.GOODBYE, hand.broken_off())
+    while not mail.quiet():
+        mail.hear()
+        time.sleep(PAUSE_S)

@@ -1,4 +1,4 @@
-"""Who is who among the ranks: rank 0 the learner, the others in groups of one agent each."""
+"""Who is who among the ranks: groups of them, and in phase 1 rank 0, the learner, beside a group for each agent."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """The place of this rank. ``agent`` counts from 1; 0 is the learner, -1 an idle rank.
+    """The ``groups`` of world ranks, those that are ``idle``, and the place of this rank among them.
 
-    ``group`` is the communicator of the agent's ranks (None for the learner and for idle ranks); ``groups`` are the
-    world ranks of all agents.
+    ``number`` is that of this rank's group, from 0, and ``comm`` its communicator (-1 and None: in no group).
     """
 
-    agent: int
-    group: MPI.Comm | None
+    number: int
+    comm: MPI.Comm | None
     groups: list[tuple[int, ...]]
     idle: list[int]
 
     @property
-    def agents(self) -> int:
-        """How many agents there are."""
-        return len(self.groups)
+    def agent(self) -> int:
+        """The number of this rank's agent, from 1 (0: in no group)."""
+        return self.number + 1
 
     @property
     def leaders(self) -> list[int]:
-        """The world ranks of every agent's first rank, which alone talk to the learner."""
+        """The world ranks of every group's first rank, which alone talk to rank 0."""
         return [group[0] for group in self.groups]
 
 
@@ -75,10 +74,10 @@ def make_layout(world: MPI.Intracomm, train: Train) -> Layout:
     each = train.ranks_per_agent
     nodes = [0] * world.size if each == 1 or train.across_nodes else _nodes(world)
     groups, idle = divide(nodes, each)
-    for agent, ranks in enumerate(groups, start=1):
+    for number, ranks in enumerate(groups):
         if world.rank in ranks:  # a group meets by itself: to split the world all ranks would wait for all
-            return Layout(agent, world.Create_group(world.Get_group().Incl(ranks), tag=agent), groups, idle)
-    return Layout(0 if world.rank == 0 else -1, None, groups, idle)
+            return Layout(number, world.Create_group(world.Get_group().Incl(ranks), tag=number), groups, idle)
+    return Layout(-1, None, groups, idle)
 
 
 def _nodes(world: MPI.Intracomm) -> list[int]:

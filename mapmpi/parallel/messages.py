@@ -1,41 +1,27 @@
 """What agents and learner say to each other: buffers of fixed layout, sent without anyone waiting.
 
-An agent posts its sends and goes on; the learner looks what has come between two gradient steps. MPICH spins
-in blocking calls, so nobody blocks: waiting is looking, with short sleeps in between.
-
-The learner's heart beats in a thread of its own, so that an agent can tell a learner that is busy, with a checkpoint
-on a slow file system for example, from one that is dead.
+An agent posts its sends and goes on; the learner looks what has come between two gradient steps.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from mpi4py import MPI
 
 from mapmpi.parallel.board import Board
+from mapmpi.parallel.heart import BEATS_MISSED, Heart, beat_s
+from mapmpi.parallel.mail import Mailbox, Message
 from mapmpi.parallel.naps import naps
 
 LEARNER = 0
 """The learner's rank."""
 
-BEAT_S, BEATS_PER_S = 4.0, 16.0
-"""Least time between two beats of the learner's heart, and most beats a second to all agents together: MPICH has 64
-places for what lies in a node's shared memory until its receiver looks, who may be at an action of seconds."""
-BEATS_MISSED = 5
-"""A learner of whom nothing has been heard for the time of so many beats is dead."""
 _SECOND_LOOK_S = 10.0
 """Two beats' time and more: beats that a node with too few cores has kept back come while their agent looks."""
 _PAUSE_S = 0.005
-
-
-def beat_s(agents: int) -> float:
-    """Return the seconds between two beats of the heart of a learner with so many agents."""
-    return max(BEAT_S, agents / BEATS_PER_S)
 
 
 class LearnerSilent(Exception):
@@ -77,44 +63,6 @@ def experience_dtype(state_shape: tuple[int, ...], transition: np.dtype, steps: 
     )
 
 
-class Outbox:
-    """Sends under way, whose buffers must stay as they are until they have left."""
-
-    def __init__(self, world: MPI.Intracomm) -> None:
-        self._world = world
-        self._pending: list[tuple[MPI.Request, np.ndarray]] = []
-
-    def post(self, buffer: np.ndarray, destination: int, tag: int) -> None:
-        """Send a buffer that nobody changes any more; return at once."""
-        self.sweep()
-        data = buffer.view(np.uint8) if buffer.dtype.names else buffer
-        self._pending.append((self._world.Isend(data, dest=destination, tag=tag), data))
-
-    def sweep(self) -> bool:
-        """Let go of what has left; return whether all has."""
-        self._pending = [(request, data) for request, data in self._pending if not request.Test()]
-        return not self._pending
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message that has come: its tag, the world rank it came from, its bytes."""
-
-    tag: Tag
-    source: int
-    data: np.ndarray
-
-
-def _receive(world: MPI.Intracomm, source: int) -> tuple[MPI.Request, Message] | None:
-    """Begin to receive the next message that waits, or return None; it is there when the request is done."""
-    status = MPI.Status()
-    waiting = world.Improbe(source=source, status=status)
-    if waiting is None:
-        return None
-    data = np.empty(status.Get_count(MPI.BYTE), dtype=np.uint8)
-    return waiting.Irecv(data), Message(Tag(status.Get_tag()), status.Get_source(), data)
-
-
 class AgentLink:
     """The line to the learner of one of so many ``agents``.
 
@@ -127,7 +75,7 @@ class AgentLink:
         self, world: MPI.Intracomm, agents: int = 1, later_s: float = 0.0, board: Board | None = None
     ) -> None:
         self._board = board
-        self._world, self._outbox = world, Outbox(world)
+        self._mail = Mailbox(world, Tag)
         self._patience_s = BEATS_MISSED * beat_s(agents) + later_s
         self._heard = float("inf")  # until the learner's first beat nobody waits for the next
         self.asked = False
@@ -141,7 +89,7 @@ class AgentLink:
 
     def send(self, tag: Tag, record: np.ndarray) -> None:
         """Send a record (an array of one) and go on."""
-        self._outbox.post(np.atleast_1d(record), LEARNER, tag)
+        self._mail.post(np.atleast_1d(record), LEARNER, tag)
 
     def ask_for_weights(self) -> None:
         """Ask for the learner's weights if they are newer than ours; at most one question is open.
@@ -193,10 +141,7 @@ class AgentLink:
         return not self.stopped and time.monotonic() - self._heard > self._patience_s
 
     def _take(self) -> None:
-        self._outbox.sweep()
-        while (coming := _receive(self._world, LEARNER)) is not None:
-            coming[0].Wait()  # the learner is always about
-            message = coming[1]
+        while (message := self._mail.take(wait=True)) is not None:  # the learner is always about
             if message.tag is Tag.BEAT or self._heard != float("inf"):  # where no heart beats, nobody waits for it
                 self._heard = time.monotonic()
             if message.tag is Tag.STOP:
@@ -218,61 +163,20 @@ class AgentLink:
             self.look()
 
     def wait(self) -> None:
-        """Wait until all that was sent has left and all that was asked for has come.
-
-        A message that nobody has received when MPI is closed may bring MPICH down.
-        """
+        """Wait until all that was sent has left and all that was asked for has come."""
         for _ in naps():
-            if self._outbox.sweep() and not self.asked and self._advised:
+            if self._mail.quiet() and not self.asked and self._advised:
                 return
             self._take()
-
-
-class _Heart(threading.Thread):
-    """Sends an empty message to every agent from time to time, whatever the learner is at.
-
-    All beats are one call of MPI: between two calls this thread may wait long for its turn in a learner that computes.
-    """
-
-    def __init__(self, world: MPI.Intracomm, leaders: list[int]) -> None:
-        super().__init__(name="heart", daemon=True)
-        self._world, self._leaders = world, leaders
-        self._beats: list[MPI.Prequest] = []
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        nothing = np.zeros(0, dtype=np.uint8)
-        self._beats = [self._world.Send_init(nothing, dest=leader, tag=Tag.BEAT) for leader in self._leaders]
-        due = self._beats
-        while not self._ended.is_set():
-            MPI.Prequest.Startall(due)
-            self._ended.wait(beat_s(len(self._leaders)))
-            left = MPI.Request.Testsome(self._beats) or []  # who does not take them in is not sent more
-            due = [self._beats[place] for place in left]
-
-    def end(self) -> None:
-        """Stop beating."""
-        self._ended.set()
-        self.join()
-
-    def flushed(self) -> bool:
-        """Return whether every beat has been taken in, after :meth:`end`; nothing of them is left then."""
-        if not MPI.Request.Testall(self._beats):
-            return False
-        for beat in self._beats:
-            beat.Free()
-        self._beats = []
-        return True
 
 
 class LearnerLink:
     """The learner's lines to all agents, ``groups`` of world ranks the first of which speaks for the group."""
 
     def __init__(self, world: MPI.Intracomm, groups: list[tuple[int, ...]]) -> None:
-        self._world, self._outbox = world, Outbox(world)
-        self._coming: list[tuple[MPI.Request, Message]] = []
+        self._mail = Mailbox(world, Tag)
         self.groups, self.leaders = groups, [group[0] for group in groups]
-        self._heart = _Heart(world, self.leaders)
+        self._heart = Heart(world, self.leaders, Tag.BEAT)
 
     def start(self) -> None:
         """Let the heart beat until :meth:`stop`, if this MPI lets a second thread send."""
@@ -280,40 +184,23 @@ class LearnerLink:
             self._heart.start()
 
     def look(self) -> Message | None:
-        """Take the next message of any agent, or return None when none is there as a whole.
+        """Take the next message of any agent, or return None when none is there as a whole."""
+        return self._mail.take()
 
-        A large one may need its sender for its way, who may be at an action: nobody waits for it, and only what the
-        same agent has sent after it comes later.
-        """
-        coming = _receive(self._world, MPI.ANY_SOURCE)
-        if coming is not None:
-            self._coming.append(coming)
-        waiting: set[int] = set()
-        for place, (request, message) in enumerate(self._coming):
-            if message.source not in waiting and request.Test():
-                del self._coming[place]
-                return message
-            waiting.add(message.source)
-        return None
-
-    def answer_weights(self, destination: int, packed: np.ndarray) -> None:
-        """Send packed weights (see :func:`pack_weights`), or an empty buffer for "you have the newest"."""
-        self._outbox.post(packed, destination, Tag.WEIGHTS)
-
-    def answer_advice(self, destination: int, advice: np.ndarray) -> None:
-        """Send advice (bytes)."""
-        self._outbox.post(advice, destination, Tag.ADVICE)
+    def answer(self, destination: int, tag: Tag, buffer: np.ndarray) -> None:
+        """Send ADVICE (bytes) or WEIGHTS (see :func:`pack_weights`), an empty buffer for "you have the newest"."""
+        self._mail.post(buffer, destination, tag)
 
     def stop(self, write_last: bool = True) -> None:
         """Tell every agent to come to its end, and whether to write the episode that is under way."""
         if self._heart.is_alive():
             self._heart.end()
         for leader in self.leaders:
-            self._outbox.post(np.array([write_last], dtype=np.uint8), leader, Tag.STOP)
+            self._mail.post(np.array([write_last], dtype=np.uint8), leader, Tag.STOP)
 
     def flushed(self) -> bool:
         """Return whether all that was sent has left."""
-        return self._outbox.sweep() and self._heart.flushed()
+        return self._mail.sweep() and self._heart.flushed()
 
 
 def weights_dtype(count: int) -> np.dtype:

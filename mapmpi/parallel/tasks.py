@@ -3,8 +3,8 @@
 What a calculation is, and what it may request, :mod:`mapmpi.calculation` says.
 
 Rank 0 is in :meth:`Pool.run`: it lets calculations go on side by side and sends what they ask for to the groups; all
-other ranks are in :func:`follow`. A group is given the next request before it has answered the last,
-so that none waits while rank 0 makes a force call of its own.
+other ranks are in :func:`mapmpi.parallel.groups.follow`. A group is given the next request before it has answered the
+last, so that none waits while rank 0 makes a force call of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from mpi4py import MPI
 from mapmpi.calculation import Calculation, Evaluate, Request, Result, Subcalculation, Task
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
-from mapmpi.parallel.groups import IDLE_S, PAUSE_S, Groups, Hand, Mailbox, PoolTag, Reply, Team
-from mapmpi.parallel.naps import naps
+from mapmpi.parallel.groups import Hand, PoolMail, PoolTag, Reply, Team
+from mapmpi.parallel.layout import Layout
+from mapmpi.parallel.relay import PAUSE_S
 
 GOODBYE_S = 20.0
 """How long a group may take over its last force call; who is silent longer counts as lost."""
@@ -39,59 +40,6 @@ _FULL = 3
 
 class Interrupted(Exception):
     """The run was asked to stop (:attr:`Pool.interrupted`), and has stopped in order."""
-
-
-def follow(
-    world: MPI.Intracomm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None
-) -> None:
-    """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
-
-    ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.
-    A group that is lost is reported to rank 0; its other ranks may hang, see
-    :func:`mapmpi.parallel.agreement.leave_together`. Signals are for rank 0 alone: ignore them here.
-    """
-    if groups.comm is None:
-        return
-    mail, team = Mailbox(world), Team(groups.comm, evaluate, renew)
-    try:
-        if groups.comm.rank == 0:
-            _lead(mail, team)
-        else:
-            team.follow()
-    except EngineLost as error:
-        if groups.leaders[groups.number] == 0:
-            raise  # rank 0 itself hangs: nobody is left to go on
-        log.warning("group %d is lost: %s", groups.number, error)
-        mail.post(0, PoolTag.LOST, (groups.number, team.number))
-        stopped = groups.comm.rank > 0
-        while not (stopped and mail.quiet()):
-            message = mail.take()
-            stopped |= message is not None and message[0] is PoolTag.STOP
-            time.sleep(PAUSE_S)
-
-
-def _lead(mail: Mailbox, team: Team) -> None:
-    """Be the leader of a group: compute request after request. Raises EngineLost."""
-    hand, stopped = Hand(team), False
-    idle = naps(PAUSE_S, IDLE_S)
-    while not stopped:
-        while (message := mail.take()) is not None:
-            if message[0] is PoolTag.STOP:
-                stopped = True
-            else:
-                hand.take(*message[2])
-                idle = naps(PAUSE_S, IDLE_S)
-        if stopped:
-            break
-        if not hand:
-            next(idle)
-        elif (outcome := hand.advance()) is not None:
-            mail.post(0, PoolTag.ANSWER, outcome)
-    team.dismiss()
-    mail.post(0, PoolTag.GOODBYE, hand.broken_off())
-    while not mail.quiet():
-        mail.take()
-        time.sleep(PAUSE_S)
 
 
 @dataclass(order=True)
@@ -119,15 +67,15 @@ class Pool:
     """
 
     def __init__(
-        self, world: MPI.Intracomm, groups: Groups, evaluate: Evaluate, renew: Callable[[], None] | None = None
+        self, world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
     ) -> None:
-        self.groups = groups
+        self.groups, self._leaders = groups, groups.leaders
         self.interrupted = False
         self.force_calls, self.busy_s = 0, 0.0
         self.lost: list[int] = []
-        self._mail = Mailbox(world)
+        self._mail = PoolMail(world)
         self._own = None if groups.comm is None else Hand(Team(groups.comm, evaluate, renew))
-        self._hands: dict[int, dict[int, _Order]] = {number: {} for number in range(len(groups.leaders))}
+        self._hands: dict[int, dict[int, _Order]] = {number: {} for number in range(len(groups.groups))}
         self._queue: list[_Order] = []
         self._ordered = 0
         self._parents: dict[Task[Any], tuple[Task[Any], int] | None] = {}
@@ -225,7 +173,7 @@ class Pool:
         for burden in range(_FULL):
             for number in reversed(self._hands):  # rank 0's own group is the first
                 order = self._next()
-                most = 1 if len(self._queue) > PLENTY * len(self.groups.leaders) else 0
+                most = 1 if len(self._queue) > PLENTY * len(self._leaders) else 0
                 if order is None or (order.long and burden > most):
                     return
                 if self._burden(number, order) == burden:
@@ -240,14 +188,14 @@ class Pool:
         if not hand:
             return 0
         single = sum(not one.long for one in hand)
-        if self.groups.leaders[number] == 0 and (single or order.long):
+        if self._leaders[number] == 0 and (single or order.long):
             return _FULL
         return len(hand) if single < len(hand) else len(hand) + 1
 
     def _give(self, order: _Order, number: int) -> None:
         self._hands[number][order.number] = order
-        if self.groups.leaders[number] != 0:
-            self._mail.post(self.groups.leaders[number], PoolTag.TASK, (order.number, order.request))
+        if self._leaders[number] != 0:
+            self._mail.tell(self._leaders[number], PoolTag.TASK, (order.number, order.request))
         elif self._own is not None:
             self._own.take(order.number, order.request)
 
@@ -267,11 +215,11 @@ class Pool:
         return True
 
     def _take_messages(self) -> None:
-        while (message := self._mail.take()) is not None:
+        while (message := self._mail.hear()) is not None:
             tag, source, content = message
             if tag is PoolTag.ANSWER:
                 # a group that was given up may still have answered: somebody else computes that by now
-                hand = self._hands.get(self.groups.leaders.index(source), {})
+                hand = self._hands.get(self._leaders.index(source), {})
                 order = hand.pop(content.number, None)
                 if order is not None:
                     self._finish(order, content)
@@ -280,7 +228,7 @@ class Pool:
                 if number in self._hands:
                     self._retire(number, culprit)
             elif tag is PoolTag.GOODBYE:
-                self._hands.pop(self.groups.leaders.index(source), None)
+                self._hands.pop(self._leaders.index(source), None)
                 for outcome in content:
                     self._count(outcome)
 
@@ -313,9 +261,9 @@ class Pool:
                 self._count(outcome)
             del self._hands[0]
             self._own.team.dismiss()
-        for leader in self.groups.leaders:
+        for leader in self._leaders:
             if leader != 0:
-                self._mail.post(leader, PoolTag.STOP)
+                self._mail.tell(leader, PoolTag.STOP)
         started = time.monotonic()
         # what was sent to a dead group never leaves, and leave_together ends the job
         while self._hands or not (self.lost or self._mail.quiet()):

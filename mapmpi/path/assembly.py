@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from mapmpi.path.basins import Alignment, Matcher, StationaryPoint, what_moves
+from mapmpi.path.basins import what_moves
 from mapmpi.path.connection import Connection
+from mapmpi.path.matching import Alignment, Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Network, unordered
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quantum import corrected_hop

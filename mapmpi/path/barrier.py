@@ -19,8 +19,8 @@ from mapmpi.calculation import CALLS, Calculation, Subcalculation
 from mapmpi.config import Pneb
 from mapmpi.errors import EngineError
 from mapmpi.md.engine import largest_force
-from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.curvature import Modes
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.neb import Band
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, clipped, quench
@@ -161,16 +161,16 @@ class BarrierSearch:
         again = self.recognised(saddle)
         if again is not None:
             return self.joined(**again)
-        modes = yield from self.modes(saddle)
+        modes = yield from two_lowest_modes(saddle, self.metric(saddle.positions))
         if negative_curvatures(modes) > 1 and not saddle.on_step:
             lower = yield from self.off_the_hill(saddle, modes)
             if lower.residual <= self.settings.saddle.force:
                 saddle = lower
-                modes = yield from self.modes(saddle)
-        sides = yield from self.sides(saddle)
+                modes = yield from two_lowest_modes(saddle, self.metric(saddle.positions))
+        sides = yield from downhill(saddle, self.metric(saddle.positions), self.settings.quench)
         if same_place(self.matcher, *sides):  # the search's mode may tell the sides apart less well than this one
             saddle = saddle.along(modes.vectors[0])
-            sides = yield from self.sides(saddle)
+            sides = yield from downhill(saddle, self.metric(saddle.positions), self.settings.quench)
         if same_place(self.matcher, *sides):
             return self.result(
                 "not converged", "both ways down from the saddle lead to one minimum", saddle=saddle
@@ -194,20 +194,11 @@ class BarrierSearch:
             if labels is None:
                 continue
             sides = [side.relabelled(labels) for side in barrier.sides]
-            before = replace(barrier.saddle, positions=labels.apply(barrier.saddle.positions))
-            before = replace(before, mode=barrier.saddle.mode[labels.order])
+            before = barrier.saddle.relabelled(labels)
             if (before.mode * saddle.mode).sum() < 0:
                 before, sides = replace(before, mode=-before.mode), sides[::-1]
             return {"saddle": before, "sides": tuple(sides), "verification": barrier.verification}
         return None
-
-    def modes(self, saddle: Saddle) -> Calculation[Modes]:
-        """Find the two lowest modes at a saddle."""
-        return (yield from two_lowest_modes(saddle, self.metric(saddle.positions)))
-
-    def sides(self, saddle: Saddle) -> Calculation[tuple[Minimum, Minimum]]:
-        """Quench from both sides of a saddle."""
-        return (yield from downhill(saddle, self.metric(saddle.positions), self.settings.quench))
 
     def off_the_hill(self, saddle: Saddle, modes: Modes) -> Calculation[Saddle]:
         """Search on from a point with two ways down, off it along the second."""

@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from mapmpi.config import ConnectSettings
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Gap, Network, fastest_walk, unordered
 from mapmpi.path.pathway import over_saddle
 from mapmpi.path.quench import Minimum

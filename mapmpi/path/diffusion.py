@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import logsumexp
 
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Network
 from mapmpi.path.quantum import corrected_hop
 from mapmpi.path.symmetry import Operation, Symmetry, no_symmetry

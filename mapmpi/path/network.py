@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
 from scipy.special import logsumexp
 
-from mapmpi.path.basins import Alignment, Matcher, StationaryPoint
+from mapmpi.path.matching import Alignment, Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.tst import Prefactor, barrier_ev, log_rate, prefactor_hz
@@ -143,17 +143,15 @@ class Network:
             self.minima[number] = replace(known, energy=min(known.energy, basin.energy))
             places.append((number, alignment))
         for hop, (first, to_first), (last, to_last) in zip(hops, places[:-1], places[1:], strict=True):
-            if hop is not None and first != last:
-                self._add_once(Edge(first, last, hop, to_first, to_last, (name,)))
+            if hop is None or first == last:
+                continue
+            edge = Edge(first, last, hop, to_first, to_last, (name,))
+            if (found := self.find(edge)) is None:
+                self.edges.append(edge)
+            else:  # the rate of one edge must not count twice
+                names = dict.fromkeys((*self.edges[found].pathways, name))
+                self.edges[found] = replace(self.edges[found], pathways=tuple(names))
         return [number for number, _ in places]
-
-    def _add_once(self, edge: Edge) -> None:
-        """Add an edge, or the names of its pathways to the same edge found before: its rate must not count twice."""
-        if (number := self.find(edge)) is None:
-            self.edges.append(edge)
-            return
-        known = self.edges[number]
-        self.edges[number] = replace(known, pathways=tuple(dict.fromkeys(known.pathways + edge.pathways)))
 
     def _rates(self, temperature_k: float, prefactor: Prefactor) -> Iterator[tuple[float, Edge]]:
         """Yield every edge both ways, each with ln(rate/Hz). Raises ValueError without Vineyard's prefactor."""

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.path.barrier import Barrier
-from mapmpi.path.basins import Alignment, StationaryPoint
+from mapmpi.path.matching import Alignment, StationaryPoint
 from mapmpi.path.saddle import Saddle
 from mapmpi.path.tst import (
     Prefactor,
@@ -60,10 +60,7 @@ class Hop:
 
     def relabelled(self, labels: Alignment) -> Hop:
         """Return the same hop in other labels of the atoms."""
-        saddle = self.saddle
-        if saddle is not None:
-            mode = saddle.mode[labels.order]
-            saddle = replace(saddle, positions=labels.apply(saddle.positions), mode=mode)
+        saddle = self.saddle and self.saddle.relabelled(labels)
         return replace(self, band=np.array([labels.apply(image) for image in self.band]), saddle=saddle)
 
     def joined(self, before: Hop | None = None, after: Hop | None = None) -> Hop:
@@ -77,15 +74,12 @@ class Hop:
 
     def reversed(self) -> Hop:
         """Return the hop back."""
-        saddle = self.saddle
-        if saddle is not None:
-            saddle = replace(saddle, mode=-saddle.mode)
         return replace(
             self,
             band=self.band[::-1],
             energies=self.energies[::-1],
             top=len(self.band) - 1 - self.top,
-            saddle=saddle,
+            saddle=self.saddle and replace(self.saddle, mode=-self.saddle.mode),
             forward_hz=self.backward_hz,
             backward_hz=self.forward_hz,
             start_hz=self.end_hz,

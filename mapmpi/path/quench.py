@@ -15,7 +15,7 @@ import numpy as np
 from mapmpi.calculation import Calculation
 from mapmpi.config import QuenchSettings
 from mapmpi.md.engine import largest_force
-from mapmpi.path.basins import Alignment, StationaryPoint
+from mapmpi.path.matching import Alignment, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 
 MEMORY = 30

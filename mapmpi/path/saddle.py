@@ -15,8 +15,8 @@ import numpy as np
 from mapmpi.calculation import Calculation, Forces
 from mapmpi.config import SaddleSettings
 from mapmpi.md.engine import largest_force
-from mapmpi.path.basins import StationaryPoint
 from mapmpi.path.curvature import CurvatureModel, lowest_modes
+from mapmpi.path.matching import Alignment, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import clipped
 
@@ -44,6 +44,10 @@ class Saddle(StationaryPoint):
     residual: Annotated[float, "eV/Angstrom"]
     calls: int
     on_step: bool = False
+
+    def relabelled(self, labels: Alignment) -> Saddle:
+        """Return the same saddle in other labels of the atoms."""
+        return replace(self, positions=labels.apply(self.positions), mode=self.mode[labels.order])
 
     def along(self, mode: np.ndarray) -> Saddle:
         """Return the same saddle with a better mode (n, 3), which keeps its sense."""

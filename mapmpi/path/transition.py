@@ -10,8 +10,8 @@ from mapmpi.calculation import Calculation, Subcalculation
 from mapmpi.config import QuenchSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.band import difference
-from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.curvature import Modes, lowest_modes
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, clipped, quench
 from mapmpi.path.saddle import Saddle

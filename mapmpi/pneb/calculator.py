@@ -15,7 +15,7 @@ from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import fingerprint
 from mapmpi.path.band import images_for, interpolation, path_lengths, resample, without_drift
 from mapmpi.path.barrier import Barrier, BarrierSearch
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 from mapmpi.path.saddle import Saddle

@@ -10,14 +10,14 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import find_mic
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.logs import log
 from mapmpi.md.fixed import is_fixed
 from mapmpi.plausible import FARTHEST
 from mapmpi.store.ancestry import Orphan, Place, standing
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
-from mapmpi.structures.files import read_frames, why
+from mapmpi.structures.files import read_frames
 
 _NAMED_LOST = 5
 """So many episodes without a whole path are named."""
@@ -126,7 +126,7 @@ class _Choice:
             except Orphan:
                 self.lost.append(_name(*numbers))
                 continue
-            yield standing(climb, self._paths.frames(*numbers), *numbers)
+            yield standing(climb, self._paths.ancestry.frames(*numbers), *numbers)
 
     def farthest(self, rows: Iterable[np.void]) -> tuple[list[StoredPath], str]:
         """Return the whole path of the episode that came farthest, if any has one, and what to say."""

@@ -21,25 +21,20 @@ def against_straight(paths: Sequence[StoredPath], pathways: Sequence[Pathway], s
     is missing or has no time.
     """
     temperature = settings.temperatures[0]
-    stored = {path.name: path for path in paths if path.energies is not None}
-    order = ranked([pathway for pathway in pathways if pathway.name in stored], settings.prefactor, [temperature])
-    drag = next((pathway for pathway in order if stored[pathway.name].straight), None)
+    climbs = {path.name: Heights.of(path.energies).climb for path in paths if path.energies is not None}
+    straight = {path.name for path in paths if path.straight}
+    order = ranked([pathway for pathway in pathways if pathway.name in climbs], settings.prefactor, [temperature])
+    drag = next((pathway for pathway in order if pathway.name in straight), None)
     if drag is None or order[0] is drag:
         return None if drag is None else "The straight drag is the best pathway that was refined."
     one, other = (kinetics(pathway, settings.prefactor, temperature) for pathway in (order[0], drag))
-    climbs = [_climb(stored[pathway.name]) for pathway in (order[0], drag)]
     faster = other.passage_time_s / one.passage_time_s
     if not np.isfinite(faster):
         return None
     barriers = [highest_barrier_ev(pathway) for pathway in (order[0], drag)]
     return (
-        f"Against the straight drag: a climb of {climbs[0]:.2f} instead of {climbs[1]:.2f} eV in the training; "
-        f"refined, a highest barrier of {barriers[0]:.2f} instead of {barriers[1]:.2f} eV and a passage in "
-        f"{duration_text(one.passage_time_s)} instead of {duration_text(other.passage_time_s)} at {temperature:g} K, "
-        f"{faster:.3g} times as fast."
+        f"Against the straight drag: a climb of {climbs[order[0].name]:.2f} instead of {climbs[drag.name]:.2f} eV in "
+        f"the training; refined, a highest barrier of {barriers[0]:.2f} instead of {barriers[1]:.2f} eV and a passage "
+        f"in {duration_text(one.passage_time_s)} instead of {duration_text(other.passage_time_s)} at {temperature:g} "
+        f"K, {faster:.3g} times as fast."
     )
-
-
-def _climb(path: StoredPath) -> float:
-    assert path.energies is not None
-    return Heights.of(path.energies).climb

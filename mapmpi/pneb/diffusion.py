@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.path.assembly import correctable
 from mapmpi.path.diffusion import Diffusion, Folded
 from mapmpi.path.network import Network
 from mapmpi.path.pathway import Pathway
 from mapmpi.path.symmetry import Symmetry, find_symmetry
 from mapmpi.path.tst import Prefactor
-from mapmpi.pneb.table import shown, write_rows
+from mapmpi.pneb.table import shown
+from mapmpi.store.files import write_rows
 
 FILE = "diffusion.csv"
 ENTRIES = ("xx", "yy", "zz", "xy", "xz", "yz")
@@ -102,8 +103,7 @@ def read_diffusion(path: Path) -> dict[tuple[float, str], Diffusion]:
     except OSError as error:
         raise UserError(f"{path}: cannot read it ({error.strerror}); refine again to write it anew.") from None
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is no table of D ({reason}); refine again to write it anew.") from None
+        raise UserError(f"{path} is no table of D ({why(error)}); refine again to write it anew.") from None
     return found
 
 

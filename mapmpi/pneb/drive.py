@@ -18,7 +18,7 @@ from mapmpi.logs import log
 from mapmpi.md.forcefield import describe
 from mapmpi.panel import Panel
 from mapmpi.parallel.agreement import heed_stop_signals
-from mapmpi.parallel.groups import Groups
+from mapmpi.parallel.layout import Layout
 from mapmpi.parallel.tasks import Interrupted, Pool
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import opinion
@@ -132,7 +132,7 @@ def drive(
     choice: str,
     journal: Journal,
     world: MPI.Intracomm,
-    groups: Groups,
+    groups: Layout,
     evaluate: Evaluate,
     renew: Callable[[], None],
 ) -> int:

@@ -19,8 +19,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers
 from ase.geometry import find_mic
 
-from mapmpi.path.basins import StationaryPoint
-from mapmpi.path.pathway import Pathway
+from mapmpi.path.matching import StationaryPoint
+from mapmpi.path.pathway import Pathway, center
 from mapmpi.store.files import replace_file
 
 _SIGNS = str.maketrans({"–": "-", "−": "-", "→": "->", '"': "'", "\\": "/"})
@@ -81,9 +81,8 @@ def closest_silicon(pathway: Pathway, positions: np.ndarray) -> tuple[int, float
     silicon = np.setdiff1d(np.flatnonzero(pathway.atoms.numbers == atomic_numbers["Si"]), pathway.tagged)
     if not len(silicon):
         return None
-    tagged = list(pathway.tagged)
-    center = np.average(positions[tagged], axis=0, weights=pathway.atoms.get_masses()[tagged])
-    distances = find_mic(positions[silicon] - center, pathway.atoms.cell, pathway.atoms.pbc)[1]
+    apart = positions[silicon] - center(positions, pathway.atoms, pathway.tagged)
+    distances = find_mic(apart, pathway.atoms.cell, pathway.atoms.pbc)[1]
     nearest = int(distances.argmin())
     return int(silicon[nearest]), float(distances[nearest])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -132,22 +133,16 @@ def _draw_bands(axes: Axes, hops: list[Hop], found: Curves) -> None:
 
 def _draw_points(axes: Axes, hops: list[Hop], found: Curves) -> None:
     axes.plot(*found.basins, "o", color=AFTER, markersize=5, label="basin", zorder=3)
-    for verified, fill, label in ((True, SADDLE, "saddle"), (False, "white", "saddle, not verified")):
-        points = [
-            point
-            for hop, point in zip(hops, found.saddles, strict=True)
-            if point is not None and hop.verified == verified
-        ]
-        if points:
-            axes.plot(
-                *np.transpose(points),
-                "^",
-                color=SADDLE,
-                markerfacecolor=fill,
-                markersize=SADDLE_POINTS,
-                label=label,
-                zorder=4,
-            )
+    pairs = zip(found.saddles, hops, strict=True)
+    draw_saddles(axes, [(point, hop.verified) for point, hop in pairs if point is not None], SADDLE_POINTS)
+
+
+def draw_saddles(axes: Axes, saddles: Sequence[tuple[tuple[float, float], bool]], size: float) -> None:
+    """Draw saddles (Å, eV), each of them verified or not, as symbols of a size in points; the latter are hollow."""
+    for kind, fill, label in ((True, SADDLE, "saddle"), (False, "white", "saddle, not verified")):
+        if points := [point for point, verified in saddles if verified == kind]:
+            x, y = np.transpose(points)
+            axes.plot(x, y, "^", color=SADDLE, markerfacecolor=fill, markersize=size, label=label, zorder=4)
 
 
 def _draw_legends(figure: Figure) -> None:

@@ -26,7 +26,8 @@ from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quench import Minimum
 from mapmpi.pneb import record
 from mapmpi.pneb.calculator import Calculator
-from mapmpi.pneb.table import shown, write_rows
+from mapmpi.pneb.table import shown
+from mapmpi.store.files import write_rows
 from mapmpi.store.rundir import RunDirectory
 
 FIELDS = (

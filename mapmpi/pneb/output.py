@@ -11,8 +11,8 @@ from rich.console import Console
 from mapmpi.config import Config, renamed
 from mapmpi.errors import UserError
 from mapmpi.path.assembly import NAME, fastest_pathway, pool
-from mapmpi.path.basins import Matcher
 from mapmpi.path.diffusion import Diffusion
+from mapmpi.path.matching import Matcher
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import record
 from mapmpi.pneb.corrections import corrections_table, hop_columns

@@ -16,7 +16,7 @@ import numpy as np
 
 from mapmpi.calculation import Forces, Request, Subcalculation
 from mapmpi.errors import UserError
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle
 from mapmpi.store.journal import Journal, digest

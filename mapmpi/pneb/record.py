@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from mapmpi.errors import UserError
-from mapmpi.path.basins import StationaryPoint
+from mapmpi.errors import UserError, why
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile
 from mapmpi.path.saddle import Saddle
 from mapmpi.plausible import doubt
@@ -113,8 +113,7 @@ _ERRORS = (LookupError, ValueError, TypeError, AttributeError, OverflowError, Ru
 
 
 def _incomplete(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"{path} is not a whole pathway file ({reason}); refine the pathway anew.")
+    return UserError(f"{path} is not a whole pathway file ({why(error)}); refine the pathway anew.")
 
 
 def _check(pathway: Pathway) -> None:

@@ -13,8 +13,9 @@ from mapmpi.config import Config
 from mapmpi.errors import EngineError
 from mapmpi.md.fixed import is_fixed
 from mapmpi.path.assembly import assemble, beside
-from mapmpi.path.basins import Basin, Chain, StationaryPoint, group_basins
+from mapmpi.path.basins import Basin, Chain, group_basins
 from mapmpi.path.connection import Connection
+from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.network import Gap
 from mapmpi.path.pathway import Hop, Pathway, Profile, progress
 from mapmpi.path.quench import Minimum

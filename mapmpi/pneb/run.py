@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,13 +16,13 @@ from mpi4py import MPI
 from mapmpi import logs
 from mapmpi.calculation import Forces
 from mapmpi.config import Config
-from mapmpi.errors import EngineError, UserError
+from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.md.engine import Engine
 from mapmpi.md.factory import make_engine
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
-from mapmpi.parallel.groups import Groups, make_groups
-from mapmpi.parallel.tasks import follow
+from mapmpi.parallel.groups import follow, make_groups
+from mapmpi.parallel.layout import Layout
 from mapmpi.store.rundir import RunDirectory
 
 
@@ -85,15 +84,12 @@ def refine(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     on_root(world, lambda: _stop_in_time(config))
     groups = make_groups(world, config.pneb.ranks_per_image)
     worker = on_all(world, lambda: _Worker(config, atoms, groups))
-    drive: list[Callable[..., int]] = []
-    on_root(world, lambda: drive.append(_rank_0().prepare(args, config, atoms)))
+    drive = on_all(world, lambda: _rank_0().prepare(args, config, atoms) if world.rank == 0 else None)
     logs.to_file(RunDirectory(args.run_dir).logs, world.rank, "rank of phase 2")
-    code = 0
-    if world.rank == 0:
-        code = drive[0](world, groups, worker.evaluate, worker.renew)
-    else:
-        follow(world, groups, worker.evaluate, worker.renew)
-    return leave_together(world, code)
+    if drive is not None:
+        return leave_together(world, drive(world, groups, worker.evaluate, worker.renew))
+    follow(world, groups, worker.evaluate, worker.renew)
+    return leave_together(world)
 
 
 def _rank_0() -> ModuleType:
@@ -117,11 +113,11 @@ def _stop_in_time(config: Config) -> None:
 class _Worker:
     """The engine of this rank's group; an idle rank, and one that only serves, has none."""
 
-    def __init__(self, config: Config, atoms: Atoms, groups: Groups) -> None:
+    def __init__(self, config: Config, atoms: Atoms, groups: Layout) -> None:
         self._make = lambda: make_engine(config, atoms, groups.comm)
         try:
             self._engine: Engine | None = self._make() if groups.comm is not None else None
-        except EngineError as error:
+        except (EngineError, EngineLost) as error:
             raise UserError(f"LAMMPS does not take the structure of the run: {error}; mend the input.") from None
 
     def evaluate(self, positions: np.ndarray) -> Forces:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +14,7 @@ from rich.text import Text
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quantum import corrected_pathway, zero_point_barriers_ev
 from mapmpi.path.tst import Prefactor, arrhenius_fit
-from mapmpi.store.files import replace_file
+from mapmpi.store.files import write_rows
 from mapmpi.units import duration_text
 
 PREFACTOR_TEXT: dict[Prefactor, str] = {
@@ -243,19 +241,3 @@ def duration(time_s: float) -> str:
 def shown(value: float, form: str, tell: Any = float) -> str:
     """Return a number for people; a dash for what is not known."""
     return "–" if math.isnan(value) else "∞" if math.isinf(value) else form.format(tell(value))
-
-
-def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file in place of the old one; what is not known stays empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    replace_file(path, lambda handle: handle.write(text.getvalue().encode()))
-
-
-def _cell(value: Any) -> str:
-    """Return a value as it stands in a CSV file: ten digits, and nothing for what is not known."""
-    if isinstance(value, (float, np.floating)):
-        return "" if math.isnan(value) else f"{value:.10g}"
-    return str(value)

@@ -1,12 +1,6 @@
 """Structures: ``python -m mapmpi.prepare silica …``, ``insert …`` or ``report …``."""
 
-import sys
-
-from mapmpi.threads import one_thread_per_rank
-
-one_thread_per_rank()
-
-from mapmpi.prepare.run import main  # noqa: E402  (after the threads are set)
+from mapmpi.threads import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start("mapmpi.prepare.run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +13,8 @@ from scipy.interpolate import PchipInterpolator
 
 from mapmpi.climb import Heights
 from mapmpi.config import Config, Vector
-from mapmpi.env.environment import Environment, Step
+from mapmpi.env.environment import Environment
+from mapmpi.env.step import Step
 from mapmpi.errors import EngineError
 from mapmpi.md.factory import make_engine
 from mapmpi.structures.glass import with_positions
@@ -46,22 +48,22 @@ class Drag:
     """What a drag has shown; lengths in Å, energies in eV."""
 
     settings: Settings
-    climb: float
+    climb: float = np.nan
     """Largest rise of the energy from any earlier point."""
-    lag: float
+    lag: float = np.nan
     """Longest tether."""
-    jump: float
+    jump: float = np.nan
     """Longest way of the molecule in one action."""
-    change: float
+    change: float = np.nan
     """Largest change of the energy in one action."""
-    typical_change: float
+    typical_change: float = np.nan
     """Median of these changes' sizes."""
-    left: float
+    left: float = np.nan
     """By how much the energy at the highest point still changes, given ten times the force calls."""
-    spread: float
+    spread: float = np.nan
     """Largest difference between the energies there and back at the same place; nan where it did not go back."""
     failure: str = ""
-    """Why the simulation broke; then nothing else counts."""
+    """Why the simulation broke; then nothing else is known."""
 
 
 class Probe:
@@ -72,14 +74,11 @@ class Probe:
 
     def __init__(self, config: Config, atoms: Atoms, comm: MPI.Intracomm, length: float) -> None:
         self.config, self.atoms, self.comm, self.length = config, atoms, comm, length
-        environment = self._environment(Settings(100.0, 0.1, 1))
-        try:
+        with closing(self._environment(Settings(100.0, 0.1, 1))) as environment:
             self.relief = environment.relief
             # from here on every environment starts at rest and has nothing to do for it
             self.atoms = with_positions(atoms, environment.start_positions)
             self.atoms.set_constraint(atoms.constraints)
-        finally:
-            environment.close()
 
     def _environment(self, settings: Settings) -> Environment:
         config = self.config.model_copy(deep=True)
@@ -102,13 +101,11 @@ class Probe:
 
     def drag(self, settings: Settings, and_back: bool = False) -> Drag:
         """Drag the molecule straight on, and back to the start when asked to."""
-        environment = self._environment(settings)
-        try:
-            return self._dragged(environment, settings, and_back)
-        except EngineError as error:
-            return _failed(settings, str(error))
-        finally:
-            environment.close()
+        with closing(self._environment(settings)) as environment:
+            try:
+                return self._dragged(environment, settings, and_back)
+            except EngineError as error:
+                return Drag(settings, failure=str(error))
 
     def _dragged(self, environment: Environment, settings: Settings, and_back: bool) -> Drag:
         actions = max(1, round(self.length / settings.displacement))
@@ -152,11 +149,6 @@ def _checked(step: Step) -> Step:
     if step.failure is not None:
         raise step.failure
     return step
-
-
-def _failed(settings: Settings, reason: str) -> Drag:
-    nan = float("nan")
-    return Drag(settings, nan, nan, nan, nan, nan, nan, nan, reason)
 
 
 def tolerance(reference: Drag, share: float = SHARES[0]) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from ase import Atoms
 from mpi4py import MPI
 
 from mapmpi.config import ForceField
-from mapmpi.errors import FAILED, EngineError, EngineLost
+from mapmpi.errors import FAILED, EngineError
 from mapmpi.logs import log
 from mapmpi.parallel.agreement import on_root, parse, run
 from mapmpi.prepare import crystals, labyrinth, probe, siloxane
@@ -124,7 +125,7 @@ def report(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console)
     """Print the report of a silica structure."""
     atoms = on_root(comm, lambda: read_structure(arguments.structure, arguments.elements))
     figures = analyse(atoms)
-    console.say(json.dumps(figures.as_dict(), indent=2) if arguments.json else figures.table())
+    console.say(json.dumps(asdict(figures), indent=2) if arguments.json else figures.table())
 
 
 COMMANDS: dict[str, Any] = {
@@ -150,8 +151,6 @@ def _command(world: MPI.Intracomm, words: list[str]) -> int:
     console = Console(silent=world.rank > 0)
     try:
         COMMANDS[arguments.command](arguments, world, console)
-    except EngineLost:
-        raise  # the other ranks wait in a simulation that this one cannot reach: end the job
     except EngineError as error:
         if world.rank == 0:
             log.error("the simulation failed: %s", error)

@@ -17,9 +17,10 @@ from rich.table import Table
 from mapmpi.errors import UserError, exit_code
 from mapmpi.path.assembly import NAME
 from mapmpi.path.pathway import Pathway
-from mapmpi.pneb.table import Kinetics, duration, shown, write_rows
+from mapmpi.pneb.table import Kinetics, duration, shown
 from mapmpi.report import tensor
 from mapmpi.report.gather import Run, gather
+from mapmpi.store.files import write_rows
 from mapmpi.store.trajectory import start_structure
 
 DRAWS, SURE, ENOUGH = 10_000, 0.95, 6

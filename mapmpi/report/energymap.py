@@ -11,7 +11,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
 from mapmpi.config import Config
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.path.pathway import Pathway
 from mapmpi.report.stored import tagged_centers
 from mapmpi.search.energymap import EnergyMap
@@ -121,9 +121,8 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
         energies = found.lower_bound(0.0)
         return Learned(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{directory.checkpoints}: no energy map can be made of the last checkpoint ({reason})."
+            f"{directory.checkpoints}: no energy map can be made of the last checkpoint ({why(error)})."
         ) from None
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from mapmpi.config import Config, unit
 from mapmpi.path.assembly import pool
-from mapmpi.path.basins import Matcher, StationaryPoint
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Network
 from mapmpi.path.pathway import Pathway, center
-from mapmpi.pneb.figure import AFTER, SADDLE
+from mapmpi.pneb.figure import AFTER, draw_saddles
 from mapmpi.report.drawing import PALE, Drawing, style, with_axes
 
 MOST_PASSES = 400
@@ -68,13 +68,7 @@ def network_drawing(found: Network, best: Pathway, config: Config) -> Drawing:
                     *minima[nodes].T, "o", color=AFTER if ours else PALE, markersize=5,
                     label="minimum of the best pathway" if ours else "other minimum", zorder=3,
                 )  # fmt: skip
-        for verified, fill, label in ((True, SADDLE, "saddle"), (False, "white", "saddle, not verified")):
-            points = [saddles[number] for number in passes if found.edges[number].verified == verified]
-            if points:
-                axes.plot(
-                    *np.transpose(points), "^", color=SADDLE, markerfacecolor=fill, markersize=5.5, label=label,
-                    zorder=4,
-                )  # fmt: skip
+        draw_saddles(axes, [(saddles[number], found.edges[number].verified) for number in passes], 5.5)
         figure.legend(loc="outside upper left", ncols=2)
     caption = (
         f"Network of {len(found.minima)} minima and {len(found.edges)} saddles that all pathways found, equal ones "

@@ -46,7 +46,7 @@ def _report(args: argparse.Namespace) -> None:
     run = gather(args.run_dir)
     figures = draw(run)
     page = args.output or run.directory.report
-    write_page(page, make_page(run, figures))
+    replace_file(page, lambda handle: handle.write(make_page(run, figures).encode()))
     if not args.no_figures:
         save_figures(run, figures)
     print(f"Report: {page}\nAnswer: {answer(run)}")
@@ -63,11 +63,6 @@ def draw(run: Run) -> Figures:
         "kinetics": kinetics_drawings(run),
         "network": network,
     }
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write a page in place of the old one, whole. Raises OSError."""
-    replace_file(path, lambda handle: handle.write(page.encode()))
 
 
 def save_figures(run: Run, figures: Figures) -> None:

@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from mapmpi.errors import why
+
 _SUFFIX = ".npy"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _LONGEST_HEADER = 4096
@@ -57,7 +59,7 @@ def read_archive(handle: IO[bytes]) -> tuple[dict[str, np.ndarray], dict[str, st
     except OSError:
         raise
     except Exception as error:  # zipfile and NumPy's reader of headers raise all kinds of exceptions
-        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise ValueError(why(error)) from None
     return arrays, texts
 
 

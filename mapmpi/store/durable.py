@@ -39,9 +39,19 @@ def create(path: Path, fill: Callable[[h5py.File], None]) -> None:
     """
     if path.exists():
         raise UserError(f"{path} exists and is never overwritten; choose another run directory.")
+    with replacing(path) as file:
+        fill(file)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[h5py.File]:
+    """Fill a file in memory; at the end of the block it takes the place of ``path``, if there is one, as a whole.
+
+    In this format nothing limits the size of an attribute; in the older one 64 kB do.
+    """
     image = io.BytesIO()
     with h5py.File(image, "w", libver=("v110", "v110")) as file:
-        fill(file)
+        yield file
     replace_file(path, lambda handle: handle.write(image.getvalue()))
 
 

@@ -55,11 +55,11 @@ class EventLog:
         self._write(_event(file_version="brain.Event:2"))
         if directory.learner.exists():
             for row in read_learner(directory.learner):
-                self._add_learner({name: row[name] for name in LEARNER_FIELDS})
+                self._add_learner(row)
         self._rows = 0
         if directory.metrics.exists():
             for row in read_metrics(directory.metrics):
-                self._add_episode(row)
+                self.episode(row)
         self._writer.flush()
 
     def report(self, row: Mapping[str, float]) -> None:
@@ -67,14 +67,11 @@ class EventLog:
         self._add_learner(row)
         self._writer.flush()
 
-    def episode(self, row: np.void) -> None:
-        """Add the next row of metrics.csv, an episode (dtype EPISODE). Raises OSError."""
-        self._add_episode(row)
-
-    def _add_learner(self, row: Mapping[str, float]) -> None:
+    def _add_learner(self, row: Mapping[str, float] | np.void) -> None:
         self._add(LEARNER, int(row["actions"]), {name: float(row[name]) for name in LEARNER_FIELDS})
 
-    def _add_episode(self, row: np.void) -> None:
+    def episode(self, row: np.void) -> None:
+        """Add the next row of metrics.csv, an episode (dtype EPISODE). Raises OSError."""
         self._rows += 1
         self._add(EPISODES, self._rows, {name: float(row[name]) for name in _NUMBERS})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import h5py
 import numpy as np
 from ase import Atoms
 
-from mapmpi.store import h5md
-from mapmpi.store.files import replace_file
+from mapmpi.store import durable, h5md
 from mapmpi.units import KCAL_PER_MOL_IN_EV
 
 KJ_PER_MOL = 4.184 / KCAL_PER_MOL_IN_EV
@@ -34,8 +32,7 @@ def write_h5md(
     refuse a unit that they do not know, and MDAnalysis knows no eV.
     """
     count = len(positions)
-    image = io.BytesIO()
-    with h5py.File(image, "w", libver=("v110", "v110")) as file:
+    with durable.replacing(path) as file:
         h5md.write_root(file)
         particles = file.create_group("particles/atoms")
         position = particles.create_group("position")
@@ -52,7 +49,6 @@ def write_h5md(
         _element(box, "edges", np.repeat(edges[None], count, axis=0), "Angstrom", position)
         for name, (values, unit) in observables.items():
             _element(file, f"observables/atoms/{name}", values, unit, position)
-    replace_file(path, lambda handle: handle.write(image.getvalue()))
 
 
 def _element(group: h5py.Group, name: str, values: np.ndarray, unit: str, steps_of: h5py.Group) -> None:

@@ -69,13 +69,8 @@ def create_element(
     return element
 
 
-def create_box(group: h5py.Group, edges: np.ndarray, periodic: np.ndarray, steps_of: h5py.Group) -> None:
-    """Create the box of a particles group for ``edges`` (see ``box_edges``), periodic (3,) or not."""
-    create_element(describe_box(group, periodic), "edges", edges.shape, "f8", "Angstrom", steps_of)
-
-
 def describe_box(group: h5py.Group, periodic: np.ndarray) -> h5py.Group:
-    """Create the box of a particles group, periodic (3,) or not, without its edges, and return it."""
+    """Create the box of a particles group, periodic (3,) or not, and return it; its ``box_edges`` are to follow."""
     box = group.create_group("box")
     box.attrs["dimension"] = 3
     boundary = ["periodic" if axis else "none" for axis in periodic]

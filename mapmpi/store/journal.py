@@ -7,7 +7,6 @@ never wrong. Nothing is pickled: reading a journal runs no code.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -23,6 +22,7 @@ import numpy as np
 from mapmpi.errors import UserError
 from mapmpi.store.arrays import read_archive, write_archive
 from mapmpi.store.codec import Quantity, built, flat
+from mapmpi.store.files import lock
 
 _HEAD = struct.Struct("<8sQI32s")  # mark, bytes of the archive, its CRC-32, key
 _MARK = b"mapmpi\r\n"
@@ -82,12 +82,7 @@ class Journal:
         self._types = {kind.__name__: kind for kind in types}
         self._places: dict[bytes, tuple[int, int]] = {}
         self._handle = open(path, "a+b")  # noqa: SIM115  (open as long as the journal)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{path}: another job is refining the pathways of this run; wait for it.") from None
-        except OSError:
-            pass  # a file system without locks
+        lock(self._handle, f"{path}: another job is refining the pathways of this run; wait for it.")
         self._handle.truncate(self._read_places(path))
 
     def _read_places(self, path: Path) -> int:

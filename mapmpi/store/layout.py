@@ -81,7 +81,8 @@ def create(file: h5py.File, atoms: Atoms, agent: int, timestep_fs: float, attrib
     particles = file.create_group("particles/atoms")
     position = h5md.create_element(particles, "position", (n, 3), POSITION_TYPE, "Angstrom")
     h5md.create_element(particles, "species", (n,), "u1", steps_of=position)
-    h5md.create_box(particles, h5md.box_edges(atoms.cell.array), atoms.pbc, position)
+    box, edges = h5md.describe_box(particles, atoms.pbc), h5md.box_edges(atoms.cell.array)
+    h5md.create_element(box, "edges", edges.shape, "f8", "Angstrom", position)
     h5md.create_element(file, "observables/atoms/potential_energy", (), "f8", "eV", position)
     h5md.create_element(file, "observables/atoms/temperature", (), "f8", "K", position)
 

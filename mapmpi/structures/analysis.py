@@ -7,8 +7,7 @@ An Si and an O are neighbours up to 2.0 Å, the first minimum of their radial di
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
@@ -67,10 +66,6 @@ class GlassReport:
     si_o_si: Spread
     o_si_o: Spread
     si_o_si_histogram: dict[int, int]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures as plain numbers, lists and dictionaries."""
-        return asdict(self)
 
     def table(self) -> str:
         """Return the report as lines of text."""

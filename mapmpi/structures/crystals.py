@@ -5,6 +5,7 @@ Each is a :class:`Start`: the structure, the atom that is to be pulled, and wher
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +84,8 @@ def lattice_constant(element: str, forcefield: ForceField, comm: Any = None) -> 
 
     def energy(constant: float) -> float:
         atoms = ase.build.bulk(element, a=constant, cubic=True) * 3
-        engine = forces_engine(atoms, forcefield, Dynamics(), [1], comm)
-        try:
-            return engine.evaluate(atoms.positions)[0] / len(atoms)
-        finally:
-            engine.close()
+        with closing(forces_engine(atoms, forcefield, Dynamics(), [1], comm)) as engine:
+            return engine.evaluate(atoms.positions).energy / len(atoms)
 
     bounds = (measured * (1 - STRETCH), measured * (1 + STRETCH))
     return float(minimize_scalar(energy, bounds=bounds, method="bounded", options={"xatol": 1e-5}).x)

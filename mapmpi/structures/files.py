@@ -15,7 +15,7 @@ from ase.calculators.lammps import Prism
 from ase.data import atomic_masses, chemical_symbols
 from ase.io.formats import filetype, ioformats
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.limits import limited
 from mapmpi.plausible import doubt
 from mapmpi.yamltext import quoted
@@ -51,11 +51,6 @@ def read_frames(file: Path, **options: Any) -> list[Atoms]:
     if not frames:
         raise ValueError("it has no frames")
     return frames
-
-
-def why(error: Exception) -> str:
-    """Return what a reader complains of, in one short line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _looks_like_lammps_data(file: Path) -> bool:

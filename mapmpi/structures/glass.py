@@ -7,6 +7,7 @@ which LAMMPS brings along: it is many times as fast as ReaxFF, and its glass is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -103,15 +104,12 @@ def melt_quench(atoms: Atoms, rate: float, seed: int, comm: Any = None, progress
     def tell(stage: str) -> Callable[[float], None] | None:
         return None if progress is None else lambda fraction: progress(stage, fraction)
 
-    engine = LammpsEngine(atoms, vashishta(), dynamics, tagged=[1], comm=comm, seed=seed)
-    try:
+    with closing(LammpsEngine(atoms, vashishta(), dynamics, tagged=[1], comm=comm, seed=seed)) as engine:
         engine.quench(fmax=1.0, max_calls=200)  # or the closest pairs would explode
         engine.restore(engine.snapshot(), seed)
         engine.anneal(MELT_KELVIN, MELT_KELVIN, melt, tell("melt"))
         engine.anneal(MELT_KELVIN, FINAL_KELVIN, cooling, tell("quench"))
         positions = engine.quench(fmax=0.05, max_calls=500).positions
-    finally:
-        engine.close()
     return with_positions(atoms, positions)
 
 
@@ -122,12 +120,9 @@ def check_forces(atoms: Atoms, forcefield: ForceField, comm: Any = None) -> None
 
 def relax(atoms: Atoms, forcefield: ForceField, comm: Any = None, fmax: float = 0.02) -> tuple[Atoms, Quench]:
     """Move atoms to the next energy minimum in a fixed cell; return them with charges, and how far it came."""
-    engine = forces_engine(atoms, forcefield, Dynamics(), [1], comm)
-    try:
+    with closing(forces_engine(atoms, forcefield, Dynamics(), [1], comm)) as engine:
         result = engine.quench(fmax=fmax, max_calls=MAX_CALLS)
         charges = engine.snapshot().charges
-    finally:
-        engine.close()
     relaxed = with_positions(atoms, result.positions)
     relaxed.set_initial_charges(charges)
     return relaxed, result

@@ -15,10 +15,10 @@ from ase.neighborlist import neighbor_list
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.md.fixed import fix, is_fixed
 from mapmpi.plausible import doubt
-from mapmpi.structures.files import read_frames, why
+from mapmpi.structures.files import read_frames
 
 START = (0.05, 0.15)
 """Default slab of the start: fractions of the cell, clear of the boundary so that the molecule is not cut."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from mapmpi.errors import UserError
+from mapmpi.errors import UserError, why
 from mapmpi.structures.minimax import Minimax, minimax
 from mapmpi.structures.obstacles import CUTOFF, EPSILON, SIGMA, Obstacles
 from mapmpi.structures.ways import newton
@@ -158,9 +158,8 @@ def read_truth(file: Path) -> Labyrinth:
         best = Minimax(way, top, float(content["pass_energy_eV"]), spacings, heights)
         return Labyrinth(int(content["seed"]), obstacles, start, float(content["goal_distance_A"]), best)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{file} is no truth of a labyrinth ({type(error).__name__}: {reason}); make one by "
+            f"{file} is no truth of a labyrinth ({type(error).__name__}: {why(error)}); make one by "
             "`python -m mapmpi.prepare labyrinth`."
         ) from None
 

@@ -7,6 +7,7 @@ material will have.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -108,15 +109,12 @@ def compress(
     atoms = atoms.copy()
     for number, now in enumerate(edges[1:], start=1):
         _shrink(atoms, now)
-        engine = LammpsEngine(atoms, forcefield, dynamics, tagged=[1], comm=comm, seed=seed + number)
-        try:
+        with closing(LammpsEngine(atoms, forcefield, dynamics, [1], comm=comm, seed=seed + number)) as engine:
             engine.quench(fmax=0.5, max_calls=60)
             engine.restore(engine.snapshot(), seed + number)
             last = number == len(edges) - 1
             engine.anneal(KELVIN, 300.0 if last else KELVIN, REST_STEPS if last else STEPS)
             moved = engine.positions()
-        finally:
-            engine.close()
         atoms.positions += find_mic(moved - atoms.positions, atoms.cell, atoms.pbc)[0]
         progress("compress", number / (len(edges) - 1))
     if bond_count(atoms) != bonds:

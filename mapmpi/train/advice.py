@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from mapmpi.env.station import Station, station_dtype
+from mapmpi.env.station import station_dtype
 
 Kind = Literal["begin", "go_on", "way"]
 """What is asked for: a state to go on from; whether and how to go on; or a way, come what may."""
@@ -66,8 +66,3 @@ class Answer:
         station = data[behind:].copy().view(station_dtype(atoms))[0] if head["stations"] else None
         agent, episode, frame = (int(value) for value in head["origin"])
         return cls(True, way, float(head["limit"]), (agent, episode, frame), station)
-
-    @property
-    def begins_at(self) -> Station | None:
-        """The station to go on from, if the answer has one."""
-        return None if self.station is None else Station.of(self.station)

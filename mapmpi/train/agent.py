@@ -11,7 +11,7 @@ import numpy as np
 
 from mapmpi import logs
 from mapmpi.config import Config
-from mapmpi.env.environment import TERMINAL, Step
+from mapmpi.env.step import TERMINAL, Step
 from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
 from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
@@ -20,7 +20,7 @@ from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
-from mapmpi.store.trajectory import TrajectoryWriter
+from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
 

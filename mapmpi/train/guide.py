@@ -6,8 +6,9 @@ from dataclasses import astuple
 
 import numpy as np
 
-from mapmpi.env.environment import Environment, Step
+from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
+from mapmpi.env.step import Step
 from mapmpi.parallel.messages import AgentLink
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.train.advice import KINDS, QUESTION, Answer, Kind, visit_dtype
@@ -60,7 +61,7 @@ class Guide:
         self.practises = not self._answer.go
         self._explores = explore and not self.practises
         self.origin = self._answer.origin
-        return self._answer.begins_at
+        return None if self._answer.station is None else Station.of(self._answer.station)
 
     def choose(self, step: Step, actions: int) -> int | None:
         """Return the plan's action after ``actions`` of the episode; None where there is no plan."""

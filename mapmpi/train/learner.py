@@ -84,7 +84,10 @@ class Training:
             if time.monotonic() - self._reported >= train.report_interval:
                 self._report(report)
             self._save_if_due()
-        code = self._code()
+        if self.trouble or self.roll.all_lost:
+            code = FAILED
+        else:
+            code = FINISHED if self.finished else UNFINISHED
         whole = not self.config.deterministic or code == FINISHED
         self.link.stop(write_last=whole)
         if not self.config.deterministic:
@@ -94,12 +97,6 @@ class Training:
         if whole:  # else the last checkpoint stands: it knows nothing of the episode that was broken off
             self.save()
         return FAILED if self.trouble else code
-
-    def _code(self) -> int:
-        """Return what the end of the loop means for the exit code."""
-        if self.trouble or self.roll.all_lost:
-            return FAILED
-        return FINISHED if self.finished else UNFINISHED
 
     def turn(self) -> None:
         """Take in messages and make gradient steps that are due; pause if there was nothing to do.
@@ -200,7 +197,7 @@ class Training:
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
             logs.at("learner, plan")
             began = time.thread_time()
-            self.link.answer_advice(message.source, self.guidance.answer(number, message.data))
+            self.link.answer(message.source, Tag.ADVICE, self.guidance.answer(number, message.data))
             self.books.plan_s += time.thread_time() - began
         elif message.tag is Tag.EPISODE:
             self._episode_ended = True
@@ -216,11 +213,11 @@ class Training:
         """Send weights newer than version ``has``, packed once for all who fetch them, or an empty answer."""
         version = self.learner.updates
         if has >= version or not fetches:
-            self.link.answer_weights(source, np.empty(0, dtype=np.float32))
+            self.link.answer(source, Tag.WEIGHTS, np.empty(0, dtype=np.float32))
             return
         if self._packed is None or self._packed[0] != version:
             self._packed = (version, pack_weights(version, self.learner.weights()))
-        self.link.answer_weights(source, self._packed[1])
+        self.link.answer(source, Tag.WEIGHTS, self._packed[1])
 
     def _report(self, report: Callable[[dict[str, float]], None]) -> None:
         self._reported = time.monotonic()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
@@ -16,6 +16,8 @@ from ase import Atoms
 from mapmpi.config import Config, load
 from mapmpi.errors import UserError
 from mapmpi.logs import log
+from mapmpi.parallel.layout import Layout
+from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import TrajectoryReader, start_structure
 
@@ -27,6 +29,30 @@ class Past:
     elapsed_s: float = 0.0
     episodes: dict[int, int] = field(default_factory=dict)
     """Of a deterministic training: the episodes of each agent that the checkpoint knows, after which to go on."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every rank knows of the training."""
+
+    config: Config
+    atoms: Atoms
+    layout: Layout
+    directory: RunDirectory
+    past: Past
+    began: float
+    """When the training would have begun had it been one job (monotonic clock)."""
+    job_ends: float
+    """When to stop for the batch job's end (monotonic clock)."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What rank 0 alone has: the lock on the run directory, the checkpoints, and the one to go on from."""
+
+    lock: IO[str]
+    checkpoints: Checkpoints
+    checkpoint: Checkpoint | None
 
 
 def read(args: argparse.Namespace) -> tuple[Config, Atoms]:
@@ -121,3 +147,20 @@ def past(facts: dict[str, Any] | None, config: Config) -> Past:
         raise UserError(
             "the checkpoint does not say how far the training had come; restore it from a copy."
         ) from None
+
+
+def open_run(args: argparse.Namespace, config: Config, desks: list[Desk]) -> tuple[RunDirectory, Past]:
+    """Make the run directory, or open that of earlier jobs, and lay what rank 0 needs on its desk."""
+    if args.resume is None:
+        directory = RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input))
+        directory.write_config(config, {})  # so that --resume goes on whenever this job ends
+    else:
+        directory = RunDirectory.open(args.resume)
+    lock, checkpoints = directory.lock(), Checkpoints(directory.checkpoints)
+    if args.resume is None:
+        desks.append(Desk(lock, checkpoints, None))
+        return directory, Past()
+    checkpoint = checkpoints.load()
+    known = past(checkpoint.facts if checkpoint else None, config)
+    desks.append(Desk(lock, checkpoints, checkpoint))
+    return directory, known

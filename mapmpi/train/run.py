@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from types import ModuleType
 
 import numpy as np
 from ase import Atoms
@@ -16,14 +15,12 @@ from mpi4py import MPI
 
 from mapmpi import logs
 from mapmpi.config import Config
-from mapmpi.env.actions import action_vectors
 from mapmpi.env.environment import Environment
-from mapmpi.env.state import grid_shape
-from mapmpi.errors import UNFINISHED, EngineError, EngineLost, UserError
+from mapmpi.env.state import shape_and_actions
+from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.engine import element_order
 from mapmpi.md.factory import make_engine
-from mapmpi.md.forcefield import describe
 from mapmpi.memory import check_replay
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import (
@@ -40,23 +37,17 @@ from mapmpi.parallel.agreement import (
 )
 from mapmpi.parallel.board import Board, make_board
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
-from mapmpi.parallel.messages import AgentLink, LearnerLink, LearnerSilent, Tag, weights_dtype
+from mapmpi.parallel.messages import AgentLink, LearnerSilent, Tag, weights_dtype
 from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
-from mapmpi.store.ancestry import Ancestry
-from mapmpi.store.checkpoint import Checkpoint, Checkpoints
 from mapmpi.store.durable import Library
-from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
-from mapmpi.store.trajectory import TrajectoryWriter, repair
+from mapmpi.store.writer import TrajectoryWriter, repair
 from mapmpi.train import resume
 from mapmpi.train.agent import Agent
 from mapmpi.train.lockstep import Lockstep
-
-if TYPE_CHECKING:
-    from mapmpi.train.learner import Training
-
+from mapmpi.train.resume import Job
 
 WORTH_SAYING_EV = 0.05
 """Energy that a structure has to lose on its way to rest for it to be told."""
@@ -96,30 +87,6 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What every rank knows of the training."""
-
-    config: Config
-    atoms: Atoms
-    layout: Layout
-    directory: RunDirectory
-    past: resume.Past
-    began: float
-    """When the training would have begun had it been one job (monotonic clock)."""
-    job_ends: float
-    """When to stop for the batch job's end (monotonic clock)."""
-
-
-@dataclass(frozen=True)
-class _Desk:
-    """What rank 0 alone has: the lock on the run directory, the checkpoints, and the one to go on from."""
-
-    lock: IO[str]
-    checkpoints: Checkpoints
-    checkpoint: Checkpoint | None
-
-
 def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     """Train (collective); return the exit code. Raises UserError on every rank for a mistake in the input."""
     heed_stop_signals()  # the learner stops everybody in order
@@ -135,23 +102,33 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
     )
     environment = on_all(world, lambda: _environment(config, atoms, layout))
     rested = _rested(world, environment, atoms)
-    desks: list[_Desk] = []
-    directory, past = on_root(world, lambda: _open(args, config, desks))
+    desks: list[resume.Desk] = []
+    directory, past = on_root(world, lambda: resume.open_run(args, config, desks))
     _mend(world, directory)
     board = _board(world, config, atoms)
-    job = _Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
+    job = Job(config, atoms, layout, directory, past, time.monotonic() - past.elapsed_s, job_ends)
     threads = learner_threads(world, config)
-    training = on_all(world, lambda: _training(world, job, rested, desks[0], threads) if world.rank == 0 else None)
+    training = on_all(
+        world, lambda: _rank_0().make_training(world, job, rested, desks[0], threads) if world.rank == 0 else None
+    )
     job = replace(job, began=time.monotonic() - past.elapsed_s)  # torch has been loaded, the replay filled
     if training is not None:
         training.began = job.began
-    logs.to_file(directory.logs, world.rank, _role(layout, world.rank))
+    player = f"agent {layout.agent}" if layout.comm is not None else "idle"
+    logs.to_file(directory.logs, world.rank, "learner" if world.rank == 0 else player)
     code = 0
     if environment is not None:
         _play(world, job, environment, board)
     elif training is not None:
-        code = _learn(world, job, training, desks[0])
+        code = _rank_0().learn(world, job, training, desks[0])
     return leave_together(world, code, training.roll.lost_places if training is not None else "")
+
+
+def _rank_0() -> ModuleType:
+    """Return what rank 0 does: a thousand agents need not load torch, planner and books."""
+    from mapmpi.train import drive
+
+    return drive
 
 
 def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
@@ -167,14 +144,14 @@ def _read(args: argparse.Namespace) -> tuple[Config, Atoms]:
 
 
 def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | None:
-    if layout.group is None:
+    if layout.comm is None:
         return None
     try:
-        if layout.group.size > 1:
+        if layout.comm.size > 1:
             # alone first: what only one rank of a group refuses would leave the others waiting
             make_engine(config, atoms, None).close()
-        return Environment(config, lambda: make_engine(config, atoms, layout.group))
-    except EngineError as error:
+        return Environment(config, lambda: make_engine(config, atoms, layout.comm))
+    except (EngineError, EngineLost) as error:
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
 
 
@@ -194,21 +171,6 @@ def _rested(world: MPI.Intracomm, environment: Environment | None, atoms: Atoms)
     return rested
 
 
-def _open(args: argparse.Namespace, config: Config, desks: list[_Desk]) -> tuple[RunDirectory, resume.Past]:
-    """Make the run directory, or open that of earlier jobs, and lay what rank 0 needs on its desk."""
-    if args.resume is None:
-        directory, past = RunDirectory.create(args.run_dir or RunDirectory.next_free(args.input)), resume.Past()
-        directory.write_config(config, {})  # so that --resume goes on whenever this job ends
-    else:
-        directory = RunDirectory.open(args.resume)
-    lock, checkpoints = directory.lock(), Checkpoints(directory.checkpoints)
-    checkpoint = checkpoints.load() if args.resume is not None else None
-    if args.resume is not None:
-        past = resume.past(checkpoint.facts if checkpoint else None, config)
-    desks.append(_Desk(lock, checkpoints, checkpoint))
-    return directory, past
-
-
 def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
     """Mend the trajectories of earlier jobs, each rank its share (collective). Raises UserError on every rank."""
     files = on_root(world, directory.trajectory_files)
@@ -219,102 +181,32 @@ def _mend(world: MPI.Intracomm, directory: RunDirectory) -> None:
         print(f"Mended, for their writers were killed: {', '.join(sorted(names))}.")
 
 
-def _role(layout: Layout, rank: int) -> str:
-    if rank == 0:
-        return "learner"
-    return f"agent {layout.agent}" if layout.group is not None else "idle"
-
-
-def _learn(world: MPI.Intracomm, job: _Job, training: Training, desk: _Desk) -> int:
-    """Be the learner; return the exit code."""
-    from mapmpi.train.progress import Progress, summary
-
-    heed_stop_signals(lambda: setattr(training, "interrupted", True))
-    config, layout, directory = job.config, job.layout, job.directory
-    directory.write_config(
-        config, {"ranks": world.size, "agents": layout.agents, "forces": describe(config.forcefield)}
-    )
-    print(describe(config.forcefield))
-    print(
-        f"{layout.agents} agents of {config.train.ranks_per_agent} ranks, {len(job.atoms)} atoms -> {directory.path}"
-    )
-    if desk.checkpoint is not None:
-        print(f"Going on from {desk.checkpoint.path.name}: {training.books.actions} actions so far.")
-    if layout.idle:
-        print(f"Idle: ranks {', '.join(map(str, layout.idle))} do not fill a group of train.ranks_per_agent.")
-    with Progress(config.train.stop, epsilons(config.exploration, layout.agents), job.job_ends) as report:
-        code = training.run(report)
-    print(summary(training.books.episodes, training.roll.lost, directory, training.elapsed_s), flush=True)
-    if code == UNFINISHED:
-        print(f"Stopped before its end; go on with: python -m mapmpi.train --resume {directory.path}", flush=True)
-    return code
-
-
-def _training(world: MPI.Intracomm, job: _Job, rested: Atoms, desk: _Desk, threads: int) -> Training:
-    """Return the training, as far as earlier jobs have brought it. Raises UserError where that does not fit.
-
-    ``rested`` are the atoms at the start of every episode; ``threads`` are for gradient steps.
-    """
-    import torch  # only here: a thousand agents need not load it
-
-    from mapmpi.rl.dqn import Learner
-    from mapmpi.rl.replay import Replay
-    from mapmpi.train.books import Books
-    from mapmpi.train.guidance import make_guidance
-    from mapmpi.train.learner import Training
-
-    config = job.config
-    torch.set_num_threads(threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for on a GPU
-        torch.use_deterministic_algorithms(True)
-    shape, actions = _shape_and_actions(config, job.atoms)
-    replay = Replay(shape, config.replay, job.layout.agents)
-    learner = Learner(shape, actions, config.network, config.learning, replay, config.seed)
-    books = Books(job.directory, job.layout.agents, config.train.tensorboard)
-    link = LearnerLink(world, job.layout.groups)
-    guidance = make_guidance(config, rested, job.layout.agents) if config.exploration.kind != "random" else None
-    training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
-    if desk.checkpoint is not None:
-        desk.checkpoint.restore(training.parts)
-        if guidance is not None:  # an agent that was killed in an episode has left no trace of it
-            stored = Ancestry(np.array(list(resume.stored_episodes(job.directory)), dtype=EPISODE))
-            guidance.drop(lambda origin: not stored.holds(origin))
-    books.catch_up(resume.stored_episodes(job.directory), count_actions=not job.past.episodes)
-    return training
-
-
 def _board(world: MPI.Intracomm, config: Config, atoms: Atoms) -> Board | None:
     """Return the board of this rank's node, if it can have one (collective)."""
-    size = weights_dtype(architecture(*_shape_and_actions(config, atoms), config.network).size).itemsize
+    size = weights_dtype(architecture(*shape_and_actions(config, atoms), config.network).size).itemsize
     meet(world)
     node = world.Split_type(MPI.COMM_TYPE_SHARED)
     assert isinstance(node, MPI.Intracomm)
     return make_board(node, size)
 
 
-def _shape_and_actions(config: Config, atoms: Atoms) -> tuple[tuple[int, ...], int]:
-    """Return the shape of a training's states, and the number of its actions."""
-    return grid_shape(config, atoms), len(action_vectors(config.actions, config.goal))
-
-
-def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Board | None) -> None:
+def _play(world: MPI.Intracomm, job: Job, environment: Environment, board: Board | None) -> None:
     """Be a rank of an agent: the first of its group plays, the others follow."""
     config, layout = job.config, job.layout
-    assert layout.group is not None
-    lockstep = Lockstep(environment, layout.group)
-    if layout.group.rank > 0:
+    assert layout.comm is not None
+    lockstep = Lockstep(environment, layout.comm)
+    if layout.comm.rank > 0:
         try:
             lockstep.follow()
-        except EngineError as error:
+        except EngineLost as error:
             _give_up(AgentLink(world), layout, error)
         return
     # the first agent speaks first when the learner is dead, and then the job ends
-    link = AgentLink(world, layout.agents, later_s=3.0 * (layout.agent > 1), board=board)
+    link = AgentLink(world, len(layout.groups), later_s=3.0 * (layout.agent > 1), board=board)
     try:
         try:
             q_function = QFunction(environment.grid.shape, len(environment.vectors), config.network)
-            epsilon = float(epsilons(config.exploration, layout.agents)[layout.agent - 1])
+            epsilon = float(epsilons(config.exploration, len(layout.groups))[layout.agent - 1])
             writer = _writer(job, epsilon)
             episodes = job.past.episodes.get(layout.agent, writer.last_episode)
             spent = resume.spent(writer.path, episodes)
@@ -322,15 +214,16 @@ def _play(world: MPI.Intracomm, job: _Job, environment: Environment, board: Boar
                 layout.agent, epsilon, config, lockstep, q_function, link, writer, job.began, episodes, spent
             ).run()
         except EngineError as error:
-            if not isinstance(error, EngineLost):
-                lockstep.close()
+            lockstep.close()
+            _give_up(link, layout, error)
+        except EngineLost as error:
             _give_up(link, layout, error)
     except (LearnerSilent, MPI.Exception) as error:
         words = str(error).splitlines()[0]  # MPI's, when the learner died while something came from it, have many
         abort(world, f"{words}; the learner is dead, ending the job. To go on: --resume {job.directory.path}")
 
 
-def _writer(job: _Job, epsilon: float) -> TrajectoryWriter:
+def _writer(job: Job, epsilon: float) -> TrajectoryWriter:
     """Return the writer of this agent's trajectory, at the end of what is there. Raises OSError."""
     path = job.directory.trajectory(job.layout.agent)
     if path.exists():
@@ -339,10 +232,10 @@ def _writer(job: _Job, epsilon: float) -> TrajectoryWriter:
     return TrajectoryWriter(path, job.atoms, job.layout.agent, timestep, facts)
 
 
-def _give_up(link: AgentLink, layout: Layout, error: EngineError) -> None:
+def _give_up(link: AgentLink, layout: Layout, error: Exception) -> None:
     """Tell the learner that this group cannot go on."""
     log.warning("agent %d is lost: %s", layout.agent, error)
     link.send(Tag.LOST, np.array([layout.agent], dtype="i8"))
-    if layout.group is not None and layout.group.rank == 0:
+    if layout.comm is not None and layout.comm.rank == 0:
         link.wait_for_stop()  # the learner tells every leader
     link.wait()

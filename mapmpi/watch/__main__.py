@@ -1,12 +1,6 @@
 """Follow a run: ``python -m mapmpi.watch RUN_DIR``."""
 
-import sys
-
-from mapmpi.threads import one_thread_per_rank
-
-one_thread_per_rank()
-
-from mapmpi.watch.run import main  # noqa: E402  (after the threads are set)
+from mapmpi.threads import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start("mapmpi.watch.run")

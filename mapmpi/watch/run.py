@@ -13,6 +13,7 @@ from mapmpi.errors import FINISHED, exit_code
 from mapmpi.panel import Panel
 from mapmpi.report.answer import answer, printable
 from mapmpi.report.gather import Run, gather
+from mapmpi.store.files import replace_file
 from mapmpi.store.journal import count_entries
 from mapmpi.train.progress import progress_line, time_left_s
 from mapmpi.units import duration_text, seconds
@@ -82,10 +83,11 @@ def _watch(path: Path, page: Path | None, interval_s: float, once: bool) -> None
 def _write(run: Run, page: Path, interval_s: float) -> Path:
     """Write the page of a run; return where it is."""
     from mapmpi.report.page import make_page  # plots, which the terminal does without
-    from mapmpi.report.run import draw, write_page
+    from mapmpi.report.run import draw
 
     file = page if page.name else run.directory.report
-    write_page(file, make_page(run, draw(run), refresh_s=round(interval_s)))
+    text = make_page(run, draw(run), refresh_s=round(interval_s))
+    replace_file(file, lambda handle: handle.write(text.encode()))
     return file
 
 
