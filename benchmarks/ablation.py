@@ -24,7 +24,7 @@ import numpy as np
 from launch import on_ranks, prepare, words_of
 from search import Found, curve
 
-from mapmpi.search import energymap, growth, plan, planner, pursuit, region
+from mapmpi.search import archive, energymap, growth, plan, planner, pursuit, region
 from mapmpi.structures.labyrinth import read_truth
 
 SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
@@ -46,8 +46,8 @@ def _constants(module: Any, **values: float) -> Callable[[], None]:
 def _by_height_alone() -> None:
     """Choose states by the height that their paths have reached, not by what the way on must climb."""
 
-    def scores(self: planner.Planner) -> tuple[list[planner.Visit], np.ndarray, np.ndarray]:
-        visits = list(self.cells.values())
+    def scores(self: planner.Planner) -> tuple[list[archive.Visit], np.ndarray, np.ndarray]:
+        visits = self.archive.visits
         climbs = np.array([visit.heights.climb for visit in visits])
         climbs += planner.DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
         return visits, climbs, climbs
@@ -59,10 +59,10 @@ def _from_the_start() -> None:
     """Always begin at the start: no archive."""
     keep = planner.Planner.add
 
-    def add(self: planner.Planner, visit: planner.Visit) -> None:
-        first = dict(self.cells)
+    def add(self: planner.Planner, visit: archive.Visit) -> None:
+        first = dict(self.archive.cells)
         keep(self, visit)
-        self.cells = first or self.cells
+        self.archive.cells = first or self.archive.cells
 
     planner.Planner.add = add  # type: ignore[method-assign]
 

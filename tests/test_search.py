@@ -17,10 +17,11 @@ from mapmpi.climb import Heights
 from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
 from mapmpi.search import growth as growth_module
+from mapmpi.search.archive import Visit
 from mapmpi.search.energymap import EnergyMap, Ridge
 from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
-from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner, Visit
+from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.rundir import RunDirectory
@@ -144,10 +145,13 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
     for one in (visit([0, 0, 0], 0.0), visit([1, 0, 0], 0.0, 2.0), visit([1.2, 0.1, 0], 0.0, 1.0, 0.2)):
         planner.add(one)
     planner.add(visit([0.9, 0, 0], 0.0, 3.0, 0.1))
-    assert {key: one.heights.climb for key, one in planner.cells.items()} == {(0, 0, 0): 0.0, (1, 0, 0): 1.0}
+    assert {key: one.heights.climb for key, one in planner.archive.cells.items()} == {
+        (0, 0, 0): 0.0,
+        (1, 0, 0): 1.0,
+    }
     planner.add(visit([5.1, 0, 0], 0.0, 0.9))
     assert planner.best == 0.9
-    assert list(planner.cells) == [(0, 0, 0)]  # the other cannot lead to a better path
+    assert list(planner.archive.cells) == [(0, 0, 0)]  # the other cannot lead to a better path
     begun = planner.begin()
     assert begun is not None
     chosen, advice = begun
@@ -232,7 +236,7 @@ def test_searching_gives_way_to_practice() -> None:
     planner.add(visit([5.1, 0, 0], 0.0, 0.8))
     assert planner.begin(searched=1001) is not None
     while planner.begin() is not None:  # until the state at the start has been tried too often to promise anything
-        assert planner.cells[0, 0, 0].tries < 1000
+        assert planner.archive.cells[0, 0, 0].tries < 1000
 
 
 def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:
@@ -336,7 +340,7 @@ def test_a_planned_training_finds_the_gap_and_its_paths_are_whole(tmp_path: Path
     known.load_state_dict(guidance.state_dict())
     assert same_advice(known, guidance)
     known.drop(lambda origin: True)
-    assert known.planner.cells == {}
+    assert known.planner.archive.cells == {}
 
 
 def same_advice(one: Guidance, other: Guidance) -> bool:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from mapmpi.climb import Heights
+from mapmpi.search.archive import Archive, Visit
 from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 
-CELL = 1.0
-"""Å: states whose molecule is in one cube of this size are rivals, and the one on the lowest path is kept."""
-REPLAN, REPLAN_EACH, FIRST_PLANS, GROWTH = 25, 4, 5, 0.2
+REPLAN, REPLAN_EACH, FIRST_PLANS, NEW_PART = 25, 4, 5, 0.2
 """A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or two
 of each agent."""
 OPTIMISM = 1.0
@@ -45,29 +43,6 @@ MOST_VISITS = 8000
 """Visits that the map is learned from; of the older half every second is left out when there are more."""
 
 
-@dataclass
-class Visit:
-    """A state that was visited."""
-
-    place: np.ndarray
-    """(3,) Å."""
-    energy: float
-    """Present energy in eV."""
-    heights: Heights
-    """Of the whole path up to here."""
-    origin: tuple[int, int, int]
-    """Agent, episode and frame."""
-    station: Any
-    """What it takes to go on from there; the planner does not look into it."""
-    tries: int = 0
-    """How often one went on from it."""
-
-    @property
-    def rise(self) -> float:
-        """Energy above that of the start in eV."""
-        return self.energy - self.heights.first
-
-
 @dataclass(frozen=True)
 class Advice:
     """A way to follow, (k, 3) Å, and the climb in eV of the best path so far, from which on it is of no use.
@@ -91,8 +66,7 @@ class Planner:
         """Climb of the best path to the goal in eV."""
         self.seen, self.got_on_at = 0, 0
         """Visits so far, and up to when one last found a path better than the best before (0: never)."""
-        self.cells: dict[tuple[int, ...], Visit] = {}
-        """The archive: the state on the lowest path in each cube of CELL Å."""
+        self.archive = Archive(region.start)
         self.visited: list[tuple[np.ndarray, float]] = []
         """Place (3,) Å and rise in eV of what the map is learned from."""
         self.scale = 1.0
@@ -141,19 +115,9 @@ class Planner:
             if np.isfinite(self.best) and climb < (1.0 - WORTH_A_SEARCH) * self.best:
                 self.got_on_at = self.seen
             self.best, self.scale = climb, max(min(climb, self.scale), LEAST_SCALE)
-            self.cells = {key: known for key, known in self.cells.items() if known.heights.climb < self.best}
+            self.archive.drop(lambda known: known.heights.climb >= self.best)
             return
-        rival = self.cells.get(self._cell(visit.place))
-        if rival is None or climb < rival.heights.climb:
-            visit.tries = 0 if rival is None else rival.tries // 2
-            self.keep(visit)
-
-    def keep(self, visit: Visit) -> None:
-        """Put a state into the archive."""
-        self.cells[self._cell(visit.place)] = visit
-
-    def _cell(self, place: np.ndarray) -> tuple[int, ...]:
-        return tuple(np.floor((place - self.region.start) / CELL + 0.5).astype(int).tolist())
+        self.archive.offer(visit)
 
     @property
     def plan(self) -> Plan:
@@ -189,7 +153,7 @@ class Planner:
 
     def _patience(self, known: int) -> float:
         """Return how many more visits make a plan anew that was made after ``known``."""
-        return min(self._replan, max(2 * self._agents, FIRST_PLANS + GROWTH * known))
+        return min(self._replan, max(2 * self._agents, FIRST_PLANS + NEW_PART * known))
 
     def plan_anew(self) -> None:
         """Have the plan made anew when it is next asked for."""
@@ -257,7 +221,7 @@ class Planner:
 
         Both with what the states' tries cost. Without a map they are the climbs of the paths so far.
         """
-        visits = list(self.cells.values())
+        visits = self.archive.visits
         price = DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
         if not self.mapped:
             climbs = np.array([visit.heights.climb for visit in visits]) + price

@@ -14,7 +14,8 @@ from mapmpi.env.actions import goal_frame
 from mapmpi.env.station import station_dtype
 from mapmpi.errors import UserError
 from mapmpi.logs import log
-from mapmpi.search.planner import Planner, Visit
+from mapmpi.search.archive import Visit
+from mapmpi.search.planner import Planner
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
@@ -60,7 +61,7 @@ class Guidance:
         """Return the answer to a WANT_ADVICE message of an agent, both as bytes."""
         question = data.view(QUESTION)[0]
         kind, place, heights = KINDS[question["kind"]], question["place"], Heights(*question["heights"])
-        if not self.planner.cells:  # nothing is known yet: begin at the start
+        if not self.planner.archive.cells:  # nothing is known yet: begin at the start
             return Answer().pack()
         if kind == "begin":
             mapped = self.planner.mapped
@@ -82,11 +83,11 @@ class Guidance:
 
     def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:
         """Forget the states of the archive whose origin (agent, episode, frame) is lost."""
-        self.planner.cells = {key: visit for key, visit in self.planner.cells.items() if not lost(visit.origin)}
+        self.planner.archive.drop(lambda visit: lost(visit.origin))
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return all that the planner knows; who goes on, here or from the checkpoint, plans anew."""
-        planner, visits = self.planner, list(self.planner.cells.values())
+        planner, visits = self.planner, self.planner.archive.visits
         planner.plan_anew()
         return {
             "best": np.array(planner.best),
@@ -110,13 +111,13 @@ class Guidance:
         planner.seen, planner.got_on_at = (int(value) for value in state["seen"])
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
-        planner.cells = {}
+        planner.archive.cells = {}
         for place, (agent, episode, frame, tries), station in zip(
             state["places"], state["origins"], stations, strict=True
         ):
             visit = _visit(place.copy(), (int(agent), int(episode), int(frame)), station.copy())
             visit.tries = int(tries)
-            planner.keep(visit)
+            planner.archive.keep(visit)
 
 
 def _visit(place: np.ndarray, origin: tuple[int, int, int], station: np.void) -> Visit:
