@@ -16,8 +16,8 @@ from conftest import ROOT, mpiexec
 from test_path_network import over
 
 from mapmpi.path import tst
-from mapmpi.path.basins import Matcher, StationaryPoint
 from mapmpi.path.diffusion import CM2_PER_A2, Diffusion, Folded
+from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Network
 from mapmpi.path.symmetry import Symmetry, find_symmetry
 from mapmpi.pneb.diffusion import sentences

@@ -4,7 +4,7 @@ All atoms turned and shifted together have the same energy, and the same forces,
 periodic images is laid on itself. So a copy of a minimum or a saddle is one, as exactly as what was found, whatever
 becomes of the host. An operation lays the host on itself nearly, and its atoms keep the names of their places, so that
 only the molecule is seen elsewhere. Whether a copy is one of the structures that are known is the
-:class:`~mapmpi.path.basins.Matcher`'s to say, as ever.
+:class:`~mapmpi.path.matching.Matcher`'s to say, as ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from ase.geometry import complete_cell, minkowski_reduce
 from scipy.spatial import cKDTree
 
-from mapmpi.path.basins import Alignment
+from mapmpi.path.matching import Alignment
 
 LATTICE_A = 0.01
 """Å by which an isometry may miss a vector of the cell, or a fixed atom."""
