@@ -21,6 +21,7 @@ from mapmpi.check.installation import try_step
 from mapmpi.check.material import find_lammps
 from mapmpi.check.mpi import Called, called_by, called_by_mpi4py, file_of
 from mapmpi.check.page import Page
+from mapmpi.md import library as library_module
 from mapmpi.md.library import OLDEST, Build, library
 
 PRESETS = ["cpu", "openmp", "cuda", "hip", "sycl"]
@@ -153,7 +154,7 @@ def test_an_installation_on_one_rank(capsys: pytest.CaptureFixture[str]) -> None
 def test_what_is_missing_is_named(
     build: Build, verdict: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(material, "installed", lambda: build)
+    monkeypatch.setattr(library_module, "installed", lambda: build)
     assert (find_lammps(Page(), None) is None) == (verdict == "fails")
     assert said in lines(capsys.readouterr().out, verdict)
 
