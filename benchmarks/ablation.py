@@ -127,6 +127,7 @@ ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
     "growth": (_constants(growth, DOUBT=np.inf), ()),
+    "played": (_constants(planner, PLAYED=10**9), ()),
     "smallest-scale": (_constants(planner, SMALLEST=0.0), ()),
     "discount": (_constants(planner, DISCOUNT=0.0), ()),
     "first-straight": (_no_straight, ()),

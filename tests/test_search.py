@@ -188,7 +188,8 @@ def test_where_promises_grow_who_has_come_far_is_preferred() -> None:
     lengths = planner.plan.length(np.array([one.place for one in visits]))
     low, high = (0, 1) if promised[0] < promised[1] else (1, 0)
     further = visit(list(visits[low].place), 0.0, float(promised[high]) + 1.0)
-    assert planner.go_on(further.place, further.heights) is None
+    assert planner.go_on(further.place, further.heights, agent=1) is None
+    assert planner.go_on(further.place, further.heights, agent=2) is not None  # plays this episode to its end
     assert visits[0] is near
     assert lengths[0] > lengths[1] + 2.0
     for rate, first in ((0.0, low), (100.0, 1)):

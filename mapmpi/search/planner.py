@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,8 +25,11 @@ OPTIMISM = 1.0
 FIRST_MARGIN, MARGIN = 1.0, 0.2
 """Climb, in units of the scale of the barriers, by which an episode may promise less than the best state of the
 archive before it had better begin there: before there is a way to the goal, and afterwards."""
+PLAYED = 2
+"""Of each agent's episodes every second is played to its end once there is a way to the goal, whatever else promises
+more: it finds a path that may be a better one, and what lies far from the start."""
 DISCOUNT = 0.1
-"""The same that a state loses with every time that one went on from it."""
+"""Climb, in units of the scale, that a state loses with every time that one went on from it."""
 REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
 """Å between places that are the same one visited again, pairs of them that tell, and the spread of their energies, in
 units of the climb that the plan expects, above which the energy is no function of the place."""
@@ -76,6 +80,7 @@ class Planner:
         self._plan: Plan | None = None
         self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
+        self._begun: Counter[int] = Counter()
         self._agents = agents
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
 
@@ -184,6 +189,7 @@ class Planner:
             return None
         chosen = visits[int(expected.argmin())]
         chosen.tries += 1
+        self._begun[agent] += 1
         if self.mapped:
             self.growth.begin(agent)
         return chosen, self.advice(chosen.place, agent)
@@ -195,11 +201,16 @@ class Planner:
         """
         if not self.mapped:
             return None
-        margin = self.scale * (MARGIN if np.isfinite(self.best) else FIRST_MARGIN)
+        return None if self._better_elsewhere(place, heights, agent) else self.advice(place, agent)
+
+    def _better_elsewhere(self, place: np.ndarray, heights: Heights, agent: int) -> bool:
+        """Tell whether an agent had better begin elsewhere than go on from a place (3,) Å."""
+        arrived = bool(np.isfinite(self.best))
+        if arrived and (agent + self._begun[agent]) % PLAYED == 0:  # half of the agents at any time
+            return False
+        margin = self.scale * (MARGIN if arrived else FIRST_MARGIN)
         here = self._promised(self.plan, place[None], [heights]) + self._to_grow(place[None])
-        if here[0] > self._scores()[2].min() + margin:
-            return None
-        return self.advice(place, agent)
+        return bool(here[0] > self._scores()[2].min() + margin)
 
     def advice(self, place: np.ndarray, agent: int = 0) -> Advice:
         """Return the way on from a place (3,) Å."""
