@@ -122,7 +122,7 @@ def rows_of(run: Path, name: str, method: str, seed: int, calls: int) -> list[Ro
             time_s, passage_s = (_number(row[f"{key}_{KELVIN:g}K"]) for key in ("time_s", "passage_time_s"))
             found.append(
                 Row(name, method, seed, row["name"], outcome == b"goal", round(heights.climb, 4),
-                    round(heights.rise, 4), whole.frames(agent, episode), row["status"],
+                    round(heights.rise, 4), len(whole.energies(agent, episode)), row["status"],
                     _number(row["highest_barrier_ev"]), passage_s, time_s, spent)
             )  # fmt: skip
     return sorted(found, key=lambda row: (not row.reached, row.climb_ev))
