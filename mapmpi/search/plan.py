@@ -49,9 +49,9 @@ class Plan:
         own, onward = np.arange(len(places)), self._next[: len(places)]
         onward = np.where((onward >= 0) & (onward < len(places)), onward, own)
         lengths = np.linalg.norm(places[onward] - places, axis=1)
-        while (onward[onward] != onward).any():  # each time twice as far
+        while ((farther := onward[onward]) != onward).any():  # each time twice as far
             lengths += lengths[onward]
-            onward = onward[onward]
+            onward = farther
         return lengths
 
     def length(self, places: np.ndarray) -> np.ndarray:
