@@ -24,7 +24,7 @@ import numpy as np
 from launch import on_ranks, prepare, words_of
 from search import Found, curve
 
-from mapmpi.search import archive, energymap, growth, plan, planner, pursuit, region
+from mapmpi.search import archive, energymap, growth, plan, planner, process, pursuit, region
 from mapmpi.structures.labyrinth import read_truth
 
 SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
@@ -101,12 +101,12 @@ def _one_element() -> None:
 
 def _equal_weights() -> None:
     """High energies count as much in the fit as low ones."""
-    fit = energymap.Ridge.fit
+    fit = process.Process.fit
 
-    def alike(self: energymap.Ridge, features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> None:
+    def alike(self: process.Process, features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> None:
         fit(self, features, values, np.ones_like(weights))
 
-    energymap.Ridge.fit = alike  # type: ignore[method-assign]
+    process.Process.fit = alike  # type: ignore[method-assign]
 
 
 def _no_straight() -> None:
@@ -118,6 +118,7 @@ def _no_straight() -> None:
 
 ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "nothing": (lambda: None, ()),
+    "nonlinear": (_constants(process, LENGTHS=(1e3,)), ()),
     "residuals": (_constants(energymap, REACH=1e-6), ()),
     "walls": (_constants(energymap, WALL=0.0), ()),
     "asinh": (_energies_as_they_are, ()),

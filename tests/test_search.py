@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,19 @@ import torch
 from ase import Atoms
 from conftest import analytic_config, analytic_engine, planned_config, wall_with_a_gap
 from in_process import train
+from scipy.stats import multivariate_normal
 
 from mapmpi.climb import Heights
 from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
 from mapmpi.search import growth as growth_module
+from mapmpi.search import process as process_module
 from mapmpi.search.archive import Visit
-from mapmpi.search.energymap import EnergyMap, Ridge
+from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
 from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner
+from mapmpi.search.process import Process, far_apart
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.rundir import RunDirectory
@@ -68,23 +71,64 @@ def test_the_region_follows_the_goal_and_finds_its_places() -> None:
     assert len({tuple(sorted(pair)) for pair in zip(first[:5000], second[:5000], strict=True)}) == 5000
 
 
-def test_the_ridge_finds_coefficients_and_noise() -> None:
+def process_of(features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> Process:
+    process = Process(np.array([[-1.0] * 4, [1.0] * 4]))  # features are scaled as they are
+    process.fit(features, values, weights)
+    return process
+
+
+def test_the_process_is_that_of_the_textbook_through_all_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "NOISES", (0.03, 0.3))
+    monkeypatch.setattr(process_module, "SUMS", (0.3, 3.0))
+    monkeypatch.setattr(process_module, "LENGTHS", (0.5, 2.0))
     random = np.random.default_rng(1)
-    sample = random.normal(size=(3000, 6))
-    truth = np.array([1.0, -2.0, 0.0, 0.5, 0.0, 0.3])
-    ridge = Ridge(sample)
-    features = ridge.scaled(sample)
-    known, values = features[:400], sample[:400] @ truth + 3.0 + 0.2 * random.normal(size=400)
-    ridge.fit(known, values, np.ones(400))
-    assert ridge.noise == pytest.approx(0.2, rel=0.15)
-    left = ridge.predict(features[400:]) - (sample[400:] @ truth + 3.0)
-    assert np.sqrt((left**2).mean()) < 0.05
-    # the deviation is that of fits to the same features with other noise (the prior is wide)
-    others = []
-    for _ in range(200):
-        ridge.fit(known, sample[:400] @ truth + 3.0 + 0.2 * random.normal(size=400), np.ones(400))
-        others.append(ridge.predict(features[500:501])[0])
-    np.testing.assert_allclose(np.std(others), ridge.deviation(features[500:501])[0], rtol=0.25)
+    known, places = random.normal(size=(60, 4)), random.normal(size=(20, 4))
+    values = known @ [1.0, -2.0, 0.0, 0.5] + np.sin(2.0 * known[:, 0]) + 3.0
+    weights = random.uniform(0.2, 1.0, 60)
+    offset = np.average(values, weights=weights)
+    unit = np.sqrt(np.average((values - offset) ** 2, weights=weights))
+
+    fits = []
+    for noise, sums, length in product((0.03, 0.3), (0.3, 3.0), (0.5, 2.0)):
+
+        def covariance(
+            some: np.ndarray, others: np.ndarray, length: float = length, sums: float = sums
+        ) -> np.ndarray:
+            apart = np.linalg.norm(some[:, None] - others[None], axis=2) / np.sqrt(4.0)
+            return np.exp(-0.5 * (apart / length) ** 2) + sums * some @ others.T / 4.0
+
+        matrix = unit**2 * (covariance(known, known) + noise * np.diag(1.0 / weights))
+        density = multivariate_normal(np.full(60, offset), matrix).logpdf(values)
+        across, own = unit**2 * covariance(places, known), unit**2 * covariance(places, places).diagonal()
+        inverse = np.linalg.inv(matrix)
+        means = offset + across @ inverse @ (values - offset)
+        fits.append((density, noise, means, np.sqrt(own - np.einsum("ij,jk,ik->i", across, inverse, across))))
+    _, noise, means, deviations = max(fits, key=lambda fit: fit[0])
+    process = process_of(known, values, weights)
+    np.testing.assert_allclose(process.predict(places)[0], means, atol=1e-3)
+    np.testing.assert_allclose(process.predict(places)[1], deviations, rtol=1e-2)
+    assert process.noise == pytest.approx(unit * np.sqrt(noise))
+
+
+def test_a_process_through_some_places_knows_about_as_much_and_when_it_knows_nothing() -> None:
+    random = np.random.default_rng(2)
+    known = random.uniform(-1.0, 1.0, size=(3000, 4))
+    values = known @ [1.0, -2.0, 0.0, 0.5] + np.sin(3.0 * known[:, 0]) + 0.1 * random.normal(size=3000)
+    process = process_of(known, values, np.ones(3000))
+    places = random.uniform(-1.0, 1.0, size=(500, 4))
+    means, deviations = process.predict(places)
+    left = means - places @ [1.0, -2.0, 0.0, 0.5] - np.sin(3.0 * places[:, 0])
+    assert np.sqrt((left**2).mean()) < 0.1 * values.std()
+    assert np.median(deviations) < 0.1 * values.std()
+    assert process.predict(places + 6.0)[1].min() > values.std()
+    single = process.predict(places.astype(np.float32))
+    np.testing.assert_allclose(single, (means, deviations), atol=1e-3)
+
+
+def test_the_known_places_that_stand_for_all_are_the_farthest_from_each_other() -> None:
+    line = np.array([[0.0], [0.1], [1.0], [0.45], [0.0]])
+    assert far_apart(line, 3).tolist() == [0, 2, 3]
+    assert far_apart(line, 10).tolist() == [0, 2, 3, 1]  # the last is the first again
 
 
 def test_the_map_learns_a_landscape_from_a_tenth_of_its_places() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from mapmpi.search.prior import WORTH, Prior
+from mapmpi.search.process import Process
 from mapmpi.search.region import Region
 
 REACH = 0.6
@@ -14,56 +15,6 @@ WALL = 4.0
 """By which the asinh of the energy grows per Å that a place is closer to an atom than any that was visited."""
 STEEPEST = 8.0
 """Largest asinh of an energy."""
-ROUNDS = 10
-"""Rounds in which the fit finds its own noise and prior."""
-
-
-class Ridge:
-    """Bayesian linear regression that finds its noise and its prior's width by the evidence.
-
-    MacKay, Neural Computation 4, 415 (1992). Features are scaled to zero mean and unit spread over ``sample`` (g, f).
-    """
-
-    def __init__(self, sample: np.ndarray) -> None:
-        self._mean, self._spread = sample.mean(axis=0), sample.std(axis=0) + 1e-6
-
-    def scaled(self, features: np.ndarray) -> np.ndarray:
-        """Return features (m, f) scaled, with a constant behind them, (m, f + 1)."""
-        scaled = np.clip((features - self._mean) / self._spread, -5.0, 5.0)
-        return np.hstack([scaled, np.ones((len(scaled), 1))])
-
-    def fit(self, features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> None:
-        """Fit values (m,) at scaled features (m, f + 1), each counted ``weights`` (m,) times."""
-        self._offset = float(np.average(values, weights=weights))
-        rest, root = values - self._offset, np.sqrt(weights)
-        weighted, total = features * root[:, None], float(weights.sum())
-        squares, columns = np.linalg.eigh(weighted.T @ weighted)  # with 8000 visits 50 times as fast as an SVD
-        kept = squares > 1e-12 * squares[-1]
-        sizes, axes = np.sqrt(squares[kept]), columns[:, kept].T
-        along = axes @ (weighted.T @ (rest * root)) / sizes
-        variance = max(float(np.average(rest**2, weights=weights)), 1e-12)
-        precision, noise = 1.0 / variance, 0.1 * variance
-        for _ in range(ROUNDS):
-            damping = sizes**2 / (sizes**2 + precision * noise)
-            means = damping * along / sizes.clip(1e-12)
-            effective = float(damping.sum())
-            left = float((weights * rest**2).sum() - (along**2).sum() + ((1 - damping) ** 2 * along**2).sum())
-            precision = max(effective, 1e-3) / max(float((means**2).sum()), 1e-12)
-            noise = max(left, 1e-9 * total * variance) / max(total - effective, 0.05 * total)
-        self.noise = float(np.sqrt(noise))
-        self.coefficients = means @ axes
-        self._axes, self._shrunk = axes, 1.0 / precision - 1.0 / (precision + sizes**2 / noise)
-        self._precision = precision
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the mean at scaled features (m, f + 1), shape (m,)."""
-        return features @ self.coefficients + self._offset
-
-    def deviation(self, features: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the mean at scaled features (m, f + 1), shape (m,)."""
-        prior = (features**2).sum(axis=1) / self._precision
-        known = ((features @ self._axes.T) ** 2) @ self._shrunk
-        return np.sqrt(np.maximum(prior - known, 0.0))
 
 
 class EnergyMap:
@@ -75,8 +26,8 @@ class EnergyMap:
 
     def __init__(self, region: Region, prior: Prior | None = None) -> None:
         self.region, self._prior = region, prior
-        self._ridge = Ridge(region.features)
-        self._features = self._ridge.scaled(region.features)
+        self._process = Process(region.features)
+        self._features = self._process.scaled(region.features).astype(np.float32)
         self._tree = cKDTree(region.places)
         self._known: dict[bytes, list[np.ndarray]] = {}
 
@@ -89,9 +40,10 @@ class EnergyMap:
         self._wall = WALL * np.maximum(closest - region.closest, 0.0).sum(axis=1)
         values = np.arcsinh(energies / scale)
         self._lowest = float(values.min())
-        scaled = self._ridge.scaled(features)
+        scaled = self._process.scaled(features)
         self._fit(scaled, energies / scale)
-        left = values - self._ridge.predict(scaled)
+        self._mean, self._deviation = self._process.predict(self._features)
+        left = values - self._process.predict(scaled)[0]
         pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 2 * REACH, output_type="coo_matrix")
         near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
         total = np.bincount(pairs.row, near, len(region))
@@ -114,13 +66,13 @@ class EnergyMap:
         return np.array(features)[[order[key] for key in keys]], np.min(distances, axis=0)
 
     def _fit(self, features: np.ndarray, energies: np.ndarray) -> None:
-        """Fit the regression to energies (m,) in units of the scale at scaled features, and to the prior."""
+        """Fit the process to energies (m,) in units of the scale at scaled features, and to the prior."""
         worth = np.ones(len(energies))
         if (prior := self._prior) is not None:
-            features = np.vstack([features, self._ridge.scaled(prior.features)])
+            features = np.vstack([features, self._process.scaled(prior.features)])
             energies = np.concatenate([energies, prior.rises / self.scale])
             worth = np.concatenate([worth, np.full(len(prior.rises), WORTH / len(prior.rises))])
-        self._ridge.fit(features, np.arcsinh(energies), worth / (1.0 + np.maximum(energies, 0.0) ** 2))
+        self._process.fit(features, np.arcsinh(energies), worth / (1.0 + np.maximum(energies, 0.0) ** 2))
 
     def lower_bound(self, deviations: float, doubt: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the energies at all places, less so many standard deviations, (g,) eV.
@@ -128,8 +80,8 @@ class EnergyMap:
         None lies lower than the lowest that was visited: nothing speaks for it. ``doubt`` (g,) is added to the asinh
         where nothing was visited.
         """
-        mean = self._ridge.predict(self._features) + self._left + doubt * self._unknown
-        spread = np.sqrt(self._ridge.deviation(self._features) ** 2 + self._ridge.noise**2 * self._unknown)
+        mean = self._mean + self._left + doubt * self._unknown
+        spread = np.sqrt(self._deviation**2 + self._process.noise**2 * self._unknown)
         return self.scale * np.sinh(
             np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST)
         )
