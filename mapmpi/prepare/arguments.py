@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mapmpi.config import ForceField, load_forcefield
 from mapmpi.errors import of_option
-from mapmpi.helptext import narrow
 from mapmpi.structures.insert import START
 from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 
@@ -191,7 +191,7 @@ def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
-    raw = narrow(26)
+    raw = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26)  # fits a terminal of 80 columns
     top = argparse.ArgumentParser(
         prog="python -m mapmpi.prepare", description="Make the structure that a path is to be found in.",
         epilog=EXAMPLES, formatter_class=raw,
