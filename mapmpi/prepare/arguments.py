@@ -193,7 +193,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=INSERT, formatter_class=raw, usage="%(prog)s STRUCTURE --output FILE [options]",
     )  # fmt: skip
     _structure(insert)
-    insert.add_argument("--molecule", default="H2O", help="H2O (default), a name ASE knows, or a file")
+    molecule = "H2O (default), a name ASE knows, or a file"
+    insert.add_argument("--molecule", dest="insert", default="H2O", metavar="MOLECULE", help=molecule)
     insert.add_argument("--no-relax", action="store_true", help="leave all atoms where they are")
     _placing(insert)
 
