@@ -73,25 +73,23 @@ def _config(page: Page, directory: RunDirectory) -> None:
 
 def _trajectories(page: Page, directory: RunDirectory, looker: Looker, every_frame: bool) -> list[Look]:
     """Look at all trajectories; return what was found in those that are whole."""
-    looks = [looker(path, trajectory=True) for path in directory.trajectory_files()]
-    whole = [look for look in looks if not look.wrong]
-    for look in looks:
-        if look.wrong:
-            page.fails("trajectory", look.wrong)
+    files, whole = directory.trajectory_files(), []
+    for path in files:
+        with page.attempt("trajectory"):
+            whole.append(looker.trajectory(path))
     mended = [look.path.name for look in whole if look.mended]
     if mended:
         page.ok(
             "mended",
             f"{some(mended)}: a killed writer's mark and unfinished episode are gone; any program opens it",
         )
-    episodes, frames = (
-        (sum(counts) for counts in zip(*(_counts(look) for look in whole), strict=True)) if whole else (0, 0)
-    )
+    episodes = sum(len(look.episodes) for look in whole)
+    frames = sum(int(look.episodes["frames"].sum()) for look in whole)
     finding = f"{len(whole)} whole, with {episodes:,} episodes and {frames:,} frames"
     finding += " (all were read)" if every_frame else " (the last episode of each was read)"
     if whole:
         page.ok("trajectories", finding)
-    elif not looks:
+    elif not files:
         page.note("trajectories", "none: the training ended before an agent began.")
     names = Counter(look.agent for look in whole)
     twice = [f"agent {agent}" for agent, count in names.items() if count > 1]
@@ -102,10 +100,6 @@ def _trajectories(page: Page, directory: RunDirectory, looker: Looker, every_fra
             expected = directory.trajectory(look.agent).name
             page.fails("agents", f"{look.path} is the trajectory of agent {look.agent}; rename it to {expected}.")
     return whole
-
-
-def _counts(look: Look) -> tuple[int, int]:
-    return len(look.episodes), int(look.episodes["frames"].sum())
 
 
 def _metrics(page: Page, directory: RunDirectory) -> np.ndarray | None:
@@ -148,11 +142,12 @@ def _parents(page: Page, looker: Looker, looks: Sequence[Look]) -> None:
     children = sum(int((look.episodes["parent_agent"] > 0).sum()) for look in looks)
     if not children:
         return
-    orphans, wrong = looker.orphans([look.path for look in looks])
-    if wrong:
-        page.fails("parents", wrong)
-        return
-    page.ok("parents", f"{children - len(orphans):,} episodes continue others, with whole paths from the start")
+    orphans = []
+    with page.attempt("parents"):
+        orphans = looker.orphans([look.path for look in looks])
+        page.ok(
+            "parents", f"{children - len(orphans):,} episodes continue others, with whole paths from the start"
+        )
     if orphans:
         names = some([_name(key) for key in orphans])
         page.note(
@@ -191,11 +186,11 @@ def _checkpoint(page: Page, directory: RunDirectory) -> None:
 
 def _pathways(page: Page, directory: RunDirectory, looker: Looker) -> None:
     """Look at the files of phase 2."""
-    looks = [looker(path, trajectory=False) for path in sorted(directory.pathways.glob("*.h5"))]
-    for look in looks:
-        if look.wrong:
-            page.fails("pathway", look.wrong)
-    whole = [look.path.stem for look in looks if not look.wrong]
+    whole = []
+    for path in sorted(directory.pathways.glob("*.h5")):
+        with page.attempt("pathway"):
+            looker.pathway(path)
+            whole.append(path.stem)
     page.ok("pathways", f"{len(whole)} whole: {some(whole)}" if whole else "none yet")
     journal = directory.pathways / "journal"
     if journal.exists():
