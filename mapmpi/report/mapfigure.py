@@ -39,7 +39,7 @@ def map_drawing(found: Map) -> Drawing:
                 rasterized=True,
             )  # fmt: skip
             _draw_paths(axes, found, float(found.ticks[2][index]))
-            axes.axvline(found.distance, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
+            axes.axvline(found.region.distance, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
             axes.set_title(f"at {found.ticks[2][index]:+.1f} Å", fontsize=8, loc="left", pad=2)
             axes.set_aspect("equal")
         assert picture is not None
