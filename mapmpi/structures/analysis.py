@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from ase.units import _amu
+from scipy.spatial.distance import pdist
 
 from mapmpi.errors import UserError
 
@@ -99,10 +100,7 @@ def _angles(centers: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return the angles in degrees between every two of the vectors (m, 3) that have the same center (m,)."""
     found = [np.empty(0)]
     for center in np.unique(centers):
-        arms = vectors[centers == center]
-        arms = arms / np.linalg.norm(arms, axis=1)[:, None]
-        first, second = np.triu_indices(len(arms), k=1)
-        cosines = (arms[first] * arms[second]).sum(axis=1)
+        cosines = 1.0 - pdist(vectors[centers == center], "cosine")
         found.append(np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))))
     return np.concatenate(found)
 
