@@ -32,14 +32,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("run_dir", type=Path, metavar="RUN_DIR", help="folder of a training or of phase 2")
-    add(
-        "--html",
-        nargs="?",
-        type=Path,
-        const=Path(),
-        metavar="FILE",
-        help="write a page (default RUN_DIR/report.html)",
-    )
+    page = "write a page (default RUN_DIR/report.html)"
+    add("--html", nargs="?", type=Path, const=Path(), metavar="FILE", help=page)
     add("--interval", type=_interval, metavar="TIME", help="between looks (default 5s, 30s with --html)")
     add("--once", action="store_true", help="look once and end")
     return parser
