@@ -114,20 +114,16 @@ def _compare(page: Page, rows: np.ndarray, looks: Sequence[Look]) -> None:
     stored = {(int(row["agent"]), int(row["episode"])): row for look in looks for row in look.episodes}
     logged = [(int(row["agent"]), int(row["episode"])) for row in rows]
     twice = [_name(key) for key, count in Counter(logged).items() if count > 1]
-    if twice:
-        page.fails("metrics.csv", f"{some(twice)} more than once; remove the second row of each.")
     strays = [_name(key) for key in logged if key not in stored]
-    if strays:
-        page.fails(
-            "metrics.csv", f"{some(strays)} in no whole trajectory; restore the trajectory, or remove the rows."
-        )
-    other = [
-        _name(key) for key, row in zip(logged, rows, strict=True) if key in stored and _differs(row, stored[key])
-    ]
-    if other:
-        page.fails(
-            "metrics.csv", f"{some(other)} differs from the trajectory's table, which is right; mend the rows."
-        )
+    pairs = [(key, row, stored[key]) for key, row in zip(logged, rows, strict=True) if key in stored]
+    other = [_name(key) for key, row, right in pairs if _differs(row, right)]
+    for names, wrong in (
+        (twice, "more than once; remove the second row of each."),
+        (strays, "in no whole trajectory; restore the trajectory, or remove the rows."),
+        (other, "differs from the trajectory's table, which is right; mend the rows."),
+    ):
+        if names:
+            page.fails("metrics.csv", f"{some(names)} {wrong}")
     missing = [_name(key) for key in sorted(set(stored) - set(logged))]
     if missing:
         page.note(
