@@ -123,16 +123,8 @@ def pathways(run: Run) -> str:
 
 
 def _hops(place: int, one: Pathway) -> str:
-    head = [
-        "hop",
-        "what moves",
-        "barrier (eV)",
-        "back (eV)",
-        "force left (eV/Å)",
-        "lowest curvatures (eV/Å²)",
-        "saddle",
-        "",
-    ]
+    head = ["hop", "what moves", "barrier (eV)", "back (eV)"]
+    head += ["force left (eV/Å)", "lowest curvatures (eV/Å²)", "saddle", ""]
     rows = []
     for number, (hop, (*cells, told)) in enumerate(zip(one.hops, hop_cells(one), strict=True)):
         saddle = f'<span class="{_CLASSES[hop_status(hop)]}">{escape(told)}</span>'

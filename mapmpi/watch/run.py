@@ -109,13 +109,8 @@ def state(run: Run) -> dict[str, str]:
 def _news(run: Run) -> str:
     """Return when one of the files that grow was written last."""
     folder = run.directory
-    files = [
-        folder.config,
-        folder.metrics,
-        folder.learner,
-        folder.pathways / "journal",
-        folder.pathways / "pathways.csv",
-    ]
+    files = [folder.config, folder.metrics, folder.learner]
+    files += [folder.pathways / "journal", folder.pathways / "pathways.csv"]
     files += [*folder.checkpoints.glob("checkpoint-*.npz"), *(folder.pathways / "parts").glob("*")]
     ages = [time.time() - file.stat().st_mtime for file in files if file.exists()]
     return f"{duration_text(max(min(ages), 0.0))} ago"
