@@ -40,7 +40,7 @@ class Look:
 
 
 class Looker:
-    """The other process. Use as a context; it is started when first needed, and anew after it was stopped.
+    """The other process. It is started when first needed, and anew after it was stopped.
 
     What is wrong with a file is a UserError.
     """
@@ -49,13 +49,8 @@ class Looker:
         self._mend, self._every_frame = mend, every_frame
         self._process: SpawnProcess | None = None
 
-    def __enter__(self) -> Looker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -94,7 +89,7 @@ class Looker:
                 raise TimeoutError
             found, wrong = self._pipe.recv()
         except (EOFError, OSError):
-            self._stop()
+            self.close()
             raise UserError(failure) from None
         if wrong:
             raise UserError(wrong)

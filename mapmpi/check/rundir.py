@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def check_run(folder: Path, every_frame: bool) -> int:
         alone = _alone(page, directory, stack)
         # first, because a training writes an episode's row here after that of the trajectory
         rows = _metrics(page, directory)
-        looker = stack.enter_context(Looker(mend=alone, every_frame=every_frame))
+        looker = stack.enter_context(closing(Looker(mend=alone, every_frame=every_frame)))
         looks = _trajectories(page, directory, looker, every_frame)
         if rows is not None:
             _compare(page, rows, looks)

@@ -50,17 +50,12 @@ class Console:
             self._bars.stop()
 
 
-def files(output: Path) -> tuple[Path, Path]:
-    """Return the LAMMPS data file and the extxyz file that belong to ``--output``."""
-    return output, output.with_suffix(".extxyz")
-
-
 def check_output(output: Path, force: bool) -> None:
     """Raise UserError unless both files can be written; an existing one only with ``force``."""
     if output.suffix == ".extxyz":
         raise UserError(f"--output {output}: name the LAMMPS data file, for example {output.stem}.data.")
     with of_option("--output"):
-        check_new(files(output), force)
+        check_new([output, output.with_suffix(".extxyz")], force)
 
 
 def check_new(files: Sequence[Path], force: bool) -> None:
@@ -99,10 +94,9 @@ def forcefield_lines(forcefield: ForceField) -> str:
 
 def write(atoms: Atoms, output: Path, arguments: list[str], ids: list[int]) -> None:
     """Write both files; the data file's first line is the command that made it."""
-    data, extxyz = files(output)
     note = "molecule atoms " + " ".join(str(number) for number in ids) if ids else ""
-    write_lammps_data(data, atoms, f"# {command_of(arguments)}", note)
-    ase.io.write(extxyz, atoms, format="extxyz", parallel=False)
+    write_lammps_data(output, atoms, f"# {command_of(arguments)}", note)
+    ase.io.write(output.with_suffix(".extxyz"), atoms, format="extxyz", parallel=False)
 
 
 def yaml_lines(atoms: Atoms, output: Path, ids: list[int]) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 
 from mapmpi.errors import UserError, why
 from mapmpi.structures.minimax import Minimax, minimax
@@ -62,10 +61,6 @@ class Labyrinth:
         Looked at every 0.02 Å; points are unwrapped.
         """
         return float(self.obstacles.path_energies(points).max()) - self.start_energy
-
-    def atoms(self) -> Atoms:
-        """Return the structure: the obstacles, fixed, and the tracer as the last atom, at its start."""
-        return self.obstacles.atoms(self.start)
 
 
 def make_labyrinth(
