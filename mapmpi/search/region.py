@@ -61,8 +61,7 @@ class Region:
         """Return the index of the place on the grid that is nearest to each of (m, 3) Å, shape (m,)."""
         local = (np.atleast_2d(places) - self.start) @ self.axes.T
         steps = np.rint((local - self._low) / self.spacing).astype(int)
-        steps = np.clip(steps, 0, np.array(self.shape) - 1)
-        return np.ravel_multi_index(tuple(steps.T), self.shape)
+        return np.ravel_multi_index(tuple(steps.T), self.shape, mode="clip")
 
     @cached_property
     def features(self) -> np.ndarray:
