@@ -6,7 +6,6 @@ An Si and an O are neighbours up to 2.0 Å, the first minimum of their radial di
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +92,7 @@ def _counts(coordination: dict[int, int]) -> str:
 
 
 def _histogram(numbers: np.ndarray) -> dict[int, int]:
-    return {int(value): count for value, count in sorted(Counter(numbers.tolist()).items())}
+    return {int(value): int(count) for value, count in zip(*np.unique(numbers, return_counts=True), strict=True)}
 
 
 def _angles(centers: np.ndarray, vectors: np.ndarray) -> np.ndarray:
