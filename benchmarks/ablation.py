@@ -89,14 +89,14 @@ class _Linear:
 
 def _one_element() -> None:
     """All atoms alike."""
-    begin = region._Surroundings.__init__
+    begin = region.Region.__init__
 
-    def init(self: region._Surroundings, atoms: Any) -> None:
+    def init(self: region.Region, atoms: Any, *others: Any) -> None:
         alike = atoms.copy()
         alike.numbers[:] = 1
-        begin(self, alike)
+        begin(self, alike, *others)
 
-    region._Surroundings.__init__ = init  # type: ignore[method-assign]
+    region.Region.__init__ = init  # type: ignore[method-assign]
 
 
 def _equal_weights() -> None:

@@ -171,15 +171,11 @@ class ForceField(Section):
     )
 
     @model_validator(mode="after")
-    def _units_need_commands(self) -> ForceField:
+    def _fits_together(self) -> ForceField:
         if self.commands is None and self.units != "real":
             raise ValueError("units: metal needs commands; ReaxFF works in real units")
         if self.gpus is not None and self.suffix not in ("kk", "gpu"):
             raise ValueError("gpus needs suffix: kk, or gpu; the other styles compute on processors")
-        return self
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> ForceField:
         if self.ase is None and self.arguments:
             raise ValueError("arguments are those of an ASE calculator; name it in ase")
         lammps = {"commands": self.commands, "reaxff_file": self.reaxff_file, "suffix": self.suffix}

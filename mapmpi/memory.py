@@ -49,16 +49,13 @@ def _job_limits() -> list[tuple[int, int]]:
         return []
     for line in lines:
         _, kinds, path = line.split(":", 2)
-        if kinds not in ("", "memory"):
+        if not kinds:
+            root, names = Path("/sys/fs/cgroup"), ("memory.max", "memory.current", "inactive_file")
+        elif kinds == "memory":
+            root = Path("/sys/fs/cgroup/memory")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
             continue
-        root, names = (
-            (
-                Path("/sys/fs/cgroup/memory"),
-                ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-            )
-            if kinds
-            else (Path("/sys/fs/cgroup"), ("memory.max", "memory.current", "inactive_file"))
-        )
         group = Path(path.lstrip("/"))
         for folder in [root / part for part in (group, *group.parents)]:
             found += _limit(folder, *names)

@@ -11,11 +11,8 @@ def main(argv: list[str] | None = None) -> int:
     """Check; a library that does not load is a finding, too. Return the exit code."""
     try:
         from mapmpi.check.run import main as check
-    except (
-        ImportError,
-        RuntimeError,
-        OSError,
-    ) as error:  # mpi4py raises RuntimeError where it finds no MPI library
+    # mpi4py raises RuntimeError where it finds no MPI library
+    except (ImportError, RuntimeError, OSError) as error:
         print(
             f"mapmpi: {' '.join(str(error).split())}; install it for this Python ({sys.executable}).",
             file=sys.stderr,

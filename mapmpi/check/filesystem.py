@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 import time
@@ -131,8 +130,7 @@ def describe_space(
 
     ``checkpoint_bytes`` is what the checkpoints come to beside the trajectories.
     """
-    state = os.statvfs(folder)
-    free, needed = state.f_bavail * state.f_frsize, actions * frame_bytes + checkpoint_bytes
+    free, needed = shutil.disk_usage(folder).free, actions * frame_bytes + checkpoint_bytes
     finding = (
         f"{size_text(frame_bytes)} a frame and {size_text(checkpoint_bytes)} of checkpoints, {size_text(needed)} "
     )

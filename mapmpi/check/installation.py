@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import numpy as np
 from ase import Atoms
+from ase.build import molecule
 from mpi4py import MPI
 
 from mapmpi.check.extras import describe_optional
@@ -48,9 +48,7 @@ def check_installation(world: MPI.Intracomm) -> int:
 
 def water() -> Atoms:
     """Return eight molecules of water in a cell of 9 Å."""
-    corners = np.array([[x, y, z] for x in (1.0, 5.5) for y in (1.0, 5.5) for z in (1.0, 5.5)])
-    molecule = np.array([[0.0, 0.0, 0.0], [0.76, 0.59, 0.0], [-0.76, 0.59, 0.0]])
-    return Atoms("OHH" * 8, (corners[:, None] + molecule).reshape(-1, 3), cell=[9.0] * 3, pbc=True)
+    return molecule("H2O", cell=[4.5] * 3, pbc=True).repeat(2)
 
 
 def try_step(group: MPI.Comm) -> str:

@@ -87,7 +87,7 @@ def describe_memory(
         f"learner {size_text(learner_bytes)} with a full replay buffer ({config.replay.capacity:,} states of "
         f"{size_text(state_bytes)}), an agent's rank {size_text(agent_bytes)}"
     )
-    verdict, worst = "ok", (0.0, "")
+    worst = 0.0, ""
     for node in {place.node for place in places}:
         here = [number for number, place in enumerate(places) if place.node == node]
         free = [places[number].free for number in here]
@@ -110,9 +110,10 @@ def describe_memory(
     if worst[0] > 1.0:
         capacity = f"replay.capacity (a state takes {size_text(state_bytes)})"
         page.fails("memory", f"{finding}: too little; lower {capacity} or start fewer ranks on a node.")
+    elif worst[0] > NEARLY:
+        page.note("memory", f"{finding}: nearly all.")
     else:
-        verdict = "note" if worst[0] > NEARLY else "ok"
-        page.line(verdict, "memory", finding + (": nearly all." if verdict == "note" else ""))  # type: ignore[arg-type]
+        page.ok("memory", finding)
 
 
 def describe_limits(page: Page, config: Config | None) -> None:

@@ -63,12 +63,9 @@ def read_atoms(page: Page, path: Path, config: Config) -> Atoms | None:
     atoms = None
     with page.attempt("structure"):
         atoms = read_structure(config.structure.file, config.structure.elements)
-        cell = " ".join(f"{value:.2f}" for value in atoms.cell.lengths())
-        angles = atoms.cell.angles()
-        if not np.allclose(angles, 90.0):
-            cell += " Å, " + " ".join(f"{value:.1f}" for value in angles) + "°"
-        else:
-            cell += " Å"
+        cell = " ".join(f"{value:.2f}" for value in atoms.cell.lengths()) + " Å"
+        if not np.allclose(angles := atoms.cell.angles(), 90.0):
+            cell += ", " + " ".join(f"{value:.1f}" for value in angles) + "°"
         finding = f"{config.structure.file.name}: {len(atoms)} atoms, {atoms.get_chemical_formula()}; cell {cell}"
         page.ok("structure", f"{finding}; {density(atoms):.2f} g/cm³")
     if atoms is None:

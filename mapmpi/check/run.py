@@ -25,21 +25,14 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="examples: mpiexec -n 3 python -m mapmpi.check inputs/silica-small.yaml; mpiexec -n 2 python -m "
         "mapmpi.check",
     )
-    parser.add_argument("input", nargs="?", type=Path, help="input file (YAML), or a run directory")
-    parser.add_argument("--run-dir", type=Path, help="of an input: where the results will be (default: runs/…)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
-    )
-    parser.add_argument(
-        "--allow-commands",
-        action="store_true",
-        help="of an input: let its force field hold any LAMMPS command, or name any Python code",
-    )
-    parser.add_argument(
-        "--every-frame",
-        action="store_true",
-        help="of a run directory: read all frames, not each file's last episode",
-    )
+    add = parser.add_argument
+    add("input", nargs="?", type=Path, help="input file (YAML), or a run directory")
+    add("--run-dir", type=Path, help="of an input: where the results will be (default: runs/…)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated")
+    commands = "of an input: let its force field hold any LAMMPS command, or name any Python code"
+    add("--allow-commands", action="store_true", help=commands)
+    frames = "of a run directory: read all frames, not each file's last episode"
+    add("--every-frame", action="store_true", help=frames)
     return parser
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def check_run(folder: Path, every_frame: bool) -> int:
         alone = _alone(page, directory, stack)
         # first, because a training writes an episode's row here after that of the trajectory
         rows = _metrics(page, directory)
-        looker = stack.enter_context(Looker(mend=alone, every_frame=every_frame))
+        looker = stack.enter_context(closing(Looker(mend=alone, every_frame=every_frame)))
         looks = _trajectories(page, directory, looker, every_frame)
         if rows is not None:
             _compare(page, rows, looks)
@@ -73,25 +73,23 @@ def _config(page: Page, directory: RunDirectory) -> None:
 
 def _trajectories(page: Page, directory: RunDirectory, looker: Looker, every_frame: bool) -> list[Look]:
     """Look at all trajectories; return what was found in those that are whole."""
-    looks = [looker(path, trajectory=True) for path in directory.trajectory_files()]
-    whole = [look for look in looks if not look.wrong]
-    for look in looks:
-        if look.wrong:
-            page.fails("trajectory", look.wrong)
+    files, whole = directory.trajectory_files(), []
+    for path in files:
+        with page.attempt("trajectory"):
+            whole.append(looker.trajectory(path))
     mended = [look.path.name for look in whole if look.mended]
     if mended:
         page.ok(
             "mended",
             f"{some(mended)}: a killed writer's mark and unfinished episode are gone; any program opens it",
         )
-    episodes, frames = (
-        (sum(counts) for counts in zip(*(_counts(look) for look in whole), strict=True)) if whole else (0, 0)
-    )
+    episodes = sum(len(look.episodes) for look in whole)
+    frames = sum(int(look.episodes["frames"].sum()) for look in whole)
     finding = f"{len(whole)} whole, with {episodes:,} episodes and {frames:,} frames"
     finding += " (all were read)" if every_frame else " (the last episode of each was read)"
     if whole:
         page.ok("trajectories", finding)
-    elif not looks:
+    elif not files:
         page.note("trajectories", "none: the training ended before an agent began.")
     names = Counter(look.agent for look in whole)
     twice = [f"agent {agent}" for agent, count in names.items() if count > 1]
@@ -102,10 +100,6 @@ def _trajectories(page: Page, directory: RunDirectory, looker: Looker, every_fra
             expected = directory.trajectory(look.agent).name
             page.fails("agents", f"{look.path} is the trajectory of agent {look.agent}; rename it to {expected}.")
     return whole
-
-
-def _counts(look: Look) -> tuple[int, int]:
-    return len(look.episodes), int(look.episodes["frames"].sum())
 
 
 def _metrics(page: Page, directory: RunDirectory) -> np.ndarray | None:
@@ -120,20 +114,16 @@ def _compare(page: Page, rows: np.ndarray, looks: Sequence[Look]) -> None:
     stored = {(int(row["agent"]), int(row["episode"])): row for look in looks for row in look.episodes}
     logged = [(int(row["agent"]), int(row["episode"])) for row in rows]
     twice = [_name(key) for key, count in Counter(logged).items() if count > 1]
-    if twice:
-        page.fails("metrics.csv", f"{some(twice)} more than once; remove the second row of each.")
     strays = [_name(key) for key in logged if key not in stored]
-    if strays:
-        page.fails(
-            "metrics.csv", f"{some(strays)} in no whole trajectory; restore the trajectory, or remove the rows."
-        )
-    other = [
-        _name(key) for key, row in zip(logged, rows, strict=True) if key in stored and _differs(row, stored[key])
-    ]
-    if other:
-        page.fails(
-            "metrics.csv", f"{some(other)} differs from the trajectory's table, which is right; mend the rows."
-        )
+    pairs = [(key, row, stored[key]) for key, row in zip(logged, rows, strict=True) if key in stored]
+    other = [_name(key) for key, row, right in pairs if _differs(row, right)]
+    for names, wrong in (
+        (twice, "more than once; remove the second row of each."),
+        (strays, "in no whole trajectory; restore the trajectory, or remove the rows."),
+        (other, "differs from the trajectory's table, which is right; mend the rows."),
+    ):
+        if names:
+            page.fails("metrics.csv", f"{some(names)} {wrong}")
     missing = [_name(key) for key in sorted(set(stored) - set(logged))]
     if missing:
         page.note(
@@ -148,11 +138,12 @@ def _parents(page: Page, looker: Looker, looks: Sequence[Look]) -> None:
     children = sum(int((look.episodes["parent_agent"] > 0).sum()) for look in looks)
     if not children:
         return
-    orphans, wrong = looker.orphans([look.path for look in looks])
-    if wrong:
-        page.fails("parents", wrong)
-        return
-    page.ok("parents", f"{children - len(orphans):,} episodes continue others, with whole paths from the start")
+    orphans = []
+    with page.attempt("parents"):
+        orphans = looker.orphans([look.path for look in looks])
+        page.ok(
+            "parents", f"{children - len(orphans):,} episodes continue others, with whole paths from the start"
+        )
     if orphans:
         names = some([_name(key) for key in orphans])
         page.note(
@@ -191,11 +182,11 @@ def _checkpoint(page: Page, directory: RunDirectory) -> None:
 
 def _pathways(page: Page, directory: RunDirectory, looker: Looker) -> None:
     """Look at the files of phase 2."""
-    looks = [looker(path, trajectory=False) for path in sorted(directory.pathways.glob("*.h5"))]
-    for look in looks:
-        if look.wrong:
-            page.fails("pathway", look.wrong)
-    whole = [look.path.stem for look in looks if not look.wrong]
+    whole = []
+    for path in sorted(directory.pathways.glob("*.h5")):
+        with page.attempt("pathway"):
+            looker.pathway(path)
+            whole.append(path.stem)
     page.ok("pathways", f"{len(whole)} whole: {some(whole)}" if whole else "none yet")
     journal = directory.pathways / "journal"
     if journal.exists():

@@ -14,14 +14,7 @@ from mapmpi.check.filesystem import describe_space, seen, trial_folder, try_file
 from mapmpi.check.machine import describe_machine, describe_memory
 from mapmpi.check.material import check_forces, find_lammps, read_atoms, read_config
 from mapmpi.check.node import RankPlace, launch, place
-from mapmpi.check.pace import (
-    act,
-    describe_actions,
-    describe_learner,
-    duration_s,
-    learn,
-    table,
-)
+from mapmpi.check.pace import act, describe_actions, describe_learner, duration_s, learn, table
 from mapmpi.check.page import Page, some
 from mapmpi.config import Config
 from mapmpi.env.state import grid_shape

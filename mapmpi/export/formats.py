@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from ase.calculators.lammps import Prism
 from mapmpi.errors import UserError
 from mapmpi.export.film import Film
 from mapmpi.store.exchange import write_h5md
-from mapmpi.store.files import replace_file
+from mapmpi.store.files import replace_file, write_rows
 from mapmpi.structures.files import write_lammps_data
 
 
@@ -75,33 +74,22 @@ def _bounds(lengths: np.ndarray, sides: str) -> list[str]:
 
 def _lammps_box(atoms: Atoms, path: Path) -> np.ndarray:
     """Return xx, yy, zz, xy, xz, yz of a cell in LAMMPS's form. Raises UserError for any other."""
-    lengths = np.array([float(value) for value in Prism(atoms.cell.array).get_lammps_prism()])
-    xx, yy, zz, xy, xz, yz = lengths
-    if not np.allclose(atoms.cell.array, [[xx, 0.0, 0.0], [xy, yy, 0.0], [xz, yz, zz]]):
+    prism = Prism(atoms.cell.array)
+    if not np.allclose(atoms.cell.array, prism.cell):
         raise UserError(f"{path}: the cell of this run is not in LAMMPS's form; export to .extxyz or .h5md.")
-    return lengths
+    return np.array(prism.get_lammps_prism())
 
 
 def write_energies(path: Path, film: Film) -> None:
     """Write the energy of each frame, its values and all that is told of it as a table."""
-    names = list(dict.fromkeys(name for told in film.told for name in told))
-    places = ["agent_x_A", "agent_y_A", "agent_z_A"] if film.agent is not None else []
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "step", "energy_ev", *film.values, *places, *names])
+    rows = []
     for frame, told in enumerate(film.told):
-        agent = [] if film.agent is None else [f"{value:.10g}" for value in film.agent[frame]]
-        writer.writerow(
-            [
-                frame,
-                film.steps[frame],
-                f"{film.energies[frame]:.10f}",
-                *("" if np.isnan(every[frame]) else f"{every[frame]:.10g}" for every, _ in film.values.values()),
-                *agent,
-                *(told.get(name, "") for name in names),
-            ]
-        )
-    replace_file(path, lambda handle: handle.write(text.getvalue().encode()))
+        row = {"frame": frame, "step": film.steps[frame], "energy_ev": f"{film.energies[frame]:.10f}"}
+        row |= {name: every[frame] for name, (every, _) in film.values.items()}
+        if film.agent is not None:
+            row |= zip(("agent_x_A", "agent_y_A", "agent_z_A"), film.agent[frame], strict=True)
+        rows.append(row | told)
+    write_rows(path, list(dict.fromkeys(name for row in rows for name in row)), rows)
 
 
 def write_data(path: Path, film: Film) -> None:

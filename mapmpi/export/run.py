@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from mapmpi.errors import UserError, exit_code
@@ -10,7 +11,6 @@ from mapmpi.export.film import best_pathway, chosen_frame, episode_film, pathway
 from mapmpi.export.forces import with_forces
 from mapmpi.export.formats import FILMS, H5MD, SINGLE, write_film_h5md
 from mapmpi.export.values import with_values
-from mapmpi.helptext import narrow
 from mapmpi.report.gather import read_config
 from mapmpi.report.stored import read_settings
 from mapmpi.store.rundir import RunDirectory
@@ -30,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Write a refined pathway (the best, unless named) or the whole path of an episode\nas a film "
         f"({', '.join([*FILMS, *H5MD])}) or one frame of it\n({', '.join(SINGLE)}, too).",
         epilog=EXAMPLES,
-        formatter_class=narrow(30),
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=30),
     )
     add = parser.add_argument
     add("run_dir", type=Path, metavar="RUN_DIR", help="folder of a training or of phase 2")

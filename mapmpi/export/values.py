@@ -35,8 +35,9 @@ def with_values(film: Film, run: RunDirectory, config: Config) -> tuple[Film, st
     checkpoint = Checkpoints(run.checkpoints).newest()
     if checkpoint is None:
         raise UserError(f"--values: {run.checkpoints} holds no checkpoint; leave the option out.")
-    arrays = checkpoint.arrays
-    values = {**_of_map(film, run, config, arrays), **_of_network(film, run, config, arrays)}
+    values = _of_network(film, run, config, checkpoint.arrays)
+    if run.trajectory_files() and (found := learned_map(run, config, checkpoint.arrays)) is not None:
+        values = {MAP: (found.at(_places(film, config)), "eV"), **values}
     if not values:
         raise UserError(
             f"--values: the last checkpoint in {run.checkpoints} has no energy map, and its network has not learned "
@@ -49,13 +50,6 @@ def with_values(film: Film, run: RunDirectory, config: Config) -> tuple[Film, st
 def _places(film: Film, config: Config) -> np.ndarray:
     """Return the center of mass of the tagged atoms in every frame, (f, 3) Å."""
     return center(film.positions, film.atoms, [number - 1 for number in config.structure.tagged_atoms])
-
-
-def _of_map(
-    film: Film, run: RunDirectory, config: Config, arrays: Mapping[str, np.ndarray]
-) -> dict[str, tuple[np.ndarray, str]]:
-    learned = learned_map(run, config, arrays) if run.trajectory_files() else None
-    return {} if learned is None else {MAP: (learned.at(_places(film, config)), "eV")}
 
 
 def _of_network(

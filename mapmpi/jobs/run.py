@@ -6,11 +6,11 @@ import argparse
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from mapmpi.config import Config, load
 from mapmpi.errors import UserError, exit_code
-from mapmpi.helptext import narrow
 from mapmpi.jobs.template import LAUNCH, PHASES, SCHEDULERS, SUBMIT, Job
 from mapmpi.parallel.layout import divide
 from mapmpi.store.rundir import RunDirectory
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         usage="mapmpi jobs INPUT --scheduler slurm|pbs --ranks-per-node N [options]",
         description="Writes a chain of training jobs (INPUT-train) and phase 2 (INPUT-pneb).",
         epilog=EXAMPLE,
-        formatter_class=narrow(28),
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=28),
     )
     add = parser.add_argument
     add("input", type=Path, help=argparse.SUPPRESS)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mapmpi.config import ForceField, load_forcefield
 from mapmpi.errors import of_option
-from mapmpi.helptext import narrow
 from mapmpi.structures.insert import START
 from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 
@@ -43,36 +43,25 @@ SEED = _number(int, 0, "a whole number of at least 0")
 
 def _placing(command: argparse.ArgumentParser) -> None:
     """Add the options that say where a molecule goes and what is written."""
-    command.add_argument(
-        "--axis", choices="xyz", default="x", help="cell vector across the start plane (default x)"
-    )
-    command.add_argument(
-        "--start", nargs=2, type=float, default=START, metavar=("LOW", "HIGH"),
-        help=f"the void's slab along it (default {START[0]} {START[1]})",
-    )  # fmt: skip
-    command.add_argument("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
-    command.add_argument(
-        "--forcefield", type=Path, metavar="FILE",
-        help="YAML file with a forcefield: section",
-    )  # fmt: skip
-    command.add_argument(
-        "--output", type=Path, required=True, metavar="FILE.data",
-        help="to write; an extxyz file comes beside it",
-    )  # fmt: skip
-    command.add_argument(
-        "--allow-commands", action="store_true",
-        help="let the force field hold any LAMMPS command, also those that write files, and name any Python code",
-    )  # fmt: skip
-    command.add_argument("--force", action="store_true", help="overwrite existing files")
+    add = command.add_argument
+    add("--axis", choices="xyz", default="x", help="cell vector across the start plane (default x)")
+    slab = f"the void's slab along it (default {START[0]} {START[1]})"
+    add("--start", nargs=2, type=float, default=START, metavar=("LOW", "HIGH"), help=slab)
+    add("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
+    add("--forcefield", type=Path, metavar="FILE", help="YAML file with a forcefield: section")
+    written = "to write; an extxyz file comes beside it"
+    add("--output", type=Path, required=True, metavar="FILE.data", help=written)
+    anything = "let the force field hold any LAMMPS command, also those that write files, and name any Python code"
+    add("--allow-commands", action="store_true", help=anything)
+    add("--force", action="store_true", help="overwrite existing files")
+    command.set_defaults(no_relax=False)
 
 
 def _structure(command: argparse.ArgumentParser) -> None:
     """Add the arguments that name an existing structure."""
     command.add_argument("structure", type=Path, help="a LAMMPS data file, or any file that ASE reads")
-    command.add_argument(
-        "--elements", nargs="+", metavar="SYMBOL",
-        help="of the atom types in order (default: by mass)",
-    )  # fmt: skip
+    elements = "of the atom types in order (default: by mass)"
+    command.add_argument("--elements", nargs="+", metavar="SYMBOL", help=elements)
 
 
 def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -83,16 +72,13 @@ def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "and OUTPUT.truth.json with the lowest possible highest energy of a way to the goal, and that way.",
         epilog="example: mapmpi prepare labyrinth maze --seed 1",
     )  # fmt: skip
-    labyrinth.add_argument("output", type=Path, metavar="OUTPUT", help="name of the files, without an ending")
-    labyrinth.add_argument("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
-    labyrinth.add_argument("--obstacles", type=COUNT, default=OBSTACLES, help=f"how many (default {OBSTACLES})")
-    labyrinth.add_argument(
-        "--length", type=POSITIVE, default=LENGTH, help=f"edge of the cubic cell in Å (default {LENGTH:g})"
-    )
-    labyrinth.add_argument(
-        "--distance", type=POSITIVE, default=DISTANCE, help=f"to the goal, in Å along +x (default {DISTANCE:g})"
-    )
-    labyrinth.add_argument("--force", action="store_true", help="overwrite existing files")
+    add = labyrinth.add_argument
+    add("output", type=Path, metavar="OUTPUT", help="name of the files, without an ending")
+    add("--seed", type=SEED, default=1, help="of all random numbers (default 1)")
+    add("--obstacles", type=COUNT, default=OBSTACLES, help=f"how many (default {OBSTACLES})")
+    add("--length", type=POSITIVE, default=LENGTH, help=f"edge of the cubic cell in Å (default {LENGTH:g})")
+    add("--distance", type=POSITIVE, default=DISTANCE, help=f"to the goal, in Å along +x (default {DISTANCE:g})")
+    add("--force", action="store_true", help="overwrite existing files")
 
 
 def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -110,24 +96,22 @@ def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog="example: mapmpi prepare slab Cu copper-slab --facet 111 --eam Cu_mishin1.eam.alloy",
     )  # fmt: skip
     for command in (vacancy, interstitial, slab):
-        command.add_argument("element", help="of the crystal, for example Cu; it must be fcc, bcc or diamond")
+        add = command.add_argument
+        add("element", help="of the crystal, for example Cu; it must be fcc, bcc or diamond")
         if command is interstitial:
-            command.add_argument("guest", help="element of the atom between the sites, for example H")
-        command.add_argument("output", type=Path, metavar="OUTPUT", help="name of both files, without an ending")
+            add("guest", help="element of the atom between the sites, for example H")
+        add("output", type=Path, metavar="OUTPUT", help="name of both files, without an ending")
         forces = command.add_mutually_exclusive_group(required=True)
         forces.add_argument("--eam", metavar="FILE", help="eam/alloy file, yours or one of the installed LAMMPS")
         forces.add_argument("--forcefield", type=Path, metavar="FILE", help="YAML file with a forcefield: section")
-        command.add_argument("--allow-commands", action="store_true", help="let FILE hold any LAMMPS command")
-        command.add_argument(
-            "--lattice", type=POSITIVE, help="lattice constant in Å (default: that of the least energy)"
-        )
-        command.add_argument("--repeat", type=COUNT, default=4, help="cells along each axis (default 4)")
-        command.add_argument("--force", action="store_true", help="overwrite existing files")
+        add("--allow-commands", action="store_true", help="let FILE hold any LAMMPS command")
+        add("--lattice", type=POSITIVE, help="lattice constant in Å (default: that of the least energy)")
+        add("--repeat", type=COUNT, default=4, help="cells along each axis (default 4)")
+        add("--force", action="store_true", help="overwrite existing files")
     slab.add_argument("--facet", choices=("100", "111"), default="100", help="of the surface (default 100)")
     slab.add_argument("--layers", type=COUNT, default=4, help="of atoms (default 4)")
-    slab.add_argument(
-        "--fixed", type=COUNT, default=2, help="of the lowest layers, how many never move (default 2)"
-    )
+    held = "of the lowest layers, how many never move (default 2)"
+    slab.add_argument("--fixed", type=COUNT, default=2, help=held)
 
 
 def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -138,14 +122,12 @@ def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog="example: mapmpi prepare polyethylene --chains 5 --carbons 14 --insert O2 "
         "--forcefield cho.yaml --output polyethylene.data",
     )  # fmt: skip
-    polymer.add_argument("--chains", type=COUNT, default=5, help="how many (default 5)")
-    polymer.add_argument("--carbons", type=COUNT, default=14, help="in each (default 14)")
-    polymer.add_argument(
-        "--density", type=POSITIVE, default=0.85, help="without the molecule, g/cm³ (default 0.85)"
-    )
-    polymer.add_argument("--insert", metavar="MOLECULE", help="O2, another name that ASE knows, or a file")
+    add = polymer.add_argument
+    add("--chains", type=COUNT, default=5, help="how many (default 5)")
+    add("--carbons", type=COUNT, default=14, help="in each (default 14)")
+    add("--density", type=POSITIVE, default=0.85, help="without the molecule, g/cm³ (default 0.85)")
+    add("--insert", metavar="MOLECULE", help="O2, another name that ASE knows, or a file")
     _placing(polymer)
-    polymer.set_defaults(no_relax=False)
 
 
 def _siloxane(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -155,15 +137,13 @@ def _siloxane(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="A hydroxylated ring (SiO(OH)2)n whose far end is held, and a water molecule beside it.",
         epilog="example: mapmpi prepare siloxane siloxane-water --members 2",
     )  # fmt: skip
-    siloxane.add_argument("output", type=Path, metavar="OUTPUT", help="name of both files, without an ending")
-    siloxane.add_argument(
-        "--members", type=int, choices=(2, 3), default=2, help="silicon atoms of the ring (default 2)"
-    )
-    siloxane.add_argument(
-        "--forcefield", type=Path, metavar="FILE", help="YAML file with a forcefield: section (default ReaxFF)"
-    )
-    siloxane.add_argument("--allow-commands", action="store_true", help="let FILE hold any LAMMPS command")
-    siloxane.add_argument("--force", action="store_true", help="overwrite existing files")
+    add = siloxane.add_argument
+    add("output", type=Path, metavar="OUTPUT", help="name of both files, without an ending")
+    add("--members", type=int, choices=(2, 3), default=2, help="silicon atoms of the ring (default 2)")
+    forces = "YAML file with a forcefield: section (default ReaxFF)"
+    add("--forcefield", type=Path, metavar="FILE", help=forces)
+    add("--allow-commands", action="store_true", help="let FILE hold any LAMMPS command")
+    add("--force", action="store_true", help="overwrite existing files")
 
 
 def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -174,24 +154,19 @@ def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "whose climb is that of a careful drag: a part of an input, with the figures as comments.",
         epilog="example: mapmpi prepare probe input.yaml --output probed.yaml",
     )  # fmt: skip
-    probe.add_argument("input", type=Path, help="input file, as for a training")
-    probe.add_argument("--length", type=POSITIVE, help="Å to drag (default: to the goal, at most 4)")
-    probe.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key of the input",
-    )
-    probe.add_argument("--output", type=Path, metavar="FILE.yaml", help="to write what is proposed to")
-    probe.add_argument("--allow-commands", action="store_true", help="let the input hold any LAMMPS command")
-    probe.add_argument("--force", action="store_true", help="overwrite an existing file")
+    add = probe.add_argument
+    add("input", type=Path, help="input file, as for a training")
+    add("--length", type=POSITIVE, help="Å to drag (default: to the goal, at most 4)")
+    key = "override a key of the input"
+    add("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=key)
+    add("--output", type=Path, metavar="FILE.yaml", help="to write what is proposed to")
+    add("--allow-commands", action="store_true", help="let the input hold any LAMMPS command")
+    add("--force", action="store_true", help="overwrite an existing file")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
-    raw = narrow(26)
+    raw = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26)  # fits a terminal of 80 columns
     top = argparse.ArgumentParser(
         prog="python -m mapmpi.prepare", description="Make the structure that a path is to be found in.",
         epilog=EXAMPLES, formatter_class=raw,
@@ -211,7 +186,6 @@ def parser() -> argparse.ArgumentParser:
     silica.add_argument("--rate", type=POSITIVE, default=50.0, help="of cooling, K/ps (default 50)")
     silica.add_argument("--insert", metavar="MOLECULE", help="H2O, another name that ASE knows, or a file")
     _placing(silica)
-    silica.set_defaults(no_relax=False)
 
     insert = commands.add_parser(
         "insert", help="a molecule into a void of your structure",
@@ -219,7 +193,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=INSERT, formatter_class=raw, usage="%(prog)s STRUCTURE --output FILE [options]",
     )  # fmt: skip
     _structure(insert)
-    insert.add_argument("--molecule", default="H2O", help="H2O (default), a name ASE knows, or a file")
+    molecule = "H2O (default), a name ASE knows, or a file"
+    insert.add_argument("--molecule", dest="insert", default="H2O", metavar="MOLECULE", help=molecule)
     insert.add_argument("--no-relax", action="store_true", help="leave all atoms where they are")
     _placing(insert)
 

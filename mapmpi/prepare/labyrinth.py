@@ -26,7 +26,8 @@ def _made(arguments: argparse.Namespace) -> str:
     data, text, truth = outputs(arguments.output, ENDINGS, arguments.force)
     labyrinth = make_labyrinth(arguments.seed, arguments.obstacles, arguments.length, arguments.distance)
     command = command_of(arguments.command_line)
-    write_lammps_data(data, labyrinth.atoms(), f"# {command}", f"tracer: atom {arguments.obstacles + 1}")
+    atoms = labyrinth.obstacles.atoms(labyrinth.start)
+    write_lammps_data(data, atoms, f"# {command}", f"tracer: atom {len(atoms)}")
     text.write_text(input_text(labyrinth, data.name, truth.name, command), encoding="utf-8")
     write_truth(truth, labyrinth, command)
     return (

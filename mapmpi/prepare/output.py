@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
 import numpy as np
+import rich.console
 import yaml
 from ase import Atoms
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,24 +23,20 @@ class Console:
     """Progress and text on standard output: bars on a terminal, plain lines elsewhere, nothing when ``silent``."""
 
     def __init__(self, silent: bool = False) -> None:
-        self._silent, self._tenth = silent, ("", -1)
-        self._bars: Progress | None = None
+        console = rich.console.Console(quiet=silent, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=console, disable=silent or not console.is_terminal)
+        self._bars.start()
         self._tasks: dict[str, TaskID] = {}
-        if not silent and sys.stdout.isatty():
-            columns = (TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn())
-            self._bars = Progress(*columns, TimeRemainingColumn())
-            self._bars.start()
+        self._tenth = "", -1
 
     def say(self, text: str) -> None:
         """Print lines."""
-        if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False)
-        elif not self._silent:
-            print(text, flush=True)
+        self._bars.console.print(text)
 
     def progress(self, stage: str, fraction: float) -> None:
         """Show how much of a stage is done; a plain line for every tenth."""
-        if self._bars is not None:
+        if not self._bars.disable:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=1.0)
             self._bars.update(self._tasks[stage], completed=fraction)
@@ -50,14 +46,8 @@ class Console:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        if self._bars is not None:
+        if not self._bars.disable:
             self._bars.stop()
-            self._bars = None
-
-
-def files(output: Path) -> tuple[Path, Path]:
-    """Return the LAMMPS data file and the extxyz file that belong to ``--output``."""
-    return output, output.with_suffix(".extxyz")
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -65,7 +55,7 @@ def check_output(output: Path, force: bool) -> None:
     if output.suffix == ".extxyz":
         raise UserError(f"--output {output}: name the LAMMPS data file, for example {output.stem}.data.")
     with of_option("--output"):
-        check_new(files(output), force)
+        check_new([output, output.with_suffix(".extxyz")], force)
 
 
 def check_new(files: Sequence[Path], force: bool) -> None:
@@ -104,10 +94,9 @@ def forcefield_lines(forcefield: ForceField) -> str:
 
 def write(atoms: Atoms, output: Path, arguments: list[str], ids: list[int]) -> None:
     """Write both files; the data file's first line is the command that made it."""
-    data, extxyz = files(output)
     note = "molecule atoms " + " ".join(str(number) for number in ids) if ids else ""
-    write_lammps_data(data, atoms, f"# {command_of(arguments)}", note)
-    ase.io.write(extxyz, atoms, format="extxyz", parallel=False)
+    write_lammps_data(output, atoms, f"# {command_of(arguments)}", note)
+    ase.io.write(output.with_suffix(".extxyz"), atoms, format="extxyz", parallel=False)
 
 
 def yaml_lines(atoms: Atoms, output: Path, ids: list[int]) -> str:

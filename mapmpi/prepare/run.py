@@ -40,35 +40,34 @@ def _relaxed(atoms: Atoms, forcefield: ForceField, comm: MPI.Intracomm, console:
     return atoms
 
 
-def _inserted(
+def _finish(
     atoms: Atoms,
-    molecule: Atoms,
+    molecule: Atoms | None,
     forcefield: ForceField,
     arguments: argparse.Namespace,
     comm: MPI.Intracomm,
     console: Console,
-) -> tuple[Atoms, list[int]]:
-    """Put the molecule in, relax unless told not to, and warn when it reacted."""
-    axis = "xyz".index(arguments.axis)
-    start = (arguments.start[0], arguments.start[1])
-    found = on_root(comm, lambda: insert(atoms, molecule, axis, start, arguments.seed))
-    console.say(
-        f"void: radius {found.void.radius:.2f} Å at "
-        + " ".join(f"{value:.2f}" for value in found.void.center)
-        + f" Å; the molecule's atoms are {found.clearance:.2f} Å or more from all others"
-    )
-    if arguments.no_relax:
-        return found.atoms, found.ids
-    atoms = _relaxed(found.atoms, forcefield, comm, console)
-    if not is_intact(atoms, found.ids, molecule):
-        console.say("warning: the molecule reacted or broke while it was relaxed; try another seed or start slab")
-    return atoms, found.ids
-
-
-def _finish(
-    atoms: Atoms, ids: list[int], arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console
 ) -> None:
-    """Write the files, and print the report and what goes into the input."""
+    """Put the molecule in, if there is one, write the files, and print the report and what goes into the input.
+
+    With the molecule everything is relaxed unless told not to; a warning is printed when it reacted.
+    """
+    ids: list[int] = []
+    if molecule is not None:
+        axis, start = "xyz".index(arguments.axis), tuple(arguments.start)
+        found = on_root(comm, lambda: insert(atoms, molecule, axis, start, arguments.seed))
+        console.say(
+            f"void: radius {found.void.radius:.2f} Å at "
+            + " ".join(f"{value:.2f}" for value in found.void.center)
+            + f" Å; the molecule's atoms are {found.clearance:.2f} Å or more from all others"
+        )
+        atoms, ids = found.atoms, found.ids
+        if not arguments.no_relax:
+            atoms = _relaxed(atoms, forcefield, comm, console)
+            if not is_intact(atoms, ids, molecule):
+                console.say(
+                    "warning: the molecule reacted or broke while it was relaxed; try another seed or start slab"
+                )
     on_root(comm, lambda: write(atoms, arguments.output, arguments.command_line, ids))
     if {"Si", "O"} <= set(atoms.symbols):
         console.say("\n" + analyse(atoms).table())
@@ -77,11 +76,17 @@ def _finish(
     console.say(yaml_lines(atoms, arguments.output, ids))
 
 
+def _asked(arguments: argparse.Namespace) -> tuple[ForceField, Atoms | None]:
+    """Return the force field and the molecule to be put in, if any. Raises UserError for what cannot be read, or
+    where nothing can be written."""
+    check_output(arguments.output, arguments.force)
+    molecule = read_molecule(arguments.insert) if arguments.insert else None
+    return read_forcefield(arguments.forcefield, arguments.allow_commands), molecule
+
+
 def make_silica(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Melt, quench and relax a glass; with ``--insert``, put a molecule into it."""
-    on_root(comm, lambda: check_output(arguments.output, arguments.force))
-    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
-    molecule = on_root(comm, lambda: read_molecule(arguments.insert)) if arguments.insert else None
+    forcefield, molecule = on_root(comm, lambda: _asked(arguments))
     units = arguments.formula_units
     length = arguments.length or cell_length(units, arguments.density)
     atoms = on_root(comm, lambda: random_silica(units, length, arguments.seed))
@@ -89,36 +94,25 @@ def make_silica(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Con
     console.say(f"{units} SiO2 in a cube of {length:.3f} Å")
     atoms = melt_quench(atoms, arguments.rate, arguments.seed, comm, console.progress)
     atoms = _relaxed(atoms, forcefield, comm, console)
-    ids: list[int] = []
-    if molecule is not None:
-        atoms, ids = _inserted(atoms, molecule, forcefield, arguments, comm, console)
-    _finish(atoms, ids, arguments, comm, console)
+    _finish(atoms, molecule, forcefield, arguments, comm, console)
 
 
 def make_polyethylene(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Place, compress, cool and relax chains; with ``--insert``, put a molecule between them."""
-    on_root(comm, lambda: check_output(arguments.output, arguments.force))
-    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
-    molecule = on_root(comm, lambda: read_molecule(arguments.insert)) if arguments.insert else None
+    forcefield, molecule = on_root(comm, lambda: _asked(arguments))
     atoms = on_root(comm, lambda: polymer.dilute(arguments.chains, arguments.carbons, arguments.seed))
     check_forces(atoms if molecule is None else atoms + molecule, forcefield, comm)
     console.say(f"{arguments.chains} chains, {len(atoms)} atoms, in a cube of {atoms.cell[0, 0]:.1f} Å at first")
     atoms = polymer.compress(atoms, arguments.density, forcefield, arguments.seed, comm, console.progress)
     atoms = _relaxed(atoms, forcefield, comm, console)
-    ids: list[int] = []
-    if molecule is not None:
-        atoms, ids = _inserted(atoms, molecule, forcefield, arguments, comm, console)
-    _finish(atoms, ids, arguments, comm, console)
+    _finish(atoms, molecule, forcefield, arguments, comm, console)
 
 
 def insert_molecule(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:
     """Put a molecule into the user's structure."""
-    on_root(comm, lambda: check_output(arguments.output, arguments.force))
+    forcefield, molecule = on_root(comm, lambda: _asked(arguments))
     atoms = on_root(comm, lambda: read_structure(arguments.structure, arguments.elements))
-    molecule = on_root(comm, lambda: read_molecule(arguments.molecule))
-    forcefield = on_root(comm, lambda: read_forcefield(arguments.forcefield, arguments.allow_commands))
-    atoms, ids = _inserted(atoms, molecule, forcefield, arguments, comm, console)
-    _finish(atoms, ids, arguments, comm, console)
+    _finish(atoms, molecule, forcefield, arguments, comm, console)
 
 
 def report(arguments: argparse.Namespace, comm: MPI.Intracomm, console: Console) -> None:

@@ -28,13 +28,8 @@ def training_curves(run: Run) -> list[Drawing]:
         drawings = []
         if len(run.episodes):
             grid, agents = by_agent(run.episodes)
-            drawings += [
-                _final_x(run, grid, agents),
-                _best_path(run),
-                _reward(run, grid, agents),
-                _terms(run, grid, agents),
-            ]
-            drawings.append(_epsilon(run, grid, agents))
+            drawings += [_final_x(run, grid, agents), _best_path(run)]
+            drawings += [draw(run, grid, agents) for draw in (_reward, _terms, _epsilon)]
         if np.isfinite(run.learner["loss"]).any():
             drawings.append(_loss(run))
         return drawings

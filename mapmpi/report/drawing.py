@@ -84,14 +84,9 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def new(size: tuple[float, float] = SIZE_INCHES) -> Figure:
-    """Return an empty figure."""
-    return Figure(figsize=size, layout="constrained")
-
-
 def with_axes(x: str, y: str, size: tuple[float, float] = SIZE_INCHES) -> tuple[Figure, Axes]:
     """Return a figure and its axes with labels, which name units."""
-    figure = new(size)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)

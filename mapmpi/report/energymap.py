@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from ase import Atoms
 from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import cKDTree
 
@@ -23,6 +23,7 @@ from mapmpi.store.checkpoint import Checkpoints
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import start_structure
 from mapmpi.store.wholepath import WholePaths
+from mapmpi.structures.inputs import check_atoms
 from mapmpi.train.guidance import make_region
 
 KNOWN = 1.2
@@ -43,29 +44,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Map:
-    """Energies in eV above the start on a grid of places in the goal's frame: forward, and two ways across.
-
-    energies (a, b, c), known (a, b, c) bool; ticks are the coordinates in Å along each axis; ``height`` is the climb
-    of the best path in eV, or that of the barriers where no path has arrived. ``believed`` tells that the training
-    explored by it to the end.
-    """
-
-    energies: np.ndarray
-    known: np.ndarray
-    ticks: tuple[np.ndarray, np.ndarray, np.ndarray]
-    height: float
-    distance: float
-    visits: int
-    believed: bool
-    lines: list[Line]
-
-
-@dataclass(frozen=True)
-class Learned:
-    """The map as it was fitted: energies (g,) eV above the start at the places of a region.
+    """The map as it was fitted: energies (a, b, c) eV above the start at a region's places, forward and twice across.
 
     ``places`` (m, 3) Å are the visits that it rests on, of ``visits`` in all; ``scale`` in eV is that of the fit's
-    asinh; ``best`` is the climb of the best path in eV (infinite before one arrived).
+    asinh; ``best`` is the climb of the best path in eV (infinite before one arrived); ``believed`` tells that the
+    training explored by it to the end; ``lines`` are paths over it.
     """
 
     region: Region
@@ -75,27 +58,44 @@ class Learned:
     scale: float
     best: float
     believed: bool
+    lines: Sequence[Line] = ()
+
+    @cached_property
+    def ticks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The coordinates in Å of its places along each axis of the goal's frame, from the start."""
+        grid = self._local(self.region.places).reshape(*self.region.shape, 3)
+        return grid[:, 0, 0, 0], grid[0, :, 0, 1], grid[0, 0, :, 2]
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Where it is more than a guess, (a, b, c) bool."""
+        apart = cKDTree(self.places).query(self.region.places, distance_upper_bound=KNOWN)[0]
+        return np.isfinite(apart).reshape(self.region.shape)
+
+    @property
+    def height(self) -> float:
+        """The climb of the best path in eV, or that of the barriers where no path has arrived."""
+        return self.best if 0 < self.best < np.inf else self.scale
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """Return the energies (m,) eV at places (m, 3) Å, NaN outside the region.
 
         Between the places of the grid the asinh of the energy, which is what was fitted, is linear along each axis.
         """
-        region = self.region
-        ticks = [axis - axis[0] for axis in _ticks(region)]
-        local = (places - region.places[0]) @ region.axes.T
-        fitted = np.arcsinh(self.energies / self.scale).reshape(region.shape)
-        among = RegularGridInterpolator(ticks, fitted, bounds_error=False, fill_value=np.nan)
-        return self.scale * np.sinh(among(local))
+        fitted = np.arcsinh(self.energies / self.scale)
+        among = RegularGridInterpolator(self.ticks, fitted, bounds_error=False, fill_value=np.nan)
+        return self.scale * np.sinh(among(self._local(places)))
+
+    def line(self, name: str, places: np.ndarray, refined: bool = False) -> Line:
+        """Return a path over it from places (k, 3) Å."""
+        return Line(name, self._local(places), refined)
+
+    def _local(self, places: np.ndarray) -> np.ndarray:
+        """Return places (m, 3) Å in the goal's frame, from the start."""
+        return (places - self.region.start) @ self.region.axes.T
 
 
-def _ticks(region: Region) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the coordinates in Å of a region's places along each axis of the goal's frame, from the start."""
-    grid = ((region.places - region.start) @ region.axes.T).reshape(*region.shape, 3)
-    return grid[:, 0, 0, 0], grid[0, :, 0, 1], grid[0, 0, :, 2]
-
-
-def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np.ndarray]) -> Learned | None:
+def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np.ndarray]) -> Map | None:
     """Return the map that the ``arrays`` of a checkpoint know; None without one (another exploration, no visit).
 
     Raises UserError where they are damaged or do not fit the run.
@@ -103,7 +103,7 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
     if config.exploration.kind != "planned" or f"{_PART}visited" not in arrays:
         return None
     atoms = start_structure(directory)
-    _check_ids(config, atoms)
+    check_atoms(directory.config, config, atoms)
     try:
         visited = np.asarray(arrays[f"{_PART}visited"], dtype=float)
         best = float(arrays[f"{_PART}best"])
@@ -118,8 +118,8 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
         found = EnergyMap(region, _prior(config, region))
         places, rises = visited[-MOST_VISITS:, :3], visited[-MOST_VISITS:, 3]
         found.fit(places, rises, scale)
-        energies = found.lower_bound(0.0)
-        return Learned(region, energies, places, len(visited), scale, best, believed)
+        energies = found.lower_bound(0.0).reshape(region.shape)
+        return Map(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise UserError(
             f"{directory.checkpoints}: no energy map can be made of the last checkpoint ({why(error)})."
@@ -136,26 +136,8 @@ def read_map(directory: RunDirectory, config: Config, refined: Sequence[Pathway]
     checkpoint = Checkpoints(directory.checkpoints).newest()
     if checkpoint is None or (learned := learned_map(directory, config, checkpoint.arrays)) is None:
         return None
-    region = learned.region
-    apart = cKDTree(learned.places).query(region.places, distance_upper_bound=KNOWN)[0]
-    refinement = [
-        Line(one.name, (tagged_centers(one) - region.start) @ region.axes.T, True) for one in refined[:1]
-    ]
-    return Map(
-        energies=learned.energies.reshape(region.shape),
-        known=np.isfinite(apart).reshape(region.shape),
-        ticks=_ticks(region),
-        height=learned.best if 0 < learned.best < np.inf else learned.scale,
-        distance=region.distance,
-        visits=learned.visits,
-        believed=learned.believed,
-        lines=[*_trained(directory, region), *refinement],
-    )
-
-
-def _check_ids(config: Config, atoms: Atoms) -> None:
-    if max(*config.structure.tagged_atoms, *config.structure.molecule) > len(atoms):
-        raise UserError(f"config.yaml: structure.tagged_atoms: the trajectories have {len(atoms)} atoms.")
+    refinement = [learned.line(one.name, tagged_centers(one), refined=True) for one in refined[:1]]
+    return replace(learned, lines=[*_trained(directory, learned), *refinement])
 
 
 def _prior(config: Config, region: Region) -> Prior | None:
@@ -167,7 +149,7 @@ def _prior(config: Config, region: Region) -> Prior | None:
     return prior if prior.suits(region) else None
 
 
-def _trained(directory: RunDirectory, region: Region) -> list[Line]:
+def _trained(directory: RunDirectory, learned: Map) -> list[Line]:
     """Return the best whole paths of the training."""
     paths = WholePaths(directory.trajectory_files())
     lines = []
@@ -177,5 +159,5 @@ def _trained(directory: RunDirectory, region: Region) -> list[Line]:
             places = paths.path(agent, episode).tagged_position
         except UserError:  # an orphan by its energies
             continue
-        lines.append(Line(f"agent {agent} episode {episode}", (places - region.start) @ region.axes.T, False))
+        lines.append(learned.line(f"agent {agent} episode {episode}", places))
     return lines

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from mapmpi.report.drawing import COLOURS, Drawing, new, style
+from mapmpi.report.drawing import COLOURS, Drawing, style
 from mapmpi.report.energymap import Map
 
 SLICES = 6
@@ -20,7 +21,7 @@ knows too little."""
 def map_drawing(found: Map) -> Drawing:
     """Return slices through a map along the forward direction, at the heights that the best path takes."""
     with style():
-        figure = new(SLICE_SIZE)
+        figure = Figure(figsize=SLICE_SIZE, layout="constrained")
         height = max(found.height, 1e-3)
         lowest = float(found.energies[found.known].min(initial=0.0))
         low, top = max(FLOOR * height, lowest), CEILING * height
@@ -39,7 +40,7 @@ def map_drawing(found: Map) -> Drawing:
                 rasterized=True,
             )  # fmt: skip
             _draw_paths(axes, found, float(found.ticks[2][index]))
-            axes.axvline(found.distance, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
+            axes.axvline(found.region.distance, color="0.3", linewidth=0.8, linestyle=(0, (4, 3)))
             axes.set_title(f"at {found.ticks[2][index]:+.1f} Å", fontsize=8, loc="left", pad=2)
             axes.set_aspect("equal")
         assert picture is not None

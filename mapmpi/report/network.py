@@ -40,10 +40,8 @@ def network_drawing(found: Network, best: Pathway, config: Config) -> Drawing:
         here = center(point.positions, best.atoms, best.tagged) - origin
         return float(here @ along), point.energy - best.basins[0].energy
 
-    minima, saddles = (
-        np.array([place(point) for point in found.minima]),
-        [place(one.saddle) for one in found.edges],
-    )
+    minima = np.array([place(point) for point in found.minima])
+    saddles = [place(one.saddle) for one in found.edges]
     on_best = [best.name in one.pathways for one in found.edges]
     heights = [energy for (_, energy), ours in zip(saddles, on_best, strict=True) if ours] or list(minima[:, 1])
     ceiling = max(heights) + max(HIGHEST * float(np.ptp([0.0, *heights])), 1.0)

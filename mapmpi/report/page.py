@@ -54,26 +54,19 @@ def make_page(run: Run, figures: Figures, refresh_s: int | None = None) -> str:
 
 def _parts(run: Run, figures: Figures) -> list[tuple[str, str, str]]:
     """Return the sections that have something to show: id, title, content."""
-    parts: list[tuple[str, str, str]] = []
-
-    def add(name: str, title: str, content: str) -> None:
-        if content:
-            parts.append((name, title, content))
-
-    add("trouble", "What to know before you believe it", sections.troubles(run))
-    if run.refined:
-        add("structure", "The pathway, atom by atom", sections.viewer(run))
-        add("pathways", "Pathways by time", sections.pathways(run))
-    add(
-        "kinetics",
-        "Time and diffusion against temperature",
-        _figures(figures["kinetics"]) + sections.diffusion(run),
-    )
-    add("network", "Network of minima and saddles", _figures(figures["network"], "wide"))
-    add("training", "How the training went", sections.episodes(run) + _figures(figures["training"]))
-    add("map", "The energy map", _figures(figures["map"], "wide"))
-    add("input", "Input, versions, and what failed", sections.source(run))
-    return parts
+    kinetics = _figures(figures["kinetics"]) + sections.diffusion(run)
+    training = sections.episodes(run) + _figures(figures["training"])
+    parts = [
+        ("trouble", "What to know before you believe it", sections.troubles(run)),
+        ("structure", "The pathway, atom by atom", sections.viewer(run) if run.refined else ""),
+        ("pathways", "Pathways by time", sections.pathways(run) if run.refined else ""),
+        ("kinetics", "Time and diffusion against temperature", kinetics),
+        ("network", "Network of minima and saddles", _figures(figures["network"], "wide")),
+        ("training", "How the training went", training),
+        ("map", "The energy map", _figures(figures["map"], "wide")),
+        ("input", "Input, versions, and what failed", sections.source(run)),
+    ]
+    return [part for part in parts if part[-1]]
 
 
 def _headline(run: Run) -> str:

@@ -89,31 +89,19 @@ def viewer(run: Run) -> str:
 
 def pathways(run: Run) -> str:
     """Return the pathways by their times, and the hops of each."""
-    kelvins = run.settings.temperatures
     head = ["", "pathway", "hops", "verified", "highest barrier (eV)", "T (K)"]
     for time in ("passage time", "time (Eq. 3)"):
         head += [time, "D from it (cm²/s)"]
     rows = []
-    for place, one in enumerate(run.refined):
-        for kelvin in kelvins:
+    for rank, one in enumerate(run.refined, 1):
+        lead = [str(rank), escape(one.name), str(len(one.hops)), str(one.verified)]
+        lead.append(shown(highest_barrier_ev(one), "{:.3f}"))
+        for kelvin in run.settings.temperatures:
             times = run.times(one, kelvin)
-            lead = [
-                str(place + 1),
-                escape(one.name),
-                str(len(one.hops)),
-                str(one.verified),
-                shown(highest_barrier_ev(one), "{:.3f}"),
-            ]
-            rows.append(
-                [
-                    *(lead if kelvin == kelvins[0] else [""] * 5),
-                    f"{kelvin:g}",
-                    escape(spelled(times.passage_time_s)),
-                    shown(times.passage_diffusion_cm2_s, "{:.2e}"),
-                    escape(spelled(times.time_s)),
-                    shown(times.diffusion_cm2_s, "{:.2e}"),
-                ]
-            )
+            passage = [escape(spelled(times.passage_time_s)), shown(times.passage_diffusion_cm2_s, "{:.2e}")]
+            plain = [escape(spelled(times.time_s)), shown(times.diffusion_cm2_s, "{:.2e}")]
+            rows.append([*lead, f"{kelvin:g}", *passage, *plain])
+            lead = [""] * len(lead)
     prefactor = escape(PREFACTOR_TEXT[run.settings.prefactor])
     text = (
         f'<p class="note">Prefactor {prefactor}. The passage time counts the ways back, too; Eq. 3 does not.</p>'
@@ -123,16 +111,8 @@ def pathways(run: Run) -> str:
 
 
 def _hops(place: int, one: Pathway) -> str:
-    head = [
-        "hop",
-        "what moves",
-        "barrier (eV)",
-        "back (eV)",
-        "force left (eV/Å)",
-        "lowest curvatures (eV/Å²)",
-        "saddle",
-        "",
-    ]
+    head = ["hop", "what moves", "barrier (eV)", "back (eV)"]
+    head += ["force left (eV/Å)", "lowest curvatures (eV/Å²)", "saddle", ""]
     rows = []
     for number, (hop, (*cells, told)) in enumerate(zip(one.hops, hop_cells(one), strict=True)):
         saddle = f'<span class="{_CLASSES[hop_status(hop)]}">{escape(told)}</span>'

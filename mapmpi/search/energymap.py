@@ -61,9 +61,8 @@ class EnergyMap:
             rows = self.region.describe(visited[new]), self.region.distances(visited[new])
             self._known |= {keys[row]: pair for row, *pair in zip(new, *rows, strict=True)}
         self._known = {key: self._known[key] for key in keys}
-        features, distances = zip(*self._known.values(), strict=True)
-        order = {key: row for row, key in enumerate(self._known)}
-        return np.array(features)[[order[key] for key in keys]], np.min(distances, axis=0)
+        features, distances = zip(*(self._known[key] for key in keys), strict=True)
+        return np.array(features), np.min(distances, axis=0)
 
     def _fit(self, features: np.ndarray, energies: np.ndarray) -> None:
         """Fit the process to energies (m,) in units of the scale at scaled features, and to the prior."""

@@ -45,7 +45,10 @@ class Region:
         local = self._low + steps * self.spacing
         self.forward = local[:, 0]
         self.places = self.start + local @ axes
-        self._surroundings = _Surroundings(atoms)
+        self.elements: list[int] = sorted(set(atoms.numbers.tolist()))
+        """Atomic numbers of what surrounds the places, in order."""
+        self._trees = [_with_images(atoms, atoms.numbers == number) for number in self.elements]
+        self._cell, self._inverse, self._pbc = atoms.cell.array, np.linalg.inv(atoms.cell.array), atoms.pbc
 
     def prepare(self) -> None:
         """Compute now what the first plan would take a second for."""
@@ -58,13 +61,7 @@ class Region:
         """Return the index of the place on the grid that is nearest to each of (m, 3) Å, shape (m,)."""
         local = (np.atleast_2d(places) - self.start) @ self.axes.T
         steps = np.rint((local - self._low) / self.spacing).astype(int)
-        steps = np.clip(steps, 0, np.array(self.shape) - 1)
-        return np.ravel_multi_index(tuple(steps.T), self.shape)
-
-    @property
-    def elements(self) -> list[int]:
-        """Atomic numbers of what surrounds the places, in order."""
-        return self._surroundings.elements
+        return np.ravel_multi_index(tuple(steps.T), self.shape, mode="clip")
 
     @cached_property
     def features(self) -> np.ndarray:
@@ -72,8 +69,19 @@ class Region:
         return self.describe(self.places)
 
     def describe(self, places: np.ndarray) -> np.ndarray:
-        """Return what surrounds each of (m, 3) Å in the structure at the start, (m, f) float32."""
-        return self._surroundings(np.atleast_2d(places))
+        """Return what surrounds each of (m, 3) Å in the structure at the start, (m, f) float32.
+
+        For each element, sums of Gaussians of the distances to its atoms: what pair forces would make of a place.
+        """
+        own, columns = cKDTree(self._wrapped(places)), []
+        for tree in self._trees:
+            pairs = own.sparse_distance_matrix(tree, CUTOFF, output_type="coo_matrix")
+            distances = pairs.data
+            smooth = 0.5 * (1.0 + np.cos(np.pi * distances / CUTOFF))
+            for center in CENTERS:
+                values = np.exp(-0.5 * ((distances - center) / WIDTH) ** 2) * smooth
+                columns.append(csr_array((values, (pairs.row, pairs.col)), shape=pairs.shape).sum(axis=1))
+        return np.stack(columns, axis=1).astype(np.float32)
 
     @cached_property
     def closest(self) -> np.ndarray:
@@ -88,7 +96,13 @@ class Region:
 
     def distances(self, places: np.ndarray) -> np.ndarray:
         """Return the distance of each of (m, 3) Å from the closest atom of each element, (m, elements) Å."""
-        return self._surroundings.distances(np.atleast_2d(places))
+        wrapped = self._wrapped(places)
+        return np.stack([tree.query(wrapped)[0] for tree in self._trees], axis=1)
+
+    def _wrapped(self, places: np.ndarray) -> np.ndarray:
+        """Return places (m, 3) Å, or one (3,), as (m, 3) in the cell."""
+        fractional = np.atleast_2d(places) @ self._inverse
+        return (fractional - np.where(self._pbc, np.floor(fractional), 0.0)) @ self._cell
 
     @cached_property
     def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,42 +125,13 @@ class Region:
         return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(lengths)
 
 
-class _Surroundings:
-    """For each element, sums of Gaussians of the distances to its atoms: what pair forces would make of a place."""
-
-    def __init__(self, atoms: Atoms) -> None:
-        self.elements = sorted(set(atoms.numbers.tolist()))
-        self._trees = [self._tree(atoms, atoms.numbers == number) for number in self.elements]
-        self._cell, self._inverse, self._pbc = atoms.cell.array, np.linalg.inv(atoms.cell.array), atoms.pbc
-
-    @staticmethod
-    def _tree(atoms: Atoms, chosen: np.ndarray) -> cKDTree:
-        """Return the atoms and their periodic images within CUTOFF of the cell."""
-        fractional = atoms.get_scaled_positions(wrap=True)[chosen]
-        margin = CUTOFF * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-        counts = np.where(atoms.pbc, np.ceil(margin), 0).astype(int)
-        ranges = [np.arange(-count, count + 1) for count in counts]
-        shifts = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
-        images = (fractional[None] + shifts[:, None]).reshape(-1, 3)
-        inside = ((images >= -margin) & (images <= 1.0 + margin)) | ~atoms.pbc
-        return cKDTree(images[inside.all(axis=1)] @ atoms.cell.array)
-
-    def _wrapped(self, places: np.ndarray) -> np.ndarray:
-        fractional = places @ self._inverse
-        return (fractional - np.where(self._pbc, np.floor(fractional), 0.0)) @ self._cell
-
-    def distances(self, places: np.ndarray) -> np.ndarray:
-        wrapped = self._wrapped(places)
-        return np.stack([tree.query(wrapped)[0] for tree in self._trees], axis=1)
-
-    def __call__(self, places: np.ndarray) -> np.ndarray:
-        own = cKDTree(self._wrapped(places))
-        columns = []
-        for tree in self._trees:
-            pairs = own.sparse_distance_matrix(tree, CUTOFF, output_type="coo_matrix")
-            distances = pairs.data
-            smooth = 0.5 * (1.0 + np.cos(np.pi * distances / CUTOFF))
-            for center in CENTERS:
-                values = np.exp(-0.5 * ((distances - center) / WIDTH) ** 2) * smooth
-                columns.append(csr_array((values, (pairs.row, pairs.col)), shape=pairs.shape).sum(axis=1))
-        return np.stack(columns, axis=1).astype(np.float32)
+def _with_images(atoms: Atoms, chosen: np.ndarray) -> cKDTree:
+    """Return the chosen (n,) of the atoms and their periodic images within CUTOFF of the cell."""
+    fractional = atoms.get_scaled_positions(wrap=True)[chosen]
+    margin = CUTOFF * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    counts = np.where(atoms.pbc, np.ceil(margin), 0).astype(int)
+    ranges = [np.arange(-count, count + 1) for count in counts]
+    shifts = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+    images = (fractional[None] + shifts[:, None]).reshape(-1, 3)
+    inside = ((images >= -margin) & (images <= 1.0 + margin)) | ~atoms.pbc
+    return cKDTree(images[inside.all(axis=1)] @ atoms.cell.array)

@@ -6,13 +6,13 @@ An Si and an O are neighbours up to 2.0 Å, the first minimum of their radial di
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from ase.units import _amu
+from scipy.spatial.distance import pdist
 
 from mapmpi.errors import UserError
 
@@ -92,17 +92,14 @@ def _counts(coordination: dict[int, int]) -> str:
 
 
 def _histogram(numbers: np.ndarray) -> dict[int, int]:
-    return {int(value): count for value, count in sorted(Counter(numbers.tolist()).items())}
+    return {int(value): int(count) for value, count in zip(*np.unique(numbers, return_counts=True), strict=True)}
 
 
 def _angles(centers: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return the angles in degrees between every two of the vectors (m, 3) that have the same center (m,)."""
     found = [np.empty(0)]
     for center in np.unique(centers):
-        arms = vectors[centers == center]
-        arms = arms / np.linalg.norm(arms, axis=1)[:, None]
-        first, second = np.triu_indices(len(arms), k=1)
-        cosines = (arms[first] * arms[second]).sum(axis=1)
+        cosines = 1.0 - pdist(vectors[centers == center], "cosine")
         found.append(np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))))
     return np.concatenate(found)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,9 @@ def vashishta() -> ForceField:
     return ForceField(commands=commands, units="metal", skin=1.0)
 
 
-def melt_quench(atoms: Atoms, rate: float, seed: int, comm: Any = None, progress: Progress | None = None) -> Atoms:
+def melt_quench(
+    atoms: Atoms, rate: float, seed: int, comm: Any = None, progress: Progress = lambda *_: None
+) -> Atoms:
     """Melt ``atoms`` at 4000 K, cool them to 300 K at ``rate`` K/ps in a fixed cell; return them at a minimum.
 
     The energy is that of the Vashishta potential. Raises EngineError when the dynamics fail.
@@ -101,14 +104,11 @@ def melt_quench(atoms: Atoms, rate: float, seed: int, comm: Any = None, progress
     melt = round(MELT_PS * 1000 / TIMESTEP_FS)
     cooling = max(1, round((MELT_KELVIN - FINAL_KELVIN) / rate * 1000 / TIMESTEP_FS))
 
-    def tell(stage: str) -> Callable[[float], None] | None:
-        return None if progress is None else lambda fraction: progress(stage, fraction)
-
     with closing(LammpsEngine(atoms, vashishta(), dynamics, tagged=[1], comm=comm, seed=seed)) as engine:
         engine.quench(fmax=1.0, max_calls=200)  # or the closest pairs would explode
         engine.restore(engine.snapshot(), seed)
-        engine.anneal(MELT_KELVIN, MELT_KELVIN, melt, tell("melt"))
-        engine.anneal(MELT_KELVIN, FINAL_KELVIN, cooling, tell("quench"))
+        engine.anneal(MELT_KELVIN, MELT_KELVIN, melt, partial(progress, "melt"))
+        engine.anneal(MELT_KELVIN, FINAL_KELVIN, cooling, partial(progress, "quench"))
         positions = engine.quench(fmax=0.05, max_calls=500).positions
     return with_positions(atoms, positions)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 
 from mapmpi.errors import UserError, why
 from mapmpi.structures.minimax import Minimax, minimax
@@ -49,16 +48,12 @@ class Labyrinth:
     @property
     def start_energy(self) -> float:
         """The tracer's energy at the start in eV."""
-        return float(self.energy(self.start)[0])
+        return float(self.obstacles.energy(self.start)[0])
 
     @property
     def height(self) -> float:
         """The lowest highest energy of a way to the plane, above the start's, in eV."""
         return self.best.energy - self.start_energy
-
-    def energy(self, points: np.ndarray) -> np.ndarray:
-        """Return the tracer's energy (k,) eV at points (k, 3) Å, anywhere."""
-        return self.obstacles.energy(points)
 
     def path_height(self, points: np.ndarray) -> float:
         """Return the highest energy above the start's, in eV, along the straight pieces between points (k, 3) Å.
@@ -66,10 +61,6 @@ class Labyrinth:
         Looked at every 0.02 Å; points are unwrapped.
         """
         return float(self.obstacles.path_energies(points).max()) - self.start_energy
-
-    def atoms(self) -> Atoms:
-        """Return the structure: the obstacles, fixed, and the tracer as the last atom, at its start."""
-        return self.obstacles.atoms(self.start)
 
 
 def make_labyrinth(
@@ -137,7 +128,7 @@ def write_truth(file: Path, labyrinth: Labyrinth, command: str) -> None:
         "grid_spacings_A": list(best.spacings),
         "grid_heights_eV": [energy - labyrinth.start_energy for energy in best.on_grids],
         "way_A": best.way.tolist(),
-        "way_energies_eV": labyrinth.energy(best.way).tolist(),
+        "way_energies_eV": labyrinth.obstacles.energy(best.way).tolist(),
         "obstacles_A": labyrinth.obstacles.places.tolist(),
     }
     file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

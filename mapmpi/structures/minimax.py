@@ -178,10 +178,7 @@ class Grid:
 
     def _unwrapped(self, nodes: np.ndarray) -> np.ndarray:
         """Return the places (k, 3) Å of successive nodes (k, 3), going on through periodic images from the start."""
-        count = len(self.energies)
-        moves = np.diff(nodes, axis=0)
-        moves -= count * np.round(moves / count).astype(int)
-        points = (nodes[0] + np.vstack([np.zeros((1, 3), dtype=int), np.cumsum(moves, axis=0)])) * self.spacing
+        points = np.unwrap(nodes, axis=0, period=len(self.energies)) * self.spacing
         return points + self.length * np.round((self.start - points[0]) / self.length)
 
 

@@ -32,14 +32,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("run_dir", type=Path, metavar="RUN_DIR", help="folder of a training or of phase 2")
-    add(
-        "--html",
-        nargs="?",
-        type=Path,
-        const=Path(),
-        metavar="FILE",
-        help="write a page (default RUN_DIR/report.html)",
-    )
+    page = "write a page (default RUN_DIR/report.html)"
+    add("--html", nargs="?", type=Path, const=Path(), metavar="FILE", help=page)
     add("--interval", type=_interval, metavar="TIME", help="between looks (default 5s, 30s with --html)")
     add("--once", action="store_true", help="look once and end")
     return parser
@@ -115,13 +109,8 @@ def state(run: Run) -> dict[str, str]:
 def _news(run: Run) -> str:
     """Return when one of the files that grow was written last."""
     folder = run.directory
-    files = [
-        folder.config,
-        folder.metrics,
-        folder.learner,
-        folder.pathways / "journal",
-        folder.pathways / "pathways.csv",
-    ]
+    files = [folder.config, folder.metrics, folder.learner]
+    files += [folder.pathways / "journal", folder.pathways / "pathways.csv"]
     files += [*folder.checkpoints.glob("checkpoint-*.npz"), *(folder.pathways / "parts").glob("*")]
     ages = [time.time() - file.stat().st_mtime for file in files if file.exists()]
     return f"{duration_text(max(min(ages), 0.0))} ago"
