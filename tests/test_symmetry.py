@@ -149,7 +149,7 @@ def near(expected: np.ndarray) -> object:
 
 
 def rate(barrier: float) -> float:
-    return float(tst.rate_hz(barrier, KELVIN, tst.prefactor_hz("hbar", KELVIN)))
+    return float(np.exp(tst.log_rate(barrier, KELVIN, tst.prefactor_hz("hbar", KELVIN))))
 
 
 OCTAHEDRAL, TETRAHEDRAL = np.array([0.5, 0.0, 0.0]) * A, np.array([0.25, 0.25, 0.25]) * A
