@@ -100,7 +100,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
             labels = chain.labels[start.frames[-1]], chain.labels[end.frames[0]]
             way = [labels[0].apply(one) for one in up.trail[::-1]] + [labels[1].apply(one) for one in down.trail]
             way = without_drift([start.positions, *way, end.positions], atoms)
-            band = resample(way, images_for(path_lengths(way)[-1]), atoms)
+            band = resample(way, images_for(path_lengths(way)[-1], SETTINGS.band), atoms)
             if PATHS[0] < path_lengths(band)[-1] < PATHS[1]:
                 bands[f"path {path.name} {number}"] = band
     for file in sorted((run_dir / "pathways").glob("agent-*.h5")):
@@ -108,7 +108,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
         for number, (start, end) in enumerate(pairwise(pathway.basins)):
             ends = without_drift([start.positions, end.positions], atoms)
             if pathway.hops[number].verified and HOPS[0] < path_lengths(ends)[-1] < HOPS[1]:
-                count = images_for(path_lengths(ends)[-1])
+                count = images_for(path_lengths(ends)[-1], SETTINGS.band)
                 bands[f"hop {pathway.name} {number}"] = interpolate(ends[0], ends[1], count, atoms)
     np.savez_compressed(SEGMENTS, **{name: band.astype(np.float32) for name, band in bands.items()})
     print(f"{len(bands)} segments in {SEGMENTS}: {', '.join(bands)}")
@@ -133,9 +133,8 @@ def vacancy(element: str) -> Case:
     moved = solid.positions.copy()
     moved[hopper - 1] -= way
     ends = without_drift([quenched(engine, place).positions for place in (solid.positions, moved)], solid)
-    return Case(
-        f"{element} vacancy", engine, interpolate(ends[0], ends[1], images_for(path_lengths(ends)[-1]), solid)
-    )
+    images = images_for(path_lengths(ends)[-1], SETTINGS.band)
+    return Case(f"{element} vacancy", engine, interpolate(ends[0], ends[1], images, solid))
 
 
 def metal_engine(solid: Atoms, file: str) -> LammpsEngine:

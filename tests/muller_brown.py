@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from mapmpi.calculation import Forces, solve
-from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
+from mapmpi.config import BandSettings, Pneb, QuenchSettings, SaddleSettings
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
 from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.path.connection import Connection
@@ -69,7 +69,7 @@ def hessian(positions: np.ndarray) -> np.ndarray:
 
 def search(energies: tuple[float, float], path: list[np.ndarray]) -> Barrier:
     """Search a barrier along a path, as many images as its length asks for; two ends alone are interpolated."""
-    count = images_for(path_lengths(np.array(path))[-1])
+    count = images_for(path_lengths(np.array(path))[-1], BandSettings())
     if len(path) == 2:
         band = interpolate(path[0], path[1], count, ATOMS)
     else:

@@ -91,7 +91,7 @@ def test_idpp_goes_around_across_the_border():
 
 
 def test_number_of_images():
-    assert [images_for(length) for length in (0.5, 3.0, 50.0)] == [5, 6, 15]
+    assert [images_for(length, BandSettings()) for length in (0.5, 3.0, 50.0)] == [5, 6, 15]
     assert images_for(3.0, BandSettings(spacing=0.3, images=9)) == 9
 
 

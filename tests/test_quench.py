@@ -85,7 +85,7 @@ def test_engine_errors_pass_through():
         raise EngineError("lost atoms")
 
     with pytest.raises(EngineError, match="lost atoms"):
-        solve(quench(place(0, 0), Metric.uniform(5)), broken)
+        solve(quench(place(0, 0), Metric.uniform(5), QuenchSettings()), broken)
 
 
 def test_metric_of_a_solid():

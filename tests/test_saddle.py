@@ -121,7 +121,7 @@ def test_gives_up_when_it_has_climbed_away():
     start = place(-0.7, 1.15)
     energy, forces = evaluate(start)
     tangent = minimum("middle").positions - minimum("deep").positions
-    found = solve(find_saddle(start, -forces, energy, tangent, METRIC), evaluate)
+    found = solve(find_saddle(start, -forces, energy, tangent, METRIC, SaddleSettings()), evaluate)
     assert energy + CLIMB < found.energy < SCALE * SADDLES["upper"][2]
     assert found.residual > 0.05
     assert found.calls < 150
@@ -195,7 +195,8 @@ def test_soft_curvatures(curvatures, negative):
     saddle = search("lower", force=1e-3)
     sides = solve(downhill(saddle, METRIC, QuenchSettings(force=0.02)), evaluate)
     modes = solve(two_lowest_modes(saddle, METRIC), evaluate)
-    modes = replace(modes, curvatures=np.array(curvatures) * (modes.vectors**2).sum(axis=(1, 2)))
+    two = modes.vectors[:2]
+    modes = replace(modes, curvatures=np.array(curvatures) * (two**2).sum(axis=(1, 2)), vectors=two)
     faults = judge(saddle, modes, sides, 0.05).faults
     assert faults == (() if negative == 1 else (f"{negative} curvatures are negative instead of one",))
 
@@ -238,7 +239,7 @@ def test_a_pass_at_a_step_is_told_as_such():
     assert found.calls < 80
     assert found.energy == pytest.approx(0.0, abs=2e-3)
     assert 0.05 < found.residual < 0.2
-    sides = solve(downhill(found, METRIC), roof)
+    sides = solve(downhill(found, METRIC, QuenchSettings()), roof)
     assert [side.positions[0, 0] for side in sides] == pytest.approx([-0.426, 0.426], abs=0.01)
     verification = verify(found, *sides, engine=roof)
     assert not verification.verified

@@ -176,7 +176,7 @@ def test_hessian_on_an_engine() -> None:
     # V = -2 exp(-½ r²/0.5²): curvature 2/0.25 = 8 eV/Å² in each direction
     well = Landscape(np.array([-2.0]), np.full((1, 3), 5.0), 4.0 * np.eye(3)[None], np.full(3, 10.0))
     engine = AnalyticEngine(well, np.full(3, 5.0), Dynamics())
-    hessian = solve(tst.hessian_calculation(engine.positions(), [0]), engine.evaluate)
+    hessian = solve(tst.hessian_calculation(engine.positions(), [0], 0.01), engine.evaluate)
     np.testing.assert_allclose(hessian, 8.0 * np.eye(3), atol=0.01)
 
 
@@ -185,7 +185,7 @@ def test_hessian_refuses_nonsense_and_passes_failures_on() -> None:
     for atoms, displacement in (([], 0.01), ([0, 0], 0.01), ([0], 0.0)):
         with pytest.raises(ValueError):
             next(tst.hessian_calculation(positions, atoms, displacement))
-    calculation = tst.hessian_calculation(positions, [0])
+    calculation = tst.hessian_calculation(positions, [0], 0.01)
     next(calculation)
     with pytest.raises(EngineError):
         calculation.throw(EngineError("lost atoms"))

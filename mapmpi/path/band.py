@@ -45,9 +45,8 @@ def path_lengths(band: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(band, axis=0), axis=(1, 2)))])
 
 
-def images_for(length: float, settings: BandSettings | None = None) -> int:
+def images_for(length: float, settings: BandSettings) -> int:
     """Return how many images, with the ends, a path of ``length`` Å gets, at least 5."""
-    settings = settings or BandSettings()
     return int(np.clip(round(length / settings.spacing) + 1, 5, settings.images))
 
 

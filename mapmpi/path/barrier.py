@@ -79,11 +79,11 @@ class BarrierSearch:
         images: np.ndarray,
         atoms: Atoms,
         matcher: Matcher,
-        settings: Pneb | None = None,
+        settings: Pneb,
         known: Sequence[Barrier] = (),
     ) -> None:
         self.start, self.end, self.images, self.atoms, self.matcher = start, end, images, atoms, matcher
-        self.settings, self.known = settings or Pneb(), known
+        self.settings, self.known = settings, known
         self.arrived_at = 0
 
     def metric(self, positions: np.ndarray) -> Metric:

@@ -87,12 +87,12 @@ class Connection:
         self,
         basins: Sequence[StationaryPoint],
         matcher: Matcher,
-        settings: ConnectSettings | None = None,
+        settings: ConnectSettings,
         ceiling_ev: float = np.inf,
         spare: int = SPARE,
     ) -> None:
         self.network, self.end = Network(matcher, basins), len(basins) - 1
-        self.settings, self.ceiling_ev, self.spare = settings or ConnectSettings(), ceiling_ev, spare
+        self.settings, self.ceiling_ev, self.spare = settings, ceiling_ev, spare
         # for two segments more than there are: a short path needs searches to find its way, too
         self.searches = self.settings.searches * (len(basins) + 1)
         self.verified: list[Barrier] = []

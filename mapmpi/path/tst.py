@@ -160,7 +160,7 @@ def moving_atoms(
 
 
 def hessian_calculation(
-    positions: np.ndarray, movable: Sequence[int] | np.ndarray, displacement_A: float = 0.01
+    positions: np.ndarray, movable: Sequence[int] | np.ndarray, displacement_A: float
 ) -> Calculation[np.ndarray]:
     """Compute the Hessian (3m, 3m) eV/Å² of the m atoms ``movable`` (indices), all others held fixed.
 
