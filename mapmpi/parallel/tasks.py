@@ -67,7 +67,7 @@ class Pool:
     """
 
     def __init__(
-        self, world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
+        self, world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None]
     ) -> None:
         self.groups, self._leaders = groups, groups.leaders
         self.interrupted = False
