@@ -14,7 +14,6 @@ from mapmpi.errors import FAILED, FINISHED, UNFINISHED
 from mapmpi.logs import log
 from mapmpi.parallel.messages import LearnerLink, Message, Tag, experience_dtype, pack_weights
 from mapmpi.rl.dqn import Learner
-from mapmpi.rl.replay import Replay
 from mapmpi.rl.returns import TRANSITION
 from mapmpi.store.checkpoint import Checkpoints, Part
 from mapmpi.store.records import EPISODE
@@ -38,7 +37,6 @@ class Training:
         self,
         config: Config,
         learner: Learner,
-        replay: Replay,
         link: LearnerLink,
         books: Books,
         checkpoints: Checkpoints,
@@ -46,16 +44,16 @@ class Training:
         job_ends: float = float("inf"),
         guidance: Guidance | None = None,
     ) -> None:
-        self.config, self.learner, self.replay, self.link = config, learner, replay, link
+        self.config, self.learner, self.replay, self.link = config, learner, learner.replay, link
         self.books, self.checkpoints, self.began, self.job_ends = books, checkpoints, began, job_ends
-        self.parts: dict[str, Part] = {"learner": learner, "replay": replay, "books": books}
+        self.parts: dict[str, Part] = {"learner": learner, "replay": self.replay, "books": books}
         """What a checkpoint holds."""
         self.guidance = guidance
         if guidance is not None:
             self.parts["guidance"] = guidance
         self.numbers = {rank: number for number, rank in enumerate(link.leaders, start=1)}
         self.roll = Roll(dict(enumerate(link.groups, start=1)), config.train.silence_limit)
-        self.record = experience_dtype(replay.shape, TRANSITION, config.learning.steps)
+        self.record = experience_dtype(self.replay.shape, TRANSITION, config.learning.steps)
         self.interrupted = False
         self.trouble = ""
         """Why no file can be written, in words."""
