@@ -52,7 +52,7 @@ class EventLog:
         directory.events.mkdir(exist_ok=True)
         self._last = _last_steps(directory.events)
         self._writer = RecordWriter(str(_new_file(directory.events)))
-        self._write(_event(file_version="brain.Event:2"))
+        self._write(file_version="brain.Event:2")
         if directory.learner.exists():
             for row in read_learner(directory.learner):
                 self._add_learner(row)
@@ -78,27 +78,22 @@ class EventLog:
     def _add(self, group: str, step: int, values: Mapping[str, float]) -> None:
         if step <= self._last.get(group, -1):
             return
+        from tensorboardX.proto.summary_pb2 import Summary
+
         self._last[group] = step
         known = {f"{group}/{name}": value for name, value in values.items() if math.isfinite(value)}
-        scalars = [{"tag": tag, "simple_value": value} for tag, value in known.items()]
-        self._write(_event(step=step, summary={"value": scalars}))
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
+        self._write(step=step, summary=Summary(value=scalars))
 
-    def _write(self, event: Any) -> None:
-        self._writer.write(event.SerializeToString())
+    def _write(self, **what: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._writer.write(Event(wall_time=time.time(), **what).SerializeToString())
 
     def close(self) -> None:
         """Close the file."""
         self._writer.flush()
         self._writer.close()
-
-
-def _event(summary: Mapping[str, Any] | None = None, **fields: Any) -> Any:
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.proto.summary_pb2 import Summary
-
-    if summary is not None:
-        fields["summary"] = Summary(value=[Summary.Value(**value) for value in summary["value"]])
-    return Event(wall_time=time.time(), **fields)
 
 
 def _new_file(folder: Path) -> Path:
