@@ -80,9 +80,7 @@ class Case:
 
 def quenched(engine: LammpsEngine, positions: np.ndarray, fmax: float = 0.01) -> Minimum:
     """Return the minimum below some positions."""
-    return solve(
-        quench(positions, Metric.of_solid(engine.atoms, [positions]), QuenchSettings(force=fmax)), engine.evaluate
-    )
+    return solve(quench(positions, Metric(engine.atoms, positions), QuenchSettings(force=fmax)), engine.evaluate)
 
 
 def make_segments(run_dir: Path, episodes: int = 3) -> None:
@@ -189,7 +187,7 @@ def theirs(case: Case, band: np.ndarray, name: str, cap: int) -> tuple[int, floa
 
 def refined(engine: LammpsEngine, place: StationaryPoint, tangent: np.ndarray) -> float:
     """Return the energy in eV of the saddle near a place, to FINE eV/Å or at a step; NaN where none is found."""
-    metric = Metric.of_solid(engine.atoms, [place.positions])
+    metric = Metric(engine.atoms, place.positions)
     energy, forces = engine.evaluate(place.positions)
     found = solve(
         find_saddle(place.positions, -forces, energy, tangent, metric, SaddleSettings(force=FINE, calls=400)),

@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, evaluate, hessian, minimum, place
+from muller_brown import MATCHER, SADDLES, SCALE, TOLERANCE_EV, Uniform, evaluate, hessian, minimum, place
 
 from mapmpi.calculation import Forces, solve
 from mapmpi.config import QuenchSettings, SaddleSettings
 from mapmpi.md.engine import largest_force
 from mapmpi.path.matching import StationaryPoint
-from mapmpi.path.preconditioner import Metric
 from mapmpi.path.saddle import CLIMB, Saddle, find_saddle
 from mapmpi.path.transition import PUSHES, downhill, judge, same_place, two_lowest_modes
 
-METRIC = Metric.uniform(5)
+METRIC = Uniform(5)
 CONNECTS = {"upper": ("deep", "middle"), "lower": ("middle", "right")}
 ALONG_X = np.vstack([[1.0, 0, 0], np.zeros((4, 3))])
 

@@ -88,7 +88,7 @@ class BarrierSearch:
 
     def metric(self, positions: np.ndarray) -> Metric:
         """Return the metric at a configuration (n, 3) Å."""
-        return Metric.of_solid(self.atoms, [positions])
+        return Metric(self.atoms, positions)
 
     def run(self) -> Calculation[Barrier]:
         """Search; what happened is told by the result's status. An EngineError becomes ``engine failed``."""
