@@ -36,10 +36,7 @@ which it was copied (1: the identity); the mean is a third of the trace."""
 
 def symmetry_of(pathway: Pathway, fixed: Sequence[int]) -> Symmetry:
     """Return the symmetry of what the molecule moves in, as it is at a pathway's start; ``fixed`` are indices."""
-    atoms = pathway.atoms
-    return find_symmetry(
-        pathway.basins[0].positions, atoms.numbers, atoms.cell.array, atoms.pbc, pathway.molecule, fixed
-    )
+    return find_symmetry(pathway.atoms, pathway.basins[0].positions, pathway.molecule, fixed)
 
 
 def network_diffusion(
