@@ -8,6 +8,7 @@ written yet is made good, and a training that asks for events in the middle gets
 from __future__ import annotations
 
 import math
+import re
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from mapmpi.store.rundir import RunDirectory
 LEARNER, EPISODES = "learner", "episode"
 """Groups of scalars, and what their tags begin with. Steps are actions, and numbers of rows of metrics.csv."""
 
+_NAME = re.compile(r"events\.out\.tfevents\.(\d{1,14})\.")
 _HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")
 _NUMBERS = [name for name in METRICS_FIELDS if EPISODE[name].kind in "fiu"]
 
@@ -98,14 +100,9 @@ class EventLog:
 
 def _new_file(folder: Path) -> Path:
     """Return a name behind those that are there: TensorBoard reads event files by the order of their names."""
-    taken = [int(file.name.split(".")[3]) for file in folder.glob("events.out.tfevents.*") if _numbered(file)]
-    number = max([int(time.time()), *(number + 1 for number in taken)])
+    names = (_NAME.match(file.name) for file in folder.glob("events.out.tfevents.*"))
+    number = max([int(time.time()), *(int(name[1]) + 1 for name in names if name)])
     return folder / f"events.out.tfevents.{number:010d}.mapmpi"
-
-
-def _numbered(file: Path) -> bool:
-    parts = file.name.split(".")
-    return len(parts) > 4 and parts[3].isdecimal() and len(parts[3]) < 15
 
 
 def _last_steps(folder: Path) -> dict[str, int]:
