@@ -75,9 +75,7 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
     band, mobile = resample([start, end], images, atoms), ~is_fixed(atoms)[:, None]
     pairs = _near_pairs(band[[0, -1]], atoms)
     apart = pairs @ band[0]
-    shift = (
-        apart - find_mic(apart, atoms.cell, atoms.pbc)[0]
-    )  # the periodic image a pair has at the start it keeps
+    shift = apart - find_mic(apart, atoms.cell, atoms.pbc)[0]  # the image a pair has at the start it keeps
     ends = [np.linalg.norm(pairs @ image - shift, axis=1) for image in (band[0], band[-1])]
 
     def misfit(flat: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
