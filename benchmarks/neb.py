@@ -80,9 +80,7 @@ class Case:
 
 def quenched(engine: LammpsEngine, positions: np.ndarray, fmax: float = 0.01) -> Minimum:
     """Return the minimum below some positions."""
-    return solve(
-        quench(positions, Metric.of_solid(engine.atoms, [positions]), QuenchSettings(force=fmax)), engine.evaluate
-    )
+    return solve(quench(positions, Metric(engine.atoms, positions), QuenchSettings(force=fmax)), engine.evaluate)
 
 
 def make_segments(run_dir: Path, episodes: int = 3) -> None:
@@ -100,7 +98,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
             labels = chain.labels[start.frames[-1]], chain.labels[end.frames[0]]
             way = [labels[0].apply(one) for one in up.trail[::-1]] + [labels[1].apply(one) for one in down.trail]
             way = without_drift([start.positions, *way, end.positions], atoms)
-            band = resample(way, images_for(path_lengths(way)[-1]), atoms)
+            band = resample(way, images_for(path_lengths(way)[-1], SETTINGS.band), atoms)
             if PATHS[0] < path_lengths(band)[-1] < PATHS[1]:
                 bands[f"path {path.name} {number}"] = band
     for file in sorted((run_dir / "pathways").glob("agent-*.h5")):
@@ -108,7 +106,7 @@ def make_segments(run_dir: Path, episodes: int = 3) -> None:
         for number, (start, end) in enumerate(pairwise(pathway.basins)):
             ends = without_drift([start.positions, end.positions], atoms)
             if pathway.hops[number].verified and HOPS[0] < path_lengths(ends)[-1] < HOPS[1]:
-                count = images_for(path_lengths(ends)[-1])
+                count = images_for(path_lengths(ends)[-1], SETTINGS.band)
                 bands[f"hop {pathway.name} {number}"] = interpolate(ends[0], ends[1], count, atoms)
     np.savez_compressed(SEGMENTS, **{name: band.astype(np.float32) for name, band in bands.items()})
     print(f"{len(bands)} segments in {SEGMENTS}: {', '.join(bands)}")
@@ -133,9 +131,8 @@ def vacancy(element: str) -> Case:
     moved = solid.positions.copy()
     moved[hopper - 1] -= way
     ends = without_drift([quenched(engine, place).positions for place in (solid.positions, moved)], solid)
-    return Case(
-        f"{element} vacancy", engine, interpolate(ends[0], ends[1], images_for(path_lengths(ends)[-1]), solid)
-    )
+    images = images_for(path_lengths(ends)[-1], SETTINGS.band)
+    return Case(f"{element} vacancy", engine, interpolate(ends[0], ends[1], images, solid))
 
 
 def metal_engine(solid: Atoms, file: str) -> LammpsEngine:
@@ -190,7 +187,7 @@ def theirs(case: Case, band: np.ndarray, name: str, cap: int) -> tuple[int, floa
 
 def refined(engine: LammpsEngine, place: StationaryPoint, tangent: np.ndarray) -> float:
     """Return the energy in eV of the saddle near a place, to FINE eV/Å or at a step; NaN where none is found."""
-    metric = Metric.of_solid(engine.atoms, [place.positions])
+    metric = Metric(engine.atoms, place.positions)
     energy, forces = engine.evaluate(place.positions)
     found = solve(
         find_saddle(place.positions, -forces, energy, tangent, metric, SaddleSettings(force=FINE, calls=400)),

@@ -24,7 +24,6 @@ from mapmpi.errors import EngineError, EngineLost
 from mapmpi.parallel.groups import follow, make_groups
 from mapmpi.parallel.layout import Layout
 from mapmpi.parallel.tasks import Interrupted, Pool
-from mapmpi.path.preconditioner import Metric
 from mapmpi.path.quench import Minimum, quench
 
 BAD, DEADLY, SLOW = 100.0, 200.0, 300.0
@@ -91,7 +90,7 @@ def serial(positions: np.ndarray) -> Forces:
 
 def descent(x: float, y: float) -> Calculation[Minimum]:
     """Quench from x, y."""
-    return quench(at(x, y), Metric.uniform(5), QuenchSettings(force=1e-4))
+    return quench(at(x, y), muller_brown.Uniform(5), QuenchSettings(force=1e-4))
 
 
 def total(number: int) -> Calculation[float]:

@@ -84,7 +84,7 @@ def train(
     link = DirectLink()
     books, checkpoints = Books(directory), Checkpoints(directory.checkpoints)
     guidance = make_guidance(config, environment.engine.atoms, 1) if config.exploration.kind != "random" else None
-    training = Training(config, learner, replay, link, books, checkpoints, began, np.inf, guidance)  # type: ignore[arg-type]
+    training = Training(config, learner, link, books, checkpoints, began, np.inf, guidance)  # type: ignore[arg-type]
     link.training = training
     writer = TrajectoryWriter(directory.trajectory(1), environment.engine.atoms, 1, config.dynamics.timestep, {})
     lockstep = Lockstep(environment, MPI.COMM_SELF)

@@ -6,18 +6,20 @@ Atom 0 moves on it in x and y, bound harmonically in z; the others sit in wells 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 from ase import Atoms
+from scipy.sparse import csc_matrix, identity
 
 from mapmpi.calculation import Forces, solve
-from mapmpi.config import Pneb, QuenchSettings, SaddleSettings
+from mapmpi.config import BandSettings, Pneb, QuenchSettings, SaddleSettings
 from mapmpi.path.band import images_for, interpolate, path_lengths, resample
 from mapmpi.path.barrier import Barrier, BarrierSearch
 from mapmpi.path.connection import Connection
 from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Gap
+from mapmpi.path.preconditioner import UNIT, Metric
 
 SCALE = 0.01
 HEIGHT = np.array([-200.0, -100.0, -170.0, 15.0])
@@ -35,6 +37,17 @@ MATCHER = Matcher(ATOMS.numbers, ATOMS.cell.array, ATOMS.pbc, 0.1, 0.01)
 TOLERANCE_EV = 1e-4 * SCALE * 200
 """1e-4 of the energy scale."""
 FINE = Pneb(saddle=SaddleSettings(force=1e-3), quench=QuenchSettings(force=1e-3))
+
+
+class Uniform(Metric):
+    """Takes all directions of so many atoms as equally stiff."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(Atoms(numbers=[1] * count), np.zeros((count, 3)))
+
+    @cached_property
+    def _matrix(self) -> csc_matrix:
+        return csc_matrix(UNIT * identity(3 * len(self._atoms)))
 
 
 def place(x: float, y: float) -> np.ndarray:
@@ -69,7 +82,7 @@ def hessian(positions: np.ndarray) -> np.ndarray:
 
 def search(energies: tuple[float, float], path: list[np.ndarray]) -> Barrier:
     """Search a barrier along a path, as many images as its length asks for; two ends alone are interpolated."""
-    count = images_for(path_lengths(np.array(path))[-1])
+    count = images_for(path_lengths(np.array(path))[-1], BandSettings())
     if len(path) == 2:
         band = interpolate(path[0], path[1], count, ATOMS)
     else:

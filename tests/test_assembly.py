@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from muller_brown import ATOMS, MATCHER, SADDLES, SCALE, TOLERANCE_EV, connect, minimum, place
 
+from mapmpi.config import ConnectSettings
 from mapmpi.path.assembly import assemble
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.connection import Connection
@@ -65,7 +66,7 @@ def check_continuous(basins: list[StationaryPoint], hops: list[Hop]) -> None:
 
 
 def test_a_known_intermediate_minimum_gives_two_barriers_not_one() -> None:
-    connection = Connection([minimum("deep"), minimum("right")], MATCHER)
+    connection = Connection([minimum("deep"), minimum("right")], MATCHER, ConnectSettings())
     connect(connection)
     basins, hops, notes = assemble(connection, [0], 5.0, 623.15)
     found = pathway(basins, hops)
@@ -92,7 +93,7 @@ def test_a_known_intermediate_minimum_gives_two_barriers_not_one() -> None:
 def test_the_way_back_has_the_barriers_turned_around() -> None:
     found = []
     for names in (("deep", "right"), ("right", "deep")):
-        connection = Connection([minimum(name) for name in names], MATCHER)
+        connection = Connection([minimum(name) for name in names], MATCHER, ConnectSettings())
         connect(connection)
         basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
         found.append(pathway(basins, hops))
@@ -118,7 +119,7 @@ def test_labels_stay_continuous_after_an_exchange(backwards: bool, cell: int) ->
             MATCHER.energy_tolerance_ev,
         )
     )
-    connection = Connection([a, b, c], matcher)
+    connection = Connection([a, b, c], matcher, ConnectSettings())
     connection.learn((0, 1), converged(a, b, 0.5))
     other = at(1, 0.1, SWAP, cell), at(2, 0.05, SWAP, cell)
     connection.learn((1, 2), converged(*(other[::-1] if backwards else other), 0.7))
@@ -134,7 +135,7 @@ def test_an_exchange_on_the_way_stays_in_the_basins() -> None:
     """A search that truly exchanges two atoms: all that comes after it has them exchanged."""
     a, b, c = at(0), at(1, 0.1), at(2)
     mixed = StationaryPoint(at(1).positions[SWAP], 0.1)
-    connection = Connection([a, b, c], MATCHER)
+    connection = Connection([a, b, c], MATCHER, ConnectSettings())
     connection.learn((0, 1), converged(a, mixed, 0.5))
     connection.learn((1, 2), converged(b, c, 0.7))
     basins, hops, _ = assemble(connection, [0], 5.0, 623.15)
@@ -146,7 +147,7 @@ def test_an_exchange_on_the_way_stays_in_the_basins() -> None:
 
 def test_a_gap_that_nothing_crosses_is_a_hop_without_saddle() -> None:
     a, b, c = at(0), at(1, 0.1), at(2)
-    connection = Connection([a, b, c], MATCHER)
+    connection = Connection([a, b, c], MATCHER, ConnectSettings())
     connection.searches = 1
     connection.next_gaps()
     connection.learn((0, 1), converged(a, b, 0.2))
@@ -162,7 +163,7 @@ def test_a_gap_that_nothing_crosses_is_a_hop_without_saddle() -> None:
 
 def test_a_step_without_barrier_is_dropped_and_noted() -> None:
     a, b, c = at(0), at(0.15), at(1)
-    connection = Connection([a, b, c], MATCHER)
+    connection = Connection([a, b, c], MATCHER, ConnectSettings())
     band = np.linspace(a.positions, b.positions, 3)
     connection.learn((0, 1), Barrier("same basin", "one minimum", band, np.zeros(3), 5))
     connection.learn((1, 2), converged(b, c, 0.5))
@@ -180,7 +181,7 @@ def test_the_way_across_what_holds_nothing_is_part_of_a_band(
     """Of the two minima without a barrier between them the lower stays; the bands of the hops meet there."""
     points = [at(0), at(1, near_ev), at(1.6, far_ev), at(2.6)]
     numbers, points = range(4), points[::-1] if backwards else points
-    connection = Connection(points, MATCHER)
+    connection = Connection(points, MATCHER, ConnectSettings())
     doubtful = Verification(np.array([-1.0, 1.0]), ("a step",))
     for first, last in pairwise(numbers):
         if (first, last) == (1, 2):

@@ -11,7 +11,8 @@ from muller_brown import MATCHER, connect, minimum, place
 
 from mapmpi.config import ConnectSettings
 from mapmpi.path.barrier import Barrier, Status
-from mapmpi.path.connection import ATTEMPTS, LOWER, Connection
+from mapmpi.path.connection import LOWER, Connection
+from mapmpi.path.gaps import ATTEMPTS
 from mapmpi.path.matching import StationaryPoint
 from mapmpi.path.quench import Minimum
 from mapmpi.path.saddle import Saddle

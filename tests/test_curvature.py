@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
-from muller_brown import SADDLES, evaluate, hessian, place
+from muller_brown import SADDLES, Uniform, evaluate, hessian, place
 from scipy.linalg import eigh
 
 from mapmpi.calculation import Forces, solve
@@ -50,7 +50,7 @@ def dense(metric, size):
 def test_lowest_modes_of_a_known_hessian(one_sided):
     """H v = λ P v, in a metric that is not uniform."""
     solid = bulk("Cu", "fcc", 3.6, cubic=True)
-    metric = Metric.of_solid(solid, [solid.positions])
+    metric = Metric(solid, solid.positions)
     matrix = symmetric(12) + dense(metric, 12)
     values, vectors = eigh(matrix, dense(metric, 12))
     guess = np.random.default_rng(1).normal(size=(4, 3))
@@ -69,7 +69,7 @@ def test_at_a_saddle_of_the_landscape():
     positions = place(*SADDLES["lower"][:2])
     guess = np.zeros((5, 3))
     guess[0] = 0.6, -0.8, 0
-    modes = solve(lowest_modes(positions, None, guess, Metric.uniform(5), 2, 0.01, 100), evaluate)
+    modes = solve(lowest_modes(positions, None, guess, Uniform(5), 2, 0.01, 100), evaluate)
     assert modes.accurate
     assert plain_curvatures(modes)[:2] == pytest.approx(np.linalg.eigvalsh(hessian(positions))[:2], rel=0.1)
 
@@ -77,7 +77,7 @@ def test_at_a_saddle_of_the_landscape():
 def test_cut_off_is_not_accurate():
     matrix, guess = symmetric(15), np.random.default_rng(1).normal(size=(5, 3))
     start = np.zeros((5, 3))
-    modes = solve(lowest_modes(start, None, guess, Metric.uniform(5), 2, 0.01, 6), quadratic(matrix))
+    modes = solve(lowest_modes(start, None, guess, Uniform(5), 2, 0.01, 6), quadratic(matrix))
     assert modes.calls == 6
     assert not modes.accurate
 
@@ -90,7 +90,7 @@ def test_translations_are_left_out(count):
     matrix = springs(positions, stiffness)
     guess = random.normal(size=(count, 3))
     guess -= guess.mean(axis=0)  # as the tangent of a band
-    modes = solve(lowest_modes(positions, None, guess, Metric.uniform(count), 3, 1e-9, 100), quadratic(matrix))
+    modes = solve(lowest_modes(positions, None, guess, Uniform(count), 3, 1e-9, 100), quadratic(matrix))
     assert modes.accurate
     assert np.abs(modes.vectors.sum(axis=1)).max() < 1e-6
     apart = np.eye(3 * count) - np.tile(np.eye(3), (count, count)) / count
@@ -106,7 +106,7 @@ def predicted(model, step):
 
 def test_the_model_knows_what_it_learned():
     solid = bulk("Cu", "fcc", 3.6, cubic=True)
-    model, matrix = CurvatureModel(Metric.of_solid(solid, [solid.positions]), 12), symmetric(12)
+    model, matrix = CurvatureModel(Metric(solid, solid.positions), 12), symmetric(12)
     random = np.random.default_rng(3)
     other = random.normal(size=12)
     assert predicted(model, other) == pytest.approx(model.metric.times(other))  # nothing yet
@@ -121,7 +121,7 @@ def test_the_model_knows_what_it_learned():
 def test_the_model_finds_the_lowest_mode_and_the_saddle():
     vectors = np.linalg.eigh(symmetric(6))[1]
     matrix = vectors @ np.diag([-2.0, 1.0, 2.0, 3.0, 5.0, 7.0]) @ vectors.T
-    model, random = CurvatureModel(Metric.uniform(2), 6), np.random.default_rng(3)
+    model, random = CurvatureModel(Uniform(2), 6), np.random.default_rng(3)
     for _ in range(40):
         step = random.normal(size=6)
         model.learn(step.reshape(2, 3), (matrix @ step).reshape(2, 3))
@@ -138,7 +138,7 @@ def test_the_model_finds_the_lowest_mode_and_the_saddle():
 @pytest.mark.parametrize("lowest", [1.0, -2.0])
 def test_a_guided_step_goes_up_along_the_tangent_while_no_curvature_is_negative(lowest):
     matrix = np.diag([lowest, 2.0, 3.0, 4.0, 5.0, 7.0])
-    model, random = CurvatureModel(Metric.uniform(2), 6), np.random.default_rng(3)
+    model, random = CurvatureModel(Uniform(2), 6), np.random.default_rng(3)
     for step in np.eye(6):
         model.learn(step.reshape(2, 3), (matrix @ step).reshape(2, 3))
     gradient, tangent = random.normal(size=(2, 6))

@@ -35,7 +35,7 @@ def network(*ways: tuple[list[tuple[float, float, float]], list[float]], **rates
 
 
 def rate(barrier: float) -> float:
-    return float(tst.rate_hz(barrier, KELVIN, ATTEMPTS))
+    return float(np.exp(tst.log_rate(barrier, KELVIN, ATTEMPTS)))
 
 
 def by(found: Network) -> np.ndarray:

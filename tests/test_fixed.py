@@ -149,13 +149,12 @@ def test_ids_as_lammps_writes_them() -> None:
 
 def test_velocities_are_drawn_for_mobile_atoms_alone() -> None:
     masses, mobile = np.array([16.0, 28.0, 28.0]), np.array([True, False, True])
-    held, free = thermal_velocities(masses, 300.0, 5, mobile), thermal_velocities(masses, 300.0, 5)
+    held, free = (thermal_velocities(masses, 300.0, 5, some) for some in (mobile, np.ones(3, dtype=bool)))
     assert (held[1] == 0).all()
     # the same numbers without the net momentum taken out
     shift = held[0] - free[0]
     assert held[2] - free[2] == pytest.approx(shift)
     assert np.linalg.norm(shift) > 0
-    assert (thermal_velocities(masses, 300.0, 5, np.ones(3, dtype=bool)) == free).all()
 
 
 def copper(layers: int = 2) -> Atoms:
@@ -226,7 +225,7 @@ def test_quenches_and_lammps_own_minimizer_leave_them_in_place() -> None:
     shaken = atoms.positions + np.random.default_rng(2).normal(scale=0.1, size=atoms.positions.shape)
     shaken %= atoms.cell.lengths()  # the engine brings them there, which rounds
     engine = LammpsEngine(atoms, COPPER, Dynamics(), [1], 100.0)
-    metric = Metric.of_solid(atoms, [shaken])
+    metric = Metric(atoms, shaken)
     found = solve(quench(shaken, metric, QuenchSettings(calls=300)), engine.evaluate)
     assert found.residual <= 0.01
     assert (found.positions[fixed] == shaken[fixed]).all()
@@ -253,7 +252,7 @@ def test_the_barrier_of_a_vacancy_beside_fixed_planes() -> None:
     hopped = solid.positions.copy()
     hopped[0] -= way
     engine = LammpsEngine(solid, COPPER, Dynamics(), [1])
-    metric = Metric.of_solid(solid, [solid.positions])
+    metric = Metric(solid, solid.positions)
     ends = [
         solve(quench(place, metric, QuenchSettings(force=0.005)), engine.evaluate)
         for place in (solid.positions, hopped)
@@ -307,7 +306,7 @@ def test_prepare_inserts_above_a_slab_and_keeps_its_fixed_atoms(
 def test_a_metric_couples_nothing_to_fixed_atoms_also_on_another_rank() -> None:
     atoms = copper()
     fixed = is_fixed(atoms)
-    metric = Metric.of_solid(atoms, [atoms.positions])
+    metric = Metric(atoms, atoms.positions)
     forces = np.random.default_rng(1).normal(size=atoms.positions.shape)
     forces[fixed] = 0.0
     for one in (metric, pickle.loads(pickle.dumps(metric))):
@@ -316,7 +315,7 @@ def test_a_metric_couples_nothing_to_fixed_atoms_also_on_another_rank() -> None:
         assert one.times(one.solve(forces)) == pytest.approx(forces, abs=1e-9)
     whole = copper()
     whole.set_constraint()
-    assert np.abs(Metric.of_solid(whole, [atoms.positions]).solve(forces)[fixed]).max() > 1e-3
+    assert np.abs(Metric(whole, atoms.positions).solve(forces)[fixed]).max() > 1e-3
 
 
 def test_modes_are_those_of_the_mobile_atoms_and_no_translation_is_left_out() -> None:
@@ -332,7 +331,7 @@ def test_modes_are_those_of_the_mobile_atoms_and_no_translation_is_left_out() ->
         return Forces(float(0.5 * (springs * away[0] ** 2).sum()), forces)
 
     guess = np.random.default_rng(4).normal(size=(3, 3))
-    metric = Metric.of_solid(atoms, [atoms.positions])
+    metric = Metric(atoms, atoms.positions)
     found = solve(lowest_modes(atoms.positions, None, guess, metric, 2, 1e-6, 50), evaluate)
     curvatures = found.curvatures / (found.vectors**2).sum(axis=(1, 2))
     assert found.accurate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from muller_brown import SADDLES, SCALE, TOLERANCE_EV, evaluate, minimum
+from muller_brown import SADDLES, SCALE, TOLERANCE_EV, Uniform, evaluate, minimum
 
 from mapmpi.calculation import Task, in_steps, solve
 from mapmpi.config import BandSettings, Dynamics, ForceField, Pneb, QuenchSettings, SaddleSettings
@@ -91,7 +91,7 @@ def test_idpp_goes_around_across_the_border():
 
 
 def test_number_of_images():
-    assert [images_for(length) for length in (0.5, 3.0, 50.0)] == [5, 6, 15]
+    assert [images_for(length, BandSettings()) for length in (0.5, 3.0, 50.0)] == [5, 6, 15]
     assert images_for(3.0, BandSettings(spacing=0.3, images=9)) == 9
 
 
@@ -112,9 +112,9 @@ def test_improved_tangents():
 
 def test_focus():
     """A band of its own around the highest image; its ends' energies are interpolated."""
-    band = Band(line(0.0, 0.8, 1.6, 2.4, 3.2), (0.0, 1.0), Metric.uniform(1))
+    band = Band(line(0.0, 0.8, 1.6, 2.4, 3.2), (0.0, 1.0), Uniform(1))
     band.energies[1:-1] = 2.0, 3.0, 1.4
-    near = band.focus(1.0, 5, Metric.uniform(1))
+    near = band.focus(1.0, 5, Uniform(1))
     assert near.images[:, 0, 0] == pytest.approx([0.6, 1.1, 1.6, 2.1, 2.6])
     assert near.energies[[0, -1]] == pytest.approx([1.5, 1.3])
     assert np.isnan(near.energies[1:-1]).all()
@@ -122,22 +122,22 @@ def test_focus():
 
 
 def test_focus_does_not_leave_the_band():
-    band = Band(line(0.0, 0.8, 1.6, 2.4), (0.5, 1.0), Metric.uniform(1))
+    band = Band(line(0.0, 0.8, 1.6, 2.4), (0.5, 1.0), Uniform(1))
     band.energies[1:-1] = 3.0, 2.0
-    near = band.focus(1.2, 5, Metric.uniform(1))
+    near = band.focus(1.2, 5, Uniform(1))
     assert near.images[:, 0, 0] == pytest.approx([0.0, 0.4, 0.8, 1.4, 2.0])
     assert near.energies[[0, -1]] == pytest.approx([0.5, 1.5])
 
 
 def test_kinked():
-    assert not Band(line((0, 0), (1, 0), (1.1, 1), (2, 1)), (0, 0), Metric.uniform(1)).kinked
-    assert Band(line((0, 0), (1, 0), (0.9, 1), (2, 1)), (0, 0), Metric.uniform(1)).kinked
+    assert not Band(line((0, 0), (1, 0), (1.1, 1), (2, 1)), (0, 0), Uniform(1)).kinked
+    assert Band(line((0, 0), (1, 0), (0.9, 1), (2, 1)), (0, 0), Uniform(1)).kinked
 
 
 @pytest.mark.parametrize(("across", "nudged"), [(0.2, (-0.3, 0.2)), (1.2, (-UNIT, 1.2))])
 def test_nudged_gradients(across, nudged):
     """The gradient across the path stays. Along it there is the spring, or, once that is small, it climbs."""
-    band = Band(line(0.0, 1.0, 3.0), (0.0, 0.0), Metric.uniform(1))
+    band = Band(line(0.0, 1.0, 3.0), (0.0, 0.0), Uniform(1))
     band.energies[1], band.gradients[1] = 1.0, [[0.3, across, 0]]
     assert band.nudged()[1, 0] == pytest.approx([*nudged, 0])
     assert not band.nudged()[[0, 2]].any()
@@ -154,7 +154,7 @@ def counted(calculation):
 def test_a_band_relaxes_to_the_pass():
     start, end = minimum("middle"), minimum("right")
     images = np.linspace(start.positions, end.positions, 7)
-    band = Band(images, (start.energy, end.energy), Metric.uniform(5))
+    band = Band(images, (start.energy, end.energy), Uniform(5))
     relaxed, calls = counted(band.relax(0.01, 200))
     assert relaxed
     x, y, energy = SADDLES["lower"]
@@ -167,7 +167,7 @@ def test_a_band_relaxes_to_the_pass():
 
 def test_a_band_says_that_it_has_not_relaxed():
     start, end = minimum("deep"), minimum("middle")
-    band = Band(np.linspace(start.positions, end.positions, 7), (start.energy, end.energy), Metric.uniform(5))
+    band = Band(np.linspace(start.positions, end.positions, 7), (start.energy, end.energy), Uniform(5))
     assert counted(band.relax(1e-6, 2)) == (False, 15)
 
 
@@ -182,7 +182,7 @@ def test_vacancy_hop_in_copper():
     hopped = solid.positions.copy()
     hopped[0] -= way
     matcher = Matcher(solid.numbers, solid.cell.array, solid.pbc, 0.3, 0.02)
-    metric = Metric.of_solid(solid, [solid.positions])
+    metric = Metric(solid, solid.positions)
     ends = [
         solve(quench(place, metric, QuenchSettings(force=0.005)), engine.evaluate)
         for place in (solid.positions, hopped)

@@ -84,7 +84,7 @@ def test_weights_survive_the_flat_vector(case):
     module, function = networks(case)
     flat = pack(module)
     assert flat.dtype == np.float32
-    assert flat.shape == (function.size,) == (sum(p.numel() for p in module.parameters()),)
+    assert flat.shape == (function.architecture.size,) == (sum(p.numel() for p in module.parameters()),)
     shapes = [tuple(parameter.shape) for parameter in module.parameters()]
     assert shapes == list(function.architecture.shapes)
     other = QNetwork(*case)

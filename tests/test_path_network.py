@@ -8,9 +8,10 @@ import pytest
 from mapmpi.path import tst
 from mapmpi.path.assembly import lay_out
 from mapmpi.path.matching import Matcher, StationaryPoint
-from mapmpi.path.network import Edge, Network, first_passage_time_s
+from mapmpi.path.network import Edge, Network
 from mapmpi.path.pathway import Hop
 from mapmpi.path.saddle import Saddle
+from mapmpi.path.tst import first_passage_time_s
 
 CELL = np.diag([10.0, 10.0, 10.0])
 HOST = np.random.default_rng(4).uniform(0, 10, size=(9, 3))
@@ -87,7 +88,7 @@ def test_the_walk_through_the_network_beats_both_pathways() -> None:
     assert its < 1e-4 * tst.pathway_time_s([1.2, 0.49], KELVIN, attempts)
     # the barriers not taken hardly matter to a walker
     chain = tst.mean_first_passage_time_s(
-        tst.rate_hz([0.5, 0.5], KELVIN, attempts), tst.rate_hz([0.4, 0.6], KELVIN, attempts)
+        tst.log_rate([0.5, 0.5], KELVIN, attempts), tst.log_rate([0.4, 0.6], KELVIN, attempts)
     )
     assert together.passage_time_s(0, [2], KELVIN, "hbar") == pytest.approx(chain, rel=1e-4)
 

@@ -180,7 +180,7 @@ def test_a_damaged_log_is_refused_or_read(tmp_path: Path, line: str) -> None:
 def test_learner_rows(tmp_path: Path) -> None:
     path = tmp_path / "learner.csv"
     log = CsvLog(path, LEARNER_FIELDS)
-    log.write({"elapsed_s": 10.0, "actions": 40, "loss": None, "mean_q": np.float32(0.1)})
+    log.write({"elapsed_s": 10.0, "actions": 40, "loss": np.nan, "mean_q": np.float32(0.1)})
     with pytest.raises(ValueError, match="speed"):
         log.write({"speed": 1.0})
     log.close()

@@ -41,9 +41,7 @@ def with_h(host: Atoms, place: np.ndarray, strain: float = 0.12) -> Atoms:
 
 
 def symmetry(atoms: Atoms, fixed: list[int] | None = None) -> Symmetry:
-    return find_symmetry(
-        atoms.positions, atoms.numbers, atoms.cell.array, atoms.pbc, [len(atoms) - 1], fixed or []
-    )
+    return find_symmetry(atoms, atoms.positions, [len(atoms) - 1], fixed or [])
 
 
 def cubic(count: int = 2) -> Atoms:
@@ -140,7 +138,7 @@ def network(host: Atoms, *ways: tuple[list[tuple[np.ndarray, float]], list[float
 
 def by(found: Network, host: Atoms, prefactor: tst.Prefactor = "hbar") -> Diffusion:
     first = found.minima[0].positions
-    own = find_symmetry(first, found.matcher.numbers, host.cell.array, host.pbc, [len(host)])
+    own = find_symmetry(Atoms(found.matcher.numbers, cell=host.cell, pbc=host.pbc), first, [len(host)])
     return Folded(found, own).diffusion(0, KELVIN, prefactor)
 
 
@@ -149,7 +147,7 @@ def near(expected: np.ndarray) -> object:
 
 
 def rate(barrier: float) -> float:
-    return float(tst.rate_hz(barrier, KELVIN, tst.prefactor_hz("hbar", KELVIN)))
+    return float(np.exp(tst.log_rate(barrier, KELVIN, tst.prefactor_hz("hbar", KELVIN))))
 
 
 OCTAHEDRAL, TETRAHEDRAL = np.array([0.5, 0.0, 0.0]) * A, np.array([0.25, 0.25, 0.25]) * A

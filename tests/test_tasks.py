@@ -30,11 +30,12 @@ def good(done: Done) -> bool:
 
 
 def test_division():
-    assert divide(1, 1) == ([0], [])
-    assert divide(5, 2) == ([0, 2], [4])
-    assert divide(SERVE_ONLY, 1) == (list(range(SERVE_ONLY)), [])
-    leaders, idle = divide(2 * SERVE_ONLY + 4, 2)
-    assert (leaders[0], leaders[-1], idle) == (1, 2 * SERVE_ONLY + 1, [2 * SERVE_ONLY + 3])
+    assert divide(1, 1) == ([(0,)], [])
+    assert divide(5, 2) == ([(0, 1), (2, 3)], [4])
+    assert divide(SERVE_ONLY, 1) == ([(rank,) for rank in range(SERVE_ONLY)], [])
+    groups, idle = divide(2 * SERVE_ONLY + 4, 2)
+    last = 2 * SERVE_ONLY + 1
+    assert (groups[0], groups[-1], idle) == ((1, 2), (last, last + 1), [last + 2])
     with pytest.raises(UserError, match=r"pneb.ranks_per_image: 1 rank cannot"):
         divide(1, 2)
 

@@ -50,7 +50,7 @@ def write_episode(writer: TrajectoryWriter, actions: int) -> np.void:
     for action in range(actions):
         writer.write_frame(frame(first + 40 * (action + 1)))
     row = np.zeros((), EPISODE)
-    row["agent"], row["episode"], row["actions"] = writer.agent, writer.episodes + 1, actions
+    row["agent"], row["episode"], row["actions"] = writer.agent, writer.last_episode + 1, actions
     row["outcome"], row["final_x"] = b"goal", writer.last_step
     return writer.write_episode(row[()])
 
@@ -179,7 +179,7 @@ def test_the_row_is_written_last(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert len(reader.episodes) == 1  # … and no episode names them
 
     resumed = TrajectoryWriter.resume(path)
-    assert (resumed.agent, resumed.episodes, resumed.frames) == (3, 1, 4)
+    assert (resumed.agent, resumed.last_episode, resumed.frames) == (3, 1, 4)
     row = write_episode(resumed, 1)
     assert row["first_frame"] == 4
     with TrajectoryReader(path) as reader:
@@ -275,7 +275,7 @@ from test_trajectory import new_writer, write_episode
 writer = new_writer(Path(sys.argv[1]))
 while True:
     write_episode(writer, 20)
-    print(writer.episodes, flush=True)
+    print(writer.last_episode, flush=True)
 """
 
 

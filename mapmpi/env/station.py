@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from mapmpi.climb import Heights
 from mapmpi.md.engine import Snapshot
 
-_ARRAYS = ("positions", "images", "own_velocities", "charges")
+_SNAPSHOT = [field.name for field in fields(Snapshot)]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Station:
     def record(self) -> np.ndarray:
         """Return it as one record, for a message or a file."""
         record = np.zeros((), dtype=station_dtype(len(self.snapshot.positions)))
-        for name in (*_ARRAYS, "seed", "runs", "time_unit_fs"):
+        for name in _SNAPSHOT:
             record[name] = getattr(self.snapshot, name)
         record["agent"], record["energy"], record["heights"] = self.agent, self.energy, astuple(self.heights)
         return record
@@ -35,14 +36,9 @@ class Station:
     @classmethod
     def of(cls, record: np.ndarray | np.void) -> Station:
         """Return the station that a record holds."""
-        arrays = {name: np.array(record[name]) for name in _ARRAYS}
-        snapshot = Snapshot(
-            **arrays,
-            seed=int(record["seed"]),
-            runs=int(record["runs"]),
-            time_unit_fs=float(record["time_unit_fs"]),
-        )
-        heights = Heights(*(float(value) for value in record["heights"]))
+        held: list[Any] = [np.array(record[name]) for name in _SNAPSHOT]
+        snapshot = Snapshot(*(one if one.ndim else one.item() for one in held))
+        heights = Heights(*record["heights"].tolist())
         return cls(snapshot, np.array(record["agent"]), float(record["energy"]), heights)
 
 

@@ -92,21 +92,24 @@ def largest_force(forces: np.ndarray) -> float:
     return float(np.sqrt((forces**2).sum(axis=-1).max()))
 
 
-def thermal_velocities(
-    masses: np.ndarray, temperature: float, seed: int, mobile: np.ndarray | None = None
-) -> np.ndarray:
-    """Draw Maxwell–Boltzmann velocities (n, 3) in Å/fs for masses (n,) in amu, without net momentum.
-
-    With ``mobile`` (n,) bool the other atoms are at rest; if there are any, they hold the frame of reference, and the
-    net momentum is left as drawn.
-    """
+def thermal_velocities(masses: np.ndarray, temperature: float, seed: int, mobile: np.ndarray) -> np.ndarray:
+    """Draw Maxwell–Boltzmann velocities (n, 3) in Å/fs for masses (n,) in amu, :func:`settled`."""
     sigma = np.sqrt(BOLTZMANN_EV_PER_K * temperature / (masses * AMU_A2_PER_FS2_IN_EV))
-    velocities = np.random.default_rng(seed).normal(size=(len(masses), 3)) * sigma[:, None]
-    if mobile is not None and not mobile.all():
-        velocities[~mobile] = 0.0
-    elif len(masses) > 1:
-        velocities -= (masses[:, None] * velocities).sum(axis=0) / masses.sum()
-    return velocities
+    drawn = np.random.default_rng(seed).normal(size=(len(masses), 3)) * sigma[:, None]
+    return settled(drawn, masses, mobile)
+
+
+def settled(velocities: np.ndarray, masses: np.ndarray, mobile: np.ndarray) -> np.ndarray:
+    """Return velocities (n, 3) without net momentum, for masses (n,).
+
+    If not all atoms are ``mobile`` (n,) the others are at rest: they hold the frame of reference, and the net momentum
+    is left as it is.
+    """
+    if not mobile.all():
+        return np.where(mobile[:, None], velocities, 0.0)
+    if len(masses) == 1:
+        return velocities
+    return velocities - (masses[:, None] * velocities).sum(axis=0) / masses.sum()
 
 
 class Engine(ABC):

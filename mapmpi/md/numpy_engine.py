@@ -20,6 +20,7 @@ from mapmpi.md.engine import (
     Snapshot,
     element_order,
     noise_seed,
+    settled,
     thermal_velocities,
 )
 from mapmpi.md.fixed import is_fixed
@@ -116,8 +117,8 @@ class NumpyEngine(Engine):
         for step in range(1, steps + 1):
             self._velocities += 0.5 * dt * forces / inertia
             self._positions += 0.5 * dt * self._velocities
-            self._velocities = keep * self._velocities + kick * random.normal(size=self._velocities.shape)
-            self._settle_velocities()
+            noise = kick * random.normal(size=self._velocities.shape)
+            self._velocities = settled(keep * self._velocities + noise, self._masses[:, 0], self._mobile)
             self._positions += 0.5 * dt * self._velocities
             energy, _, forces = self._pulled()
             self._velocities += 0.5 * dt * forces / inertia
@@ -125,13 +126,6 @@ class NumpyEngine(Engine):
                 energies.append(energy)
                 temperature = self.checked_temperature(self._temperature())
         return Segment(np.array(energies), temperature)
-
-    def _settle_velocities(self) -> None:
-        """Let fixed atoms rest; where there are none, take away the net momentum that the noise has given."""
-        if not self._mobile.all():
-            self._velocities[~self._mobile] = 0.0
-        elif len(self.atoms) > 1:
-            self._velocities -= (self._masses * self._velocities).sum(axis=0) / self._masses.sum()
 
     def _temperature(self) -> float:
         free = 3 * int(self._mobile.sum()) - (3 if self._mobile.all() and len(self.atoms) > 1 else 0)

@@ -26,8 +26,8 @@ SERVE_ONLY = 64
 _DISMISS = -1
 
 
-def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int]]:
-    """Return leaders and idle ranks; UserError if not even one group fits.
+def divide(size: int, ranks_per_image: int) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Return groups and idle ranks; UserError if not even one group fits.
 
     Where rank 0 only serves the others it is neither.
     """
@@ -38,17 +38,16 @@ def divide(size: int, ranks_per_image: int) -> tuple[list[int], list[int]]:
         )
     first = 1 if size // ranks_per_image > SERVE_ONLY else 0
     end = first + (size - first) // ranks_per_image * ranks_per_image
-    return list(range(first, end, ranks_per_image)), list(range(end, size))
+    groups = [tuple(range(leader, leader + ranks_per_image)) for leader in range(first, end, ranks_per_image)]
+    return groups, list(range(end, size))
 
 
 def make_groups(world: MPI.Intracomm, ranks_per_image: int) -> Layout:
     """Split the world (collective). Raises UserError, on every rank, if not even one group fits."""
-    leaders, idle = divide(world.size, ranks_per_image)
-    outside = world.rank in idle or world.rank < leaders[0]
-    number = -1 if outside else (world.rank - leaders[0]) // ranks_per_image
-    comm = world.Split(MPI.UNDEFINED if outside else number, world.rank)
-    groups = [tuple(range(leader, leader + ranks_per_image)) for leader in leaders]
-    return Layout(number, None if outside else comm, groups, idle)
+    groups, idle = divide(world.size, ranks_per_image)
+    number = next((number for number, ranks in enumerate(groups) if world.rank in ranks), -1)
+    comm = world.Split(MPI.UNDEFINED if number < 0 else number, world.rank)
+    return Layout(number, None if number < 0 else comm, groups, idle)
 
 
 class PoolTag(IntEnum):
@@ -83,7 +82,7 @@ class Team:
     ``renew`` makes the engine anew after an EngineError, which all ranks of a group raise together.
     """
 
-    def __init__(self, comm: MPI.Comm, evaluate: Evaluate, renew: Callable[[], None] | None = None) -> None:
+    def __init__(self, comm: MPI.Comm, evaluate: Evaluate, renew: Callable[[], None]) -> None:
         self._comm, self._evaluate, self._renew = comm, evaluate, renew
         self.number = 0
         """The request that is computed."""
@@ -115,11 +114,10 @@ class Team:
         try:
             return self._evaluate(positions)
         except EngineError:
-            if self._renew is not None:
-                try:
-                    self._renew()
-                except (EngineError, UserError, OSError) as error:
-                    raise EngineLost(f"the engine could not be made anew: {error}") from error
+            try:
+                self._renew()
+            except (EngineError, UserError, OSError) as error:
+                raise EngineLost(f"the engine could not be made anew: {error}") from error
             raise
 
 
@@ -185,9 +183,7 @@ class Hand:
         return [one.outcome for one in self._computations]
 
 
-def follow(
-    world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
-) -> None:
+def follow(world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None]) -> None:
     """Compute what rank 0 hands out until it is done (every rank but 0; one in no group returns at once).
 
     ``renew`` makes the engine anew after an EngineError. Anything else that is raised is a defect and passes.

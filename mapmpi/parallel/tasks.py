@@ -10,20 +10,16 @@ last, so that none waits while rank 0 makes a force call of its own.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from typing import Any
 
-import numpy as np
 from mpi4py import MPI
 
-from mapmpi.calculation import Calculation, Evaluate, Request, Result, Subcalculation, Task
+from mapmpi.calculation import Calculation, Evaluate, Result, Task
 from mapmpi.errors import EngineError, EngineLost
 from mapmpi.logs import log
 from mapmpi.parallel.groups import Hand, PoolMail, PoolTag, Reply, Team
 from mapmpi.parallel.layout import Layout
+from mapmpi.parallel.orders import Order, Orders
 from mapmpi.parallel.relay import PAUSE_S
 
 GOODBYE_S = 20.0
@@ -42,23 +38,6 @@ class Interrupted(Exception):
     """The run was asked to stop (:attr:`Pool.interrupted`), and has stopped in order."""
 
 
-@dataclass(order=True)
-class _Order:
-    """A request of a task on rank 0, in the order in which they are handed out."""
-
-    priority: float
-    number: int
-    request: Request = field(compare=False)
-    task: Task[Any] = field(compare=False)
-    place: int = field(compare=False)
-    deaths: int = field(default=0, compare=False)
-
-    @property
-    def long(self) -> bool:
-        """Whether it is a whole calculation."""
-        return isinstance(self.request, Subcalculation)
-
-
 class Pool:
     """Rank 0's side: all groups of ranks as one place to have requests answered.
 
@@ -67,7 +46,7 @@ class Pool:
     """
 
     def __init__(
-        self, world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None] | None = None
+        self, world: MPI.Intracomm, groups: Layout, evaluate: Evaluate, renew: Callable[[], None]
     ) -> None:
         self.groups, self._leaders = groups, groups.leaders
         self.interrupted = False
@@ -75,13 +54,8 @@ class Pool:
         self.lost: list[int] = []
         self._mail = PoolMail(world)
         self._own = None if groups.comm is None else Hand(Team(groups.comm, evaluate, renew))
-        self._hands: dict[int, dict[int, _Order]] = {number: {} for number in range(len(groups.groups))}
-        self._queue: list[_Order] = []
-        self._ordered = 0
-        self._parents: dict[Task[Any], tuple[Task[Any], int] | None] = {}
-        self._ready: deque[tuple[Task[Any], Callable[[], None]]] = deque()
-        self._watching: list[Task[Any]] = []
-        self._news = False
+        self._hands: dict[int, dict[int, Order]] = {number: {} for number in range(len(groups.groups))}
+        self._orders = Orders()
 
     def run(self, calculation: Calculation[Result], tell: Callable[[], None] = lambda: None) -> Result:
         """Run a calculation to its end and return its result, once all groups have been sent home. Call it once.
@@ -90,9 +64,9 @@ class Pool:
         group is left) or what a calculation raises, when all that was under way has been closed.
         """
         main = Task(calculation)
-        self._begin(main)
+        self._orders.begin(main)
         while True:
-            reason = self._go_on()
+            reason = self._orders.go_on()
             if reason is None and not main.done and (self.interrupted or not self._hands):
                 reason = Interrupted() if self.interrupted else EngineError("no group of ranks is left")
             if reason is not None or main.done:
@@ -101,69 +75,13 @@ class Pool:
             self._hand_out()
             busy = self._compute()
             self._take_messages()
-            if not (busy or self._ready):
+            if not (busy or self._orders.ready):
                 time.sleep(PAUSE_S)
-        for task in self._parents:
-            task.close()
+        self._orders.close()
         self._send_home()
         if reason is not None:
             raise reason
         return main.result
-
-    def _begin(self, task: Task[Any], parent: tuple[Task[Any], int] | None = None) -> None:
-        """Begin a calculation; its result is the answer to a request of the parent's, at a place."""
-        self._parents[task] = parent
-        self._ready.append((task, task.begin))
-
-    def _go_on(self) -> Exception | None:
-        """Let all calculations go on that can; return what one of them raises."""
-        while self._ready or (self._news and self._watching):
-            if not self._ready:
-                self._ready.extend((task, task.go_on) for task in self._watching)
-                self._watching.clear()
-                self._news = False
-            task, step = self._ready.popleft()
-            if task.done:  # it was closed
-                continue
-            try:
-                step()
-            except Exception as error:
-                return error
-            if not task.done:
-                self._ask(task)
-                continue
-            self._news = True
-            if (parent := self._parents.pop(task)) is not None:
-                self._answer(*parent, task.outcome, task.calls)
-        return None
-
-    def _ask(self, task: Task[Any]) -> None:
-        """See to what a task wants."""
-        if not task.wanted:
-            self._watching.append(task)
-        for place, request in enumerate(task.wanted):
-            if isinstance(request, Task):
-                self._begin(request)
-                self._answer(task, place, None)
-            elif isinstance(request, np.ndarray | Subcalculation):
-                self._ordered += 1
-                heappush(self._queue, _Order(task.priority(), self._ordered, request, task, place))
-            else:
-                self._begin(Task(request, task.priority), (task, place))
-
-    def _answer(self, task: Task[Any], place: int, answer: Any, calls: int = 0) -> None:
-        """Give the answer to a request to the task that waits for it."""
-        if task.done:
-            return
-        task.answer(place, answer, calls)
-        if task.ready:
-            self._ready.append((task, task.go_on))
-
-    def _next(self) -> _Order | None:
-        """Return the next request of the queue; those of tasks that were closed fall out."""
-        while self._queue and self._queue[0].task.done:
-            heappop(self._queue)
-        return self._queue[0] if self._queue else None
 
     def _hand_out(self) -> None:
         """Give each idle group a request, rank 0's own the last of them, and only then fill hands.
@@ -172,14 +90,14 @@ class Pool:
         """
         for burden in range(_FULL):
             for number in reversed(self._hands):  # rank 0's own group is the first
-                order = self._next()
-                most = 1 if len(self._queue) > PLENTY * len(self._leaders) else 0
+                order = self._orders.next()
+                most = 1 if len(self._orders) > PLENTY * len(self._leaders) else 0
                 if order is None or (order.long and burden > most):
                     return
                 if self._burden(number, order) == burden:
-                    self._give(heappop(self._queue), number)
+                    self._give(self._orders.take(), number)
 
-    def _burden(self, number: int, order: _Order) -> int:
+    def _burden(self, number: int, order: Order) -> int:
         """Return what a group has before one more request: 0 nothing, 1 a Subcalculation, 2 more, _FULL no room.
 
         Rank 0's own needs nothing in hand: it can begin the next at once.
@@ -192,7 +110,7 @@ class Pool:
             return _FULL
         return len(hand) if single < len(hand) else len(hand) + 1
 
-    def _give(self, order: _Order, number: int) -> None:
+    def _give(self, order: Order, number: int) -> None:
         self._hands[number][order.number] = order
         if self._leaders[number] != 0:
             self._mail.tell(self._leaders[number], PoolTag.TASK, (order.number, order.request))
@@ -236,11 +154,10 @@ class Pool:
         self.force_calls += outcome.calls
         self.busy_s += outcome.busy_s
 
-    def _finish(self, order: _Order, outcome: Reply) -> None:
+    def _finish(self, order: Order, outcome: Reply) -> None:
         """Take what a request has come to."""
         self._count(outcome)
-        self._news = True
-        self._answer(order.task, order.place, outcome.answer, outcome.calls)
+        self._orders.finish(order, outcome.answer, outcome.calls)
 
     def _retire(self, number: int, culprit: int) -> None:
         """Give up a group; what it had is computed elsewhere, unless that has killed others before."""
@@ -249,7 +166,7 @@ class Pool:
             if order.number == culprit:
                 order.deaths += 1
             if order.deaths < LIVES:
-                heappush(self._queue, order)
+                self._orders.put(order)
             else:
                 error = EngineError(f"{LIVES} groups of ranks died of this configuration or calculation")
                 self._finish(order, Reply(order.number, error))

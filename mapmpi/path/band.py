@@ -45,9 +45,8 @@ def path_lengths(band: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(band, axis=0), axis=(1, 2)))])
 
 
-def images_for(length: float, settings: BandSettings | None = None) -> int:
+def images_for(length: float, settings: BandSettings) -> int:
     """Return how many images, with the ends, a path of ``length`` Å gets, at least 5."""
-    settings = settings or BandSettings()
     return int(np.clip(round(length / settings.spacing) + 1, 5, settings.images))
 
 
@@ -76,9 +75,7 @@ def interpolate(start: np.ndarray, end: np.ndarray, images: int, atoms: Atoms) -
     band, mobile = resample([start, end], images, atoms), ~is_fixed(atoms)[:, None]
     pairs = _near_pairs(band[[0, -1]], atoms)
     apart = pairs @ band[0]
-    shift = (
-        apart - find_mic(apart, atoms.cell, atoms.pbc)[0]
-    )  # the periodic image a pair has at the start it keeps
+    shift = apart - find_mic(apart, atoms.cell, atoms.pbc)[0]  # the image a pair has at the start it keeps
     ends = [np.linalg.norm(pairs @ image - shift, axis=1) for image in (band[0], band[-1])]
 
     def misfit(flat: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:

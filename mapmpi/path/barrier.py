@@ -79,16 +79,16 @@ class BarrierSearch:
         images: np.ndarray,
         atoms: Atoms,
         matcher: Matcher,
-        settings: Pneb | None = None,
+        settings: Pneb,
         known: Sequence[Barrier] = (),
     ) -> None:
         self.start, self.end, self.images, self.atoms, self.matcher = start, end, images, atoms, matcher
-        self.settings, self.known = settings or Pneb(), known
+        self.settings, self.known = settings, known
         self.arrived_at = 0
 
     def metric(self, positions: np.ndarray) -> Metric:
         """Return the metric at a configuration (n, 3) Å."""
-        return Metric.of_solid(self.atoms, [positions])
+        return Metric(self.atoms, positions)
 
     def run(self) -> Calculation[Barrier]:
         """Search; what happened is told by the result's status. An EngineError becomes ``engine failed``."""

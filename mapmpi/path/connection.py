@@ -12,7 +12,6 @@ highest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -20,6 +19,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from mapmpi.config import ConnectSettings
 from mapmpi.path.barrier import Barrier
+from mapmpi.path.gaps import Attempts, leads
 from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Edge, Gap, Network, fastest_walk, unordered
 from mapmpi.path.pathway import over_saddle
@@ -40,38 +40,6 @@ LOWER = 3
 """So many of them, or more, are made once the ends are connected: they look for lower saddles."""
 DOUBT = 4.0
 """Å²: what a saddle costs that was not verified."""
-ATTEMPTS = 6
-"""How often a gap is searched, each time from another path."""
-
-
-@dataclass
-class _Attempts:
-    """The searches of one gap: how many were begun, whether one runs, why the last failed, and a path for the next.
-
-    ``fresh`` tells that no search has begun from the path yet, ``direct`` that one began from the two minima alone.
-    """
-
-    begun: int = 0
-    running: bool = False
-    path: list[np.ndarray] | None = None
-    fresh: bool = False
-    direct: bool = False
-    reason: str = ""
-
-    @property
-    def due(self) -> bool:
-        """Whether a search is to be made when its turn comes."""
-        return not self.running and (self.begun == 0 or (self.fresh and self.begun < ATTEMPTS))
-
-    @property
-    def closed(self) -> bool:
-        """Whether the gap was searched in vain."""
-        return not self.running and not self.due
-
-    def try_directly(self) -> None:
-        """Make a search from the two minima alone due, if there was none."""
-        if not self.direct:
-            self.path, self.fresh = None, True
 
 
 class Connection:
@@ -87,20 +55,20 @@ class Connection:
         self,
         basins: Sequence[StationaryPoint],
         matcher: Matcher,
-        settings: ConnectSettings | None = None,
+        settings: ConnectSettings,
         ceiling_ev: float = np.inf,
         spare: int = SPARE,
     ) -> None:
         self.network, self.end = Network(matcher, basins), len(basins) - 1
-        self.settings, self.ceiling_ev, self.spare = settings or ConnectSettings(), ceiling_ev, spare
+        self.settings, self.ceiling_ev, self.spare = settings, ceiling_ev, spare
         # for two segments more than there are: a short path needs searches to find its way, too
         self.searches = self.settings.searches * (len(basins) + 1)
         self.verified: list[Barrier] = []
-        self._gaps: dict[Gap, _Attempts] = {}
+        self._gaps: dict[Gap, Attempts] = {}
         self._improving = False
 
-    def _attempts(self, gap: Gap) -> _Attempts:
-        return self._gaps.setdefault(unordered(gap), _Attempts())
+    def _attempts(self, gap: Gap) -> Attempts:
+        return self._gaps.setdefault(unordered(gap), Attempts())
 
     def reason(self, gap: Gap) -> str:
         """Return why the last search of a gap failed."""
@@ -129,7 +97,7 @@ class Connection:
         count = len(network.minima)
         costs = np.zeros((count, count))
         for gap in combinations(range(count), 2):
-            attempts = self._gaps.get(gap, _Attempts())
+            attempts = self._gaps.get(gap, Attempts())
             costs[gap] = network.length2(gap) * (1.0 if attempts.path is not None else UNGUIDED) + 2 * KNOWN
             if attempts.closed or (attempts.running and around):
                 costs[gap] *= IN_VAIN
@@ -246,12 +214,10 @@ class Connection:
             self.network.merged.setdefault(unordered(gap))
             return
         attempts.reason = f"{barrier.status}: {barrier.reason}"
-        top = 1 + int(np.argmax(barrier.energies[1:-1]))
-        before, behind = list(barrier.band[:top]), list(barrier.band[top + 1 :])
         if barrier.saddle is None or barrier.sides is None:
             if barrier.beside is not None:
                 left, right = (self.network.add_minimum(point)[0] for point in barrier.beside)
-                self._around(gap, (left, right), barrier.beside, before, behind)
+                self._suggest(gap, (left, right), barrier.beside, barrier)
             attempts.try_directly()  # if it was a stored path that led astray
             return
         (first, to_first), (last, to_last) = (self.network.add_minimum(side) for side in barrier.sides)
@@ -265,51 +231,16 @@ class Connection:
             self.network.add(edge)
             if edge.verified:
                 self.verified.append(barrier)
-        self._around(gap, (first, last), barrier.sides, before, behind, known)
+        self._suggest(gap, (first, last), barrier.sides, barrier, known)
 
-    def _around(
-        self,
-        gap: Gap,
-        found: Gap,
-        minima: tuple[Minimum, Minimum],
-        before: list[np.ndarray],
-        behind: list[np.ndarray],
-        known: bool = False,
+    def _suggest(
+        self, gap: Gap, found: Gap, minima: tuple[Minimum, Minimum], barrier: Barrier, known: bool = False
     ) -> None:
-        """Keep what a search has shown as paths for the next ones: two minima, and where the band goes from there.
+        """Keep what a search has shown as paths for the next ones, across gaps that nothing crosses yet.
 
-        ``before`` and ``behind`` are the images on both sides of the highest. If the pass was ``known``, gaps that
-        were searched already are not made due again: the same bands would go round in circles.
+        If the pass was ``known``, gaps that were searched already are not made due again: the same bands would go
+        round in circles.
         """
-        (first, last), (left, right) = found, minima
-        if first == last and first in gap:  # the pass is not here: go on from where the band comes down
-            path = _onward(right, behind) if first == gap[0] else _onward(left, before[::-1])[::-1]
-            self._suggest(gap, path)
-            return
-        for onward, path in (
-            ((gap[0], first), _onward(left, before[::-1])[::-1]),
-            ((last, gap[1]), _onward(right, behind)),
-            (found, [*left.trail[::-1], *right.trail]),
-        ):
-            if not (known and self._attempts(onward).begun):
-                self._suggest(onward, path)
-
-    def _suggest(self, gap: Gap, path: list[np.ndarray]) -> None:
-        """Keep a path for a gap that nothing crosses yet."""
-        if gap[0] != gap[1] and not self._crossed(gap):
-            self.guess(gap, path)
-
-
-def _onward(minimum: Minimum, band: list[np.ndarray]) -> list[np.ndarray]:
-    """Return a path from a minimum to the images (m, n, 3) Å of a band that come after the pass it was reached from.
-
-    Only the lower half of the trail is climbed, for the pass is known already; then the path goes over to the band
-    where the two are nearest to each other.
-    """
-    energies = minimum.trail_energies
-    low = energies <= 0.5 * (energies[0] + energies[-1])
-    low[-1] = True  # the minimum itself, whatever noise there is in its energy
-    up = minimum.trail[low][::-1]
-    apart = np.array([[np.linalg.norm(place - image) for image in band] for place in up])
-    leave, enter = np.unravel_index(np.argmin(apart), apart.shape)
-    return [*up[: leave + 1], *band[enter:]]
+        for lead, path in leads(gap, found, minima, barrier):
+            if lead[0] != lead[1] and not self._crossed(lead) and not (known and self._attempts(lead).begun):
+                self.guess(lead, path)

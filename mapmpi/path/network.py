@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from scipy.sparse.csgraph import breadth_first_order
-from scipy.special import logsumexp
 
 from mapmpi.path.matching import Alignment, Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop
 from mapmpi.path.saddle import Saddle
-from mapmpi.path.tst import Prefactor, barrier_ev, log_rate, prefactor_hz
+from mapmpi.path.tst import Prefactor, first_passage_time_s, log_rate, prefactor_hz
 
 Gap = tuple[int, int]
 """The numbers of two minima, in the sense in which the gap between them is to be crossed."""
@@ -160,7 +158,7 @@ class Network:
                 attempts = prefactor_hz(prefactor, temperature_k)
             elif not np.isfinite(attempts := edge.hop.forward_hz):
                 raise ValueError(f"pathway {edge.pathways[0]}: a saddle has no Vineyard prefactor")
-            barrier = barrier_ev(self.minima[edge.first].energy, edge.saddle.energy)
+            barrier = edge.saddle.energy - self.minima[edge.first].energy
             yield float(log_rate(barrier, temperature_k, attempts)), edge
 
     def fastest(
@@ -214,37 +212,3 @@ def fastest_walk(
             later = float(np.logaddexp(log_time, log_times[nodes[-1], last]))
             heapq.heappush(queue, (later, count, [*nodes, last]))
     return None
-
-
-def first_passage_time_s(log_rates: np.ndarray, start: int, goals: Collection[int]) -> float:
-    """Return the mean time to reach any of ``goals`` from ``start`` for ln(rates/Hz) (n, n), -inf for no edge.
-
-    Nodes are eliminated one by one, their rates and waiting times handed on to their neighbours: the graph
-    transformation of D. J. Wales, J. Chem. Phys. 130, 204111 (2009), with escape rates summed and never
-    subtracted (W. K. Grassmann, M. I. Taksar, D. P. Heyman, Oper. Res. 33, 1107 (1985)), here in logarithms:
-    exact to rounding however stiff the rates. Infinite when no goal can be reached. Hops must go both ways
-    wherever they go at all; raises ValueError otherwise.
-    """
-    linked = np.isfinite(log_rates)
-    np.fill_diagonal(linked, False)
-    if not np.array_equal(linked, linked.T):
-        raise ValueError("a rate has no rate back")
-    ends = sorted(set(goals))
-    if start in ends:
-        return 0.0
-    if not set(breadth_first_order(linked, start, return_predecessors=False)) & set(ends):
-        return float("inf")
-    outside_goals = linked.copy()
-    outside_goals[ends] = outside_goals[:, ends] = False
-    states = breadth_first_order(outside_goals, start, return_predecessors=False)
-    # node 0 stands for all goals, node 1 is the start
-    rates = np.full((len(states) + 1, len(states) + 1), -np.inf)
-    rates[1:, 0] = logsumexp(log_rates[np.ix_(states, ends)], axis=1)
-    rates[1:, 1:] = log_rates[np.ix_(states, states)]
-    waits = np.zeros(len(rates))
-    for node in range(len(rates) - 1, 1, -1):
-        share = rates[:node, node] - logsumexp(rates[node, :node])
-        waits[:node] = np.logaddexp(waits[:node], share + waits[node])
-        rates[:node, :node] = np.logaddexp(rates[:node, :node], share[:, None] + rates[node, :node])
-    with np.errstate(over="ignore"):
-        return float(np.exp(waits[1] - rates[1, 0]))

@@ -15,10 +15,10 @@ from mapmpi.path.saddle import Saddle
 from mapmpi.path.tst import (
     Prefactor,
     diffusion_coefficient_cm2_s,
+    log_rate,
     mean_first_passage_time_s,
     pathway_time_s,
     prefactor_hz,
-    rate_hz,
 )
 from mapmpi.store.codec import COMPACT
 
@@ -232,7 +232,7 @@ class Pathway:
         if not self.complete or not self.hops:
             return float("nan")
         rates = [
-            rate_hz(self.barriers_ev(back), temperature_k, self.attempts_hz(prefactor, temperature_k, back))
+            log_rate(self.barriers_ev(back), temperature_k, self.attempts_hz(prefactor, temperature_k, back))
             for back in (False, True)
         ]
         return mean_first_passage_time_s(*rates)

@@ -8,7 +8,6 @@ isotropic, and one measured number, the scale, is left to be found by the optimi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -35,24 +34,22 @@ UNIT = 30.0
 class Metric:
     """P (3n, 3n) in eV/Å²; displacements have lengths √(sᵀPs), forces √(fᵀP⁻¹f).
 
+    It is the stiffness of ``atoms`` (elements, cell, periodicity, which are fixed) at ``positions`` (n, 3) Å.
     ``mobile`` (n,) bool tells which atoms move. Nothing couples to the others: without a force they stay exactly.
     Pickled it is what it was made from, not the matrix.
     """
 
-    def __init__(
-        self,
-        matrix: Callable[[], csc_matrix],
-        recipe: tuple[Callable[..., Metric], tuple[object, ...]],
-        mobile: np.ndarray,
-    ) -> None:
-        self._recipe = recipe
-        self.mobile = mobile
-        self._make = matrix
+    def __init__(self, atoms: Atoms, positions: np.ndarray) -> None:
+        self._atoms = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
+        self.mobile = ~is_fixed(atoms)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_atoms": self._atoms, "mobile": self.mobile}
 
     @cached_property
     def _matrix(self) -> csc_matrix:
         """P, made when it is first needed: a metric that is only sent to another rank needs none here."""
-        matrix = self._make()
+        matrix = _bonds(self._atoms) + ANCHOR * identity(3 * len(self._atoms))
         if not self.mobile.all():
             free = np.repeat(self.mobile, 3).astype(float)
             matrix = diags(free) @ matrix @ diags(free) + diags(1.0 - free)
@@ -61,28 +58,6 @@ class Metric:
     @cached_property
     def _factors(self) -> SuperLU:
         return splu(self._matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-
-    @classmethod
-    def uniform(cls, atoms: int) -> Metric:
-        """Return the metric that takes all directions as equally stiff."""
-        return cls(lambda: identity(3 * atoms), (cls.uniform, (atoms,)), np.ones(atoms, dtype=bool))
-
-    @classmethod
-    def of_solid(cls, atoms: Atoms, images: Sequence[np.ndarray]) -> Metric:
-        """Return the stiffness of ``atoms`` (elements, cell, periodicity, which are fixed) at positions (n, 3) Å.
-
-        With several configurations, as of a band, it is their mean.
-        """
-        kind = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc, constraint=atoms.constraints)
-
-        def matrix() -> csc_matrix:
-            bonds = sum(_bonds(kind, positions) for positions in images) / len(images)
-            return bonds + ANCHOR * identity(3 * len(kind))
-
-        return cls(matrix, (cls.of_solid, (kind, images)), ~is_fixed(kind))
-
-    def __reduce__(self) -> tuple[Callable[..., Metric], tuple[object, ...]]:
-        return self._recipe
 
     def times(self, displacement: np.ndarray) -> np.ndarray:
         """Return P·s (…, n, 3) eV/Å of displacements (…, n, 3) Å, also flat ones (3n,)."""
@@ -103,11 +78,10 @@ class Metric:
         return float(np.sqrt((forces * self.solve(forces)).sum()))
 
 
-def _bonds(atoms: Atoms, positions: np.ndarray) -> csc_matrix:
+def _bonds(atoms: Atoms) -> csc_matrix:
     """Return the stiffness of all pairs, Σ k(d)·(r̂r̂ᵀ + BENDING·(1 - r̂r̂ᵀ)), without its unit."""
-    there = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc)
     radii = covalent_radii[atoms.numbers]
-    first, second, vectors, distances = neighbor_list("ijDd", there, REACH * radii)
+    first, second, vectors, distances = neighbor_list("ijDd", atoms, REACH * radii)
     stiffness = np.exp(-DECAY * (distances / (radii[first] + radii[second]) - 1))
     along = vectors / distances[:, None]
     blocks = (1 - BENDING) * along[:, :, None] * along[:, None, :] + BENDING * np.eye(3)

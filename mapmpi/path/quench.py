@@ -85,13 +85,12 @@ def clipped(step: np.ndarray, longest: float) -> np.ndarray:
     return step * min(1.0, longest / max(largest_force(step), 1e-300))
 
 
-def quench(positions: np.ndarray, metric: Metric, settings: QuenchSettings | None = None) -> Calculation[Minimum]:
+def quench(positions: np.ndarray, metric: Metric, settings: QuenchSettings) -> Calculation[Minimum]:
     """Minimize the energy from ``positions`` (n, 3) Å until no atom feels more than the force of the settings.
 
     Or until the energy falls no more (see SETTLED): then the place with the least force since is the end. Give up
     after so many calls and say so by ``at_rest``. EngineError passes through.
     """
-    settings = settings or QuenchSettings()
     memory, trust, convex = LimitedMemory(metric), FIRST_TRUST, True
     (here,) = yield [positions]
     gradient, energy, calls = -here.forces, here.energy, 1

@@ -67,7 +67,7 @@ class Climber:
         gradient: np.ndarray,
         energy: float,
         metric: Metric,
-        tangent: np.ndarray | None = None,
+        tangent: np.ndarray | None,
     ) -> None:
         self.positions, self.gradient, self.energy, self.tangent = positions, gradient, energy, tangent
         self.metric, self.model = metric, CurvatureModel(metric, positions.size)
@@ -135,7 +135,7 @@ def find_saddle(
     energy: float,
     tangent: np.ndarray,
     metric: Metric,
-    settings: SaddleSettings | None = None,
+    settings: SaddleSettings,
     guided: bool = False,
 ) -> Calculation[Saddle]:
     """Search the saddle near ``positions`` (n, 3) Å, where gradient (n, 3) eV/Å and energy (eV) are known.
@@ -145,7 +145,6 @@ def find_saddle(
     often to another than the path's; ``guided``, it goes up along the path. Gives up after the calls of the settings,
     or CLIMB above the start, and says so by the residual; a step of the energy is an end, too.
     """
-    settings = settings or SaddleSettings()
     climber, stuck = Climber(positions, gradient, energy, metric, tangent if guided else None), False
     yield from climber.look(tangent, 8)
     while climber.residual > settings.force and not stuck:

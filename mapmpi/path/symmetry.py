@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
+from ase import Atoms
 from ase.geometry import complete_cell, minkowski_reduce
 from scipy.spatial import cKDTree
 
@@ -156,27 +157,21 @@ def no_symmetry(cell: np.ndarray, count: int, molecule: Sequence[int]) -> Symmet
 
 
 def find_symmetry(
-    positions: np.ndarray,
-    numbers: np.ndarray,
-    cell: np.ndarray,
-    pbc: np.ndarray,
-    molecule: Sequence[int],
-    fixed: Sequence[int] = (),
+    atoms: Atoms, positions: np.ndarray, molecule: Sequence[int], fixed: Sequence[int] = ()
 ) -> Symmetry:
-    """Return the symmetry of all atoms but the molecule's; positions (n, 3) and cell (3, 3) in Å, atomic numbers (n,).
+    """Return the symmetry of ``atoms`` (elements, cell, periodicity) at positions (n, 3) Å, all but the molecule's.
 
     Isometries that lay the lattice of the cell on itself are tried one by one: each host atom has to come within NEAR
     of one of its element, and ``fixed`` atoms (indices) upon fixed ones. Where a crystal's supercell is less symmetric
     than itself, those of the supercell are found.
     """
-    least = no_symmetry(cell, len(numbers), molecule)
-    atoms = np.flatnonzero(~least.molecule)
-    if len(atoms) < 2:
+    least = no_symmetry(atoms.cell.array, len(atoms), molecule)
+    around = np.flatnonzero(~least.molecule)
+    if len(around) < 2:
         return least
-    kinds = 2 * np.asarray(numbers, dtype=int)
+    kinds = 2 * atoms.numbers
     kinds[list(fixed)] += 1
-    anchors = np.array(fixed, dtype=int)
-    host = Host(positions, kinds, least.cell, np.asarray(pbc, dtype=bool), atoms, anchors)
+    host = Host(positions, kinds, least.cell, atoms.pbc, around, np.array(fixed, dtype=int))
     lattice = _lattice(host, list(_translations(host, np.eye(3))))
     operations = list(least.operations)
     for rotation in _isometries(host.cell, host.pbc):

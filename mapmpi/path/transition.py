@@ -35,9 +35,7 @@ def same_place(matcher: Matcher, first: StationaryPoint, second: StationaryPoint
     return apart <= matcher.tolerance_A and abs(first.energy - second.energy) <= matcher.energy_tolerance_ev
 
 
-def downhill(
-    saddle: Saddle, metric: Metric, settings: QuenchSettings | None = None
-) -> Calculation[tuple[Minimum, Minimum]]:
+def downhill(saddle: Saddle, metric: Metric, settings: QuenchSettings) -> Calculation[tuple[Minimum, Minimum]]:
     """Quench from both sides of a saddle; return the minimum against its mode and the one along it."""
     ways = [(saddle, sign * saddle.mode, metric, settings) for sign in (-1.0, 1.0)]
     backward, forward = yield [Subcalculation(way_down, way) for way in ways]
@@ -45,7 +43,7 @@ def downhill(
 
 
 def way_down(
-    saddle: Saddle, direction: np.ndarray, metric: Metric, settings: QuenchSettings | None
+    saddle: Saddle, direction: np.ndarray, metric: Metric, settings: QuenchSettings
 ) -> Calculation[Minimum]:
     """Quench from beside a saddle, along a direction (n, 3).
 
@@ -74,11 +72,9 @@ class Verification:
         return not self.faults
 
 
-def two_lowest_modes(saddle: Saddle, metric: Metric, max_calls: int = 120) -> Calculation[Modes]:
+def two_lowest_modes(saddle: Saddle, metric: Metric) -> Calculation[Modes]:
     """Find the two lowest modes at a saddle, by central differences, so well that their signs are sure."""
-    found = yield from lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.2, max_calls)
-    two = found.curvatures[:2], found.vectors[:2], found.actions[:2]
-    return Modes(*two, found.accurate, found.calls)
+    return lowest_modes(saddle.positions, None, saddle.mode, metric, 2, 0.2, max_calls=120)
 
 
 def plain_curvatures(modes: Modes) -> np.ndarray:

@@ -6,11 +6,13 @@ makes every time that needs it NaN: the pathway is incomplete. A time beyond flo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy as np
 from scipy.linalg import null_space
+from scipy.sparse.csgraph import breadth_first_order
+from scipy.special import logsumexp
 
 from mapmpi.calculation import Calculation
 from mapmpi.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, HBAR_EV_S, PLANCK_EV_S
@@ -20,16 +22,6 @@ Prefactor = Literal["hbar", "h", "vineyard"]
 
 ZERO_MODE_HZ = 5e10
 """No atom in a solid swings as slowly (1.7 cm⁻¹); what does is free to move, or numerical noise."""
-
-
-def barrier_ev(basin_ev: float, saddle_ev: float) -> float:
-    """Return the barrier of the step that leaves a basin over a saddle.
-
-    Raises ValueError when the saddle lies below the basin: then it is not the saddle of this step.
-    """
-    if saddle_ev < basin_ev:
-        raise ValueError(f"the saddle ({saddle_ev:.4f} eV) lies below the basin ({basin_ev:.4f} eV)")
-    return saddle_ev - basin_ev
 
 
 def prefactor_hz(kind: Literal["hbar", "h"], temperature_k: float) -> float:
@@ -70,57 +62,66 @@ def log_rate(barriers_ev: np.ndarray | float, temperature_k: float, prefactor: n
     return np.log(prefactor) - barriers_ev / (BOLTZMANN_EV_PER_K * temperature_k)
 
 
-def rate_hz(barriers_ev: np.ndarray | float, temperature_k: float, prefactor: np.ndarray | float) -> np.ndarray:
-    """Return the rate of crossing each barrier; errors as for :func:`log_rate`."""
-    return np.exp(log_rate(barriers_ev, temperature_k, prefactor))
-
-
-def residence_time_s(
-    barriers_ev: np.ndarray | float, temperature_k: float, prefactor: np.ndarray | float
-) -> np.ndarray:
-    """Return each term of the paper's Eq. 3, exp(E/k_BT)/prefactor; for E = 0 the attempt time.
-
-    ``prefactor`` in Hz is one number or one a barrier. Errors as for :func:`log_rate`.
-    """
-    with np.errstate(over="ignore"):
-        return np.exp(-log_rate(barriers_ev, temperature_k, prefactor))
-
-
 def pathway_time_s(
     barriers_ev: Sequence[float] | np.ndarray, temperature_k: float, prefactor: np.ndarray | float
 ) -> float:
-    """Return the time of a pathway by Eq. 3, the sum over its forward barriers; hops back are not counted.
+    """Return the time of a pathway by the paper's Eq. 3, Σ exp(E/k_BT)/prefactor over its forward barriers.
 
-    NaN when a barrier is NaN: the pathway is incomplete.
+    ``prefactor`` in Hz is one number or one a barrier; a barrier of 0 takes the attempt time. Hops back are not
+    counted. NaN when a barrier is NaN: the pathway is incomplete. Errors as for :func:`log_rate`.
     """
-    return float(residence_time_s(np.asarray(barriers_ev, dtype=float), temperature_k, prefactor).sum())
+    log_rates = log_rate(np.asarray(barriers_ev, dtype=float), temperature_k, prefactor)
+    with np.errstate(over="ignore"):
+        return float(np.exp(-log_rates).sum())
 
 
-def mean_first_passage_time_s(
-    forward_hz: Sequence[float] | np.ndarray, backward_hz: Sequence[float] | np.ndarray
-) -> float:
+def mean_first_passage_time_s(log_forward: np.ndarray, log_backward: np.ndarray) -> float:
     """Return the mean time in which a walker on a chain of basins first reaches the last, hops back included.
 
-    Both rates are per saddle: forward_hz[i] from basin i to i+1, backward_hz[i] back from i+1 to i (the last
-    is not used: the walk has ended there). C. W. Gardiner, Handbook of Stochastic Methods, one-step processes:
-    T = Σ_i Σ_{j≤i} (1/f_j) Π_{l=j+1…i} (b_{l-1}/f_l), here as τ_i = 1/f_i + (b_{i-1}/f_i) τ_{i-1}, T = Στ_i,
-    in logarithms: nothing is subtracted, so no spread of the rates costs digits.
+    C. W. Gardiner, Handbook of Stochastic Methods, one-step processes; here a network like any other. Both are
+    ln(rate/Hz) (k,), one a saddle: log_forward[i] from basin i to i+1, log_backward[i] back from i+1 to i (the last
+    has no part in it: the walk has ended there). NaN when one of them is.
     """
-    forward, backward = np.asarray(forward_hz, dtype=float), np.asarray(backward_hz, dtype=float)
-    if forward.shape != backward.shape or (forward < 0).any() or (backward < 0).any():
-        raise ValueError("one forward and one backward rate a saddle are needed, none negative")
-    if np.isnan(forward).any():
+    rates, steps = np.array([log_forward, log_backward]), np.arange(len(log_forward))
+    if np.isnan(rates).any():
         return float("nan")
-    if (forward == 0).any():
+    chain = np.full((len(steps) + 1, len(steps) + 1), -np.inf)
+    chain[steps, steps + 1], chain[steps + 1, steps] = rates
+    return first_passage_time_s(chain, 0, [len(steps)])
+
+
+def first_passage_time_s(log_rates: np.ndarray, start: int, goals: Collection[int]) -> float:
+    """Return the mean time to reach any of ``goals`` from ``start`` for ln(rates/Hz) (n, n), -inf for no edge.
+
+    Nodes are eliminated one by one, their rates and waiting times handed on to their neighbours: the graph
+    transformation of D. J. Wales, J. Chem. Phys. 130, 204111 (2009), with escape rates summed and never
+    subtracted (W. K. Grassmann, M. I. Taksar, D. P. Heyman, Oper. Res. 33, 1107 (1985)), here in logarithms:
+    exact to rounding however stiff the rates. Infinite when no goal can be reached. Hops must go both ways
+    wherever they go at all; raises ValueError otherwise.
+    """
+    linked = np.isfinite(log_rates)
+    np.fill_diagonal(linked, False)
+    if not np.array_equal(linked, linked.T):
+        raise ValueError("a rate has no rate back")
+    ends = sorted(set(goals))
+    if start in ends:
+        return 0.0
+    if not set(breadth_first_order(linked, start, return_predecessors=False)) & set(ends):
         return float("inf")
-    with np.errstate(divide="ignore", over="ignore"):
-        forward, backward = np.log(forward), np.log(backward)
-        passage, total = -np.inf, -np.inf
-        for index, out in enumerate(forward):
-            back = backward[index - 1] + passage if index else -np.inf
-            passage = np.logaddexp(0.0, back) - out
-            total = np.logaddexp(total, passage)
-        return float(np.exp(total))
+    outside_goals = linked.copy()
+    outside_goals[ends] = outside_goals[:, ends] = False
+    states = breadth_first_order(outside_goals, start, return_predecessors=False)
+    # node 0 stands for all goals, node 1 is the start
+    rates = np.full((len(states) + 1, len(states) + 1), -np.inf)
+    rates[1:, 0] = logsumexp(log_rates[np.ix_(states, ends)], axis=1)
+    rates[1:, 1:] = log_rates[np.ix_(states, states)]
+    waits = np.zeros(len(rates))
+    for node in range(len(rates) - 1, 1, -1):
+        share = rates[:node, node] - logsumexp(rates[node, :node])
+        waits[:node] = np.logaddexp(waits[:node], share + waits[node])
+        rates[:node, :node] = np.logaddexp(rates[:node, :node], share[:, None] + rates[node, :node])
+    with np.errstate(over="ignore"):
+        return float(np.exp(waits[1] - rates[1, 0]))
 
 
 def diffusion_coefficient_cm2_s(length_A: float, time_s: float) -> float:
@@ -159,7 +160,7 @@ def moving_atoms(
 
 
 def hessian_calculation(
-    positions: np.ndarray, movable: Sequence[int] | np.ndarray, displacement_A: float = 0.01
+    positions: np.ndarray, movable: Sequence[int] | np.ndarray, displacement_A: float
 ) -> Calculation[np.ndarray]:
     """Compute the Hessian (3m, 3m) eV/Å² of the m atoms ``movable`` (indices), all others held fixed.
 

@@ -110,7 +110,7 @@ class Calculator:
         settings = self.settings.quench
 
         def compute() -> Calculation[Minimum | None]:
-            metric = Metric.of_solid(self.atoms, [positions])
+            metric = Metric(self.atoms, positions)
             try:
                 (found,) = yield [Subcalculation(quench, (positions, metric, settings))]
             except EngineError:

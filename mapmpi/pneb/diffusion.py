@@ -20,26 +20,11 @@ from mapmpi.store.files import write_rows
 
 FILE = "diffusion.csv"
 ENTRIES = ("xx", "yy", "zz", "xy", "xz", "yz")
-FIELDS = (
-    "temperature_K",
-    "nuclei",
-    "prefactor",
-    "through",
-    "symmetry_operations",
-    *(f"d_{name}_cm2_s" for name in ENTRIES),
-    "d_mean_cm2_s",
-)
-"""The columns of diffusion.csv: ``nuclei`` are classical or, with the corrections of Vineyard's rates, quantum;
-``through`` are the axes along which the network leads through the cell; ``symmetry_operations`` those of the host by
-which it was copied (1: the identity); the mean is a third of the trace."""
 
 
 def symmetry_of(pathway: Pathway, fixed: Sequence[int]) -> Symmetry:
     """Return the symmetry of what the molecule moves in, as it is at a pathway's start; ``fixed`` are indices."""
-    atoms = pathway.atoms
-    return find_symmetry(
-        pathway.basins[0].positions, atoms.numbers, atoms.cell.array, atoms.pbc, pathway.molecule, fixed
-    )
+    return find_symmetry(pathway.atoms, pathway.basins[0].positions, pathway.molecule, fixed)
 
 
 def network_diffusion(
@@ -64,7 +49,12 @@ def network_diffusion(
 
 
 def write_diffusion(path: Path, found: dict[tuple[float, str], Diffusion], prefactor: Prefactor) -> None:
-    """Write diffusion.csv in place of the old one, a row for each temperature and kind of nuclei."""
+    """Write diffusion.csv in place of the old one, a row for each temperature and kind of nuclei.
+
+    ``nuclei`` are classical or, with the corrections of Vineyard's rates, quantum; ``through`` are the axes along
+    which the network leads through the cell; ``symmetry_operations`` those of the host by which it was copied (1: the
+    identity); the mean is a third of the trace.
+    """
     rows = []
     for (kelvin, nuclei), one in found.items():
         row: dict[str, float | str] = {
@@ -77,7 +67,7 @@ def write_diffusion(path: Path, found: dict[tuple[float, str], Diffusion], prefa
         for name in ENTRIES:
             row[f"d_{name}_cm2_s"] = float(one.tensor_cm2_s["xyz".index(name[0]), "xyz".index(name[1])])
         rows.append({**row, "d_mean_cm2_s": float(one.tensor_cm2_s.trace() / 3.0)})
-    write_rows(path, FIELDS, rows)
+    write_rows(path, tuple(rows[0]), rows)
 
 
 def read_diffusion(path: Path) -> dict[tuple[float, str], Diffusion]:

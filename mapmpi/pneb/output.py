@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,8 +88,7 @@ class Output:
         return pathways
 
     def _same_physics(self, settings: dict[str, Any]) -> bool:
-        ours = json.loads(json.dumps(self._physics))
-        return all(renamed(settings).get(key) == value for key, value in ours.items())
+        return all(renamed(settings).get(key) == value for key, value in self._physics.items())
 
     def tell(self, console: Console) -> None:
         """Print the ranking, the best pathway hop by hop, and where everything lies."""

@@ -42,8 +42,7 @@ class Refinement:
         energies, frames = yield from self._frames()
         minima = yield from self._quench(frames)
         if energies is None:
-            starts = [minimum and minimum.trail_energies[0] for minimum in minima.values()]
-            energies = np.array([np.nan if start is None else start for start in starts])
+            energies = np.array([np.nan if one is None else one.trail_energies[0] for one in minima.values()])
         chain = group_basins(minima, self.calculator.matcher)
         if not chain.basins:
             return None

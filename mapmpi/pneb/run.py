@@ -36,39 +36,32 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="example: mpiexec -n 2 python -m mapmpi.pneb runs/silica-small-001 --top 3 "
         "--set pneb.temperatures=[500,623.15]",
     )
-    parser.add_argument("run_dir", type=Path, help="folder of a training")
-    parser.add_argument("--top", type=int, metavar="K", help="refine the K best episodes (default: pneb.top)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("run_dir", type=Path, help="folder of a training")
+    add("--top", type=int, metavar="K", help="refine the K best episodes (default: pneb.top)")
+    add(
         "--episode",
         action="append",
         default=[],
         metavar="AGENT:EPISODE",
         help="refine this whole path; may be repeated",
     )
-    parser.add_argument(
-        "--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump"
-    )
-    parser.add_argument(
-        "--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input"
-    )
-    parser.add_argument(
+    add("--trajectory", type=Path, metavar="FILE", help="refine a path from an extxyz file or a dump")
+    add("--input", type=Path, metavar="YAML", help="with --trajectory: make RUN_DIR from this input")
+    add(
         "--with",
         dest="other",
         metavar="NAME",
         help="a second opinion on what was refined: an ASE calculator such as emt, or a YAML file with forcefield:",
     )
-    parser.add_argument(
+    add(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="overrides the run's input; may be repeated",
     )
-    parser.add_argument(
-        "--allow-commands",
-        action="store_true",
-        help="let the force field hold any command or Python code",
-    )
+    add("--allow-commands", action="store_true", help="let the force field hold any command or Python code")
     return parser
 
 

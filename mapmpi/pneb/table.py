@@ -24,22 +24,6 @@ PREFACTOR_TEXT: dict[Prefactor, str] = {
 }
 """What people read for each prefactor."""
 
-PATHWAY_FIELDS = (
-    "rank",
-    "name",
-    "source",
-    "status",
-    "hops",
-    "verified",
-    "highest_barrier_ev",
-    "length_A",
-    "prefactor",
-)
-"""The first columns of pathways.csv; three for each temperature and the two of the Arrhenius fit follow.
-
-With Vineyard's prefactor there come behind them the highest barrier with zero-point energies, and the three again,
-with the corrections of :mod:`mapmpi.path.quantum`."""
-
 HOP_FIELDS = (
     "from",
     "to",
@@ -105,14 +89,6 @@ def ranked(pathways: Iterable[Pathway], prefactor: Prefactor, temperatures: Sequ
     return sorted(pathways, key=key)
 
 
-def pathway_fields(temperatures: Sequence[float], prefactor: Prefactor = "hbar") -> tuple[str, ...]:
-    """Return the columns of pathways.csv for temperatures in K."""
-    each = [f"{field}_{kelvin_text(temperature)}" for temperature in temperatures for field in KINETICS_FIELDS]
-    plain = (*PATHWAY_FIELDS, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
-    quantum = ("highest_zero_point_barrier_ev", *(f"quantum_{one}" for one in each))
-    return (*plain, *quantum) if prefactor == "vineyard" else plain
-
-
 def write_csv(
     path: Path, pathways: Sequence[Pathway], prefactor: Prefactor, temperatures: Sequence[float]
 ) -> None:
@@ -121,34 +97,48 @@ def write_csv(
         _pathway_row(rank, pathway, prefactor, temperatures)
         for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1)
     ]
-    write_rows(path, pathway_fields(temperatures, prefactor), rows)
+    write_rows(path, tuple(rows[0]), rows)
 
 
 def _pathway_row(
     rank: int, pathway: Pathway, prefactor: Prefactor, temperatures: Sequence[float]
 ) -> dict[str, Any]:
-    told = rank, pathway.name, pathway.source, status(pathway), len(pathway.hops), pathway.verified
-    figures = highest_barrier_ev(pathway), pathway.length_A, prefactor
-    row: dict[str, Any] = dict(zip(PATHWAY_FIELDS, (*told, *figures), strict=True))
+    """Return a row of pathways.csv: three columns for each temperature in K follow the first ones, then the fit.
+
+    With Vineyard's prefactor there come behind them the highest barrier with zero-point energies, and the three again,
+    with the corrections of :mod:`mapmpi.path.quantum`.
+    """
+    row: dict[str, Any] = {
+        "rank": rank,
+        "name": pathway.name,
+        "source": pathway.source,
+        "status": status(pathway),
+        "hops": len(pathway.hops),
+        "verified": pathway.verified,
+        "highest_barrier_ev": highest_barrier_ev(pathway),
+        "length_A": pathway.length_A,
+        "prefactor": prefactor,
+    }
     found = [kinetics(pathway, prefactor, temperature) for temperature in temperatures]
-    for temperature, one in zip(temperatures, found, strict=True):
-        row.update({f"{field}_{kelvin_text(temperature)}": getattr(one, field) for field in KINETICS_FIELDS})
+    row.update(_kinetics_columns("", temperatures, found))
     try:
         fit = arrhenius_fit(temperatures, [one.diffusion_cm2_s for one in found])
     except ValueError:  # one temperature, or no time: nothing to fit
         fit = (math.nan, math.nan)
     row.update(arrhenius_d0_cm2_s=fit[0], arrhenius_energy_ev=fit[1])
-    return {**row, **_quantum(pathway, temperatures)} if prefactor == "vineyard" else row
-
-
-def _quantum(pathway: Pathway, temperatures: Sequence[float]) -> dict[str, float]:
-    """Return the columns that come with Vineyard's prefactor."""
-    row = {"highest_zero_point_barrier_ev": _highest(zero_point_barriers_ev(pathway))}
-    for temperature in temperatures:
-        found = kinetics(corrected_pathway(pathway, temperature), "vineyard", temperature)
-        text = kelvin_text(temperature)
-        row.update({f"quantum_{field}_{text}": getattr(found, field) for field in KINETICS_FIELDS})
+    if prefactor == "vineyard":
+        row["highest_zero_point_barrier_ev"] = _highest(zero_point_barriers_ev(pathway))
+        found = [kinetics(corrected_pathway(pathway, one), prefactor, one) for one in temperatures]
+        row.update(_kinetics_columns("quantum_", temperatures, found))
     return row
+
+
+def _kinetics_columns(kind: str, temperatures: Sequence[float], found: Sequence[Kinetics]) -> dict[str, float]:
+    return {
+        f"{kind}{field}_{kelvin_text(temperature)}": getattr(one, field)
+        for temperature, one in zip(temperatures, found, strict=True)
+        for field in KINETICS_FIELDS
+    }
 
 
 def highest_barrier_ev(pathway: Pathway) -> float:

@@ -24,8 +24,6 @@ def epsilons(exploration: config.Exploration, agents: int) -> np.ndarray:
 
 def masked_argmax(q: np.ndarray, forbidden: int = NO_ACTION) -> int:
     """Return the index of the largest of ``q`` (A,) that is not ``forbidden``; the first of equals."""
-    if forbidden == NO_ACTION:
-        return int(q.argmax())
     allowed = _allowed(len(q), forbidden)
     return int(allowed[q[allowed].argmax()])
 
@@ -50,4 +48,4 @@ def choose(
 
 
 def _allowed(actions: int, forbidden: int) -> np.ndarray:
-    return np.delete(np.arange(actions), forbidden) if forbidden != NO_ACTION else np.arange(actions)
+    return np.flatnonzero(np.arange(actions) != forbidden)

@@ -22,13 +22,8 @@ class QFunction:
         self._kernels: list[tuple[np.ndarray, np.ndarray]] = []
         self._streams: list[list[np.ndarray]] = []
 
-    @property
-    def size(self) -> int:
-        """Length of the flat weights."""
-        return self.architecture.size
-
     def load(self, flat: np.ndarray) -> None:
-        """Take over the weights (size,) float32 as ``network.pack`` makes them; ``flat`` may be reused after.
+        """Take over the weights (architecture.size,) float32 of ``network.pack``; ``flat`` may be reused after.
 
         Raises ValueError for another length.
         """

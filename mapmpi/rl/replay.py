@@ -17,6 +17,15 @@ from mapmpi.store.ring import Ring, StoredRing
 PRIORITY_OFFSET = 1e-3
 """Added to |TD error|, in units of the reward, so that no transition's priority is zero."""
 
+_COLUMNS = {
+    "actions": np.int64,
+    "returns": np.float32,
+    "discounts": np.float32,
+    "next_slots": np.int64,
+    "next_forbidden": np.int16,
+}
+"""What is kept of a transition in the slot of its state, by its name in a checkpoint."""
+
 RECENT = 64
 """States of each stream that a transition can still refer to; more than the longest n-step return."""
 
@@ -65,11 +74,7 @@ class Replay:
         self.alpha = replay.priority_exponent
         self.beta = replay.importance_exponent
         self._states = channels_last(self.capacity, shape)
-        self._actions = np.zeros(self.capacity, np.int64)
-        self._returns = np.zeros(self.capacity, np.float32)
-        self._discounts = np.zeros(self.capacity, np.float32)
-        self._next_slots = np.zeros(self.capacity, np.int64)
-        self._next_forbidden = np.zeros(self.capacity, np.int16)
+        self._columns = {name: np.zeros(self.capacity, kind) for name, kind in _COLUMNS.items()}
         self._priorities = SumTree(self.capacity)
         self._transitions = 0
         self._written = 0  # states ever written; the number i of a state gives its slot i % capacity
@@ -107,11 +112,10 @@ class Replay:
         if not (np.isfinite(record["ret"]) and np.isfinite(record["td_error"])):
             return False
         slot = state % self.capacity
-        self._actions[slot] = record["action"]
-        self._returns[slot] = record["ret"]
-        self._discounts[slot] = record["discount"]
-        self._next_slots[slot] = following % self.capacity
-        self._next_forbidden[slot] = record["next_forbidden"]
+        columns = self._columns
+        columns["actions"][slot], columns["returns"][slot] = record["action"], record["ret"]
+        columns["discounts"][slot], columns["next_slots"][slot] = record["discount"], following % self.capacity
+        columns["next_forbidden"][slot] = record["next_forbidden"]
         self._transitions += int(self._priorities[slot] == 0.0)
         self.update(np.array([slot]), record["td_error"])
         return True
@@ -138,14 +142,11 @@ class Replay:
             self._batch = Batch.empty(size, self.shape)
         batch, total = self._batch, self._priorities.total
         batch.slots[:] = self._priorities.find((np.arange(size) + rng.random(size)) / size * total)
-        for values, out in (
-            (self._actions, batch.actions),
-            (self._returns, batch.returns),
-            (self._discounts, batch.discounts),
-            (self._next_forbidden, batch.next_forbidden),
-        ):
-            np.take(values, batch.slots, axis=0, out=out, mode="clip")  # the default mode copies twice
-        for slots, out in ((batch.slots, batch.states), (self._next_slots[batch.slots], batch.next_states)):
+        for name in ("actions", "returns", "discounts", "next_forbidden"):
+            # the default mode copies twice
+            np.take(self._columns[name], batch.slots, axis=0, out=getattr(batch, name), mode="clip")
+        next_slots = self._columns["next_slots"][batch.slots]
+        for slots, out in ((batch.slots, batch.states), (next_slots, batch.next_states)):
             in_memory, out = np.moveaxis(self._states, 1, -1), np.moveaxis(out, 1, -1)
             np.take(in_memory, slots, axis=0, out=out, mode="clip")
         weights = (len(self) * self._priorities[batch.slots] / total) ** -self.beta
@@ -160,11 +161,7 @@ class Replay:
         filled = slice(min(self._written, self.capacity))
         return {
             "states": Ring(self._states, self._written),
-            "actions": self._actions[filled],
-            "returns": self._returns[filled],
-            "discounts": self._discounts[filled],
-            "next_slots": self._next_slots[filled],
-            "next_forbidden": self._next_forbidden[filled],
+            **{name: column[filled] for name, column in self._columns.items()},
             "priorities": self._priorities.leaves[filled],
         }
 
@@ -183,17 +180,12 @@ class Replay:
         count = min(ring.written, self.capacity)
         filled = slice(count)
         sound = [np.isfinite(state[name]).all() for name in ("returns", "discounts", "priorities")]
-        slots, lowest = (
-            state["next_slots"],
-            min(state["actions"].min(initial=0), state["priorities"].min(initial=0)),
-        )
+        slots = state["next_slots"]
+        lowest = min(state["actions"].min(initial=0), state["priorities"].min(initial=0))
         if not all(sound) or lowest < 0 or not ((slots >= 0) & (slots < max(count, 1))).all():
             raise ValueError("transitions that cannot be")
-        self._actions[filled] = state["actions"]
-        self._returns[filled] = state["returns"]
-        self._discounts[filled] = state["discounts"]
-        self._next_slots[filled] = state["next_slots"]
-        self._next_forbidden[filled] = state["next_forbidden"]
+        for name, column in self._columns.items():
+            column[filled] = state[name]
         priorities = np.zeros(self.capacity)
         priorities[filled] = state["priorities"]
         self._priorities.set(np.arange(self.capacity), priorities)

@@ -40,7 +40,6 @@ class _Open:
     q: float
     ret: float = 0.0
     discount: float = 1.0
-    steps: int = 0
 
 
 class NStep:
@@ -84,9 +83,9 @@ class NStep:
         for item in self._open:
             item.ret += item.discount * reward
             item.discount *= self.gamma
-            item.steps += 1
         self._state = None if ended else (next_sequence, next_q)
-        finished = [self._open.popleft() for _ in range(self._completed(ended))]
+        complete = len(self._open) if ended else int(len(self._open) == self.n)  # the oldest is n steps old then
+        finished = [self._open.popleft() for _ in range(complete)]
         return _records(finished, next_sequence, next_q, next_forbidden, ended)
 
     def cut(self, next_sequence: int, next_q: np.ndarray, next_forbidden: int = NO_ACTION) -> np.ndarray:
@@ -97,12 +96,6 @@ class NStep:
         finished, self._state = list(self._open), None
         self._open.clear()
         return _records(finished, next_sequence, next_q, next_forbidden, "truncated")
-
-    def _completed(self, ended: Ended) -> int:
-        """Return how many of the open returns are complete: all at an end, else the one that is n steps old."""
-        if ended:
-            return len(self._open)
-        return int(self._open[0].steps == self.n)
 
 
 def _records(

@@ -44,9 +44,7 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rings: dict[str, StoredRing] = {}
-        self._kept: list[
-            tuple[Path, dict[str, StoredRing]]
-        ] = []  # the last ones, and their rings as they were then
+        self._kept: list[tuple[Path, dict[str, int]]] = []  # the last ones, and the first row of each ring then
 
     def files(self) -> list[Path]:
         """Return the checkpoints that are there, the oldest first."""
@@ -73,15 +71,16 @@ class Checkpoints:
 
     def _keep(self, path: Path) -> None:
         """Remember a generation and remove what no kept one needs."""
-        self._kept = [*self._kept, (path, {name: replace(ring) for name, ring in self._rings.items()})][
-            -GENERATIONS:
-        ]
+        self._kept = [*self._kept, (path, self._first_rows())][-GENERATIONS:]
         kept = [file for file, _ in self._kept]
         for file in self.files():
             if file not in kept:
                 file.unlink()
         for name, ring in self._rings.items():
-            ring.remove_before(min(generation[name].first for _, generation in self._kept if name in generation))
+            ring.remove_before(min(rows[name] for _, rows in self._kept if name in rows))
+
+    def _first_rows(self) -> dict[str, int]:
+        return {name: ring.first for name, ring in self._rings.items()}
 
     def newest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, to look at it; None when there is none at all.
@@ -116,7 +115,7 @@ class Checkpoints:
                 if newer > checkpoint.path:  # what is appended to the rings from now on is not what it says
                     newer.rename(newer.with_name(f"damaged-{newer.name}"))
         self._rings = {name: replace(ring) for name, ring in checkpoint.rings.items()}
-        self._kept = [(checkpoint.path, checkpoint.rings)]
+        self._kept = [(checkpoint.path, self._first_rows())]
         return checkpoint
 
     def read(self, file: Path) -> Checkpoint:

@@ -14,7 +14,7 @@ import io
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,6 @@ _SUPERBLOCK = struct.Struct("<11sB4QI")  # signature, mark, base, extension, end
 
 READ_ATTEMPTS = 22
 """How often a block with a wrong checksum is read before the file counts as damaged: 4 ms in all."""
-
-
-def create(path: Path, fill: Callable[[h5py.File], None]) -> None:
-    """Make a new file with what ``fill`` puts into it; it appears whole. Raises UserError if it exists.
-
-    SWMR needs all groups, data sets and attributes to be made here; an append only lengthens data sets.
-    """
-    if path.exists():
-        raise UserError(f"{path} exists and is never overwritten; choose another run directory.")
-    with replacing(path) as file:
-        fill(file)
 
 
 @contextmanager
@@ -64,7 +53,7 @@ class Library:
 
 @contextmanager
 def appending(path: Path) -> Iterator[h5py.File]:
-    """Open a file made by ``create`` to lengthen its data sets.
+    """Open a file made by ``replacing`` to lengthen its data sets: SWMR needs all that it has to have been made there.
 
     Without a lock: a lock would fail where the file system has none, and while somebody looks at the file. Raises
     OSError, with the system's own words, when the file cannot be written.

@@ -8,6 +8,7 @@ written yet is made good, and a training that asks for events in the middle gets
 from __future__ import annotations
 
 import math
+import re
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from mapmpi.store.rundir import RunDirectory
 LEARNER, EPISODES = "learner", "episode"
 """Groups of scalars, and what their tags begin with. Steps are actions, and numbers of rows of metrics.csv."""
 
+_NAME = re.compile(r"events\.out\.tfevents\.(\d{1,14})\.")
 _HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")
 _NUMBERS = [name for name in METRICS_FIELDS if EPISODE[name].kind in "fiu"]
 
@@ -52,7 +54,7 @@ class EventLog:
         directory.events.mkdir(exist_ok=True)
         self._last = _last_steps(directory.events)
         self._writer = RecordWriter(str(_new_file(directory.events)))
-        self._write(_event(file_version="brain.Event:2"))
+        self._write(file_version="brain.Event:2")
         if directory.learner.exists():
             for row in read_learner(directory.learner):
                 self._add_learner(row)
@@ -78,13 +80,17 @@ class EventLog:
     def _add(self, group: str, step: int, values: Mapping[str, float]) -> None:
         if step <= self._last.get(group, -1):
             return
+        from tensorboardX.proto.summary_pb2 import Summary
+
         self._last[group] = step
         known = {f"{group}/{name}": value for name, value in values.items() if math.isfinite(value)}
-        scalars = [{"tag": tag, "simple_value": value} for tag, value in known.items()]
-        self._write(_event(step=step, summary={"value": scalars}))
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
+        self._write(step=step, summary=Summary(value=scalars))
 
-    def _write(self, event: Any) -> None:
-        self._writer.write(event.SerializeToString())
+    def _write(self, **what: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._writer.write(Event(wall_time=time.time(), **what).SerializeToString())
 
     def close(self) -> None:
         """Close the file."""
@@ -92,25 +98,11 @@ class EventLog:
         self._writer.close()
 
 
-def _event(summary: Mapping[str, Any] | None = None, **fields: Any) -> Any:
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.proto.summary_pb2 import Summary
-
-    if summary is not None:
-        fields["summary"] = Summary(value=[Summary.Value(**value) for value in summary["value"]])
-    return Event(wall_time=time.time(), **fields)
-
-
 def _new_file(folder: Path) -> Path:
     """Return a name behind those that are there: TensorBoard reads event files by the order of their names."""
-    taken = [int(file.name.split(".")[3]) for file in folder.glob("events.out.tfevents.*") if _numbered(file)]
-    number = max([int(time.time()), *(number + 1 for number in taken)])
+    names = (_NAME.match(file.name) for file in folder.glob("events.out.tfevents.*"))
+    number = max([int(time.time()), *(int(name[1]) + 1 for name in names if name)])
     return folder / f"events.out.tfevents.{number:010d}.mapmpi"
-
-
-def _numbered(file: Path) -> bool:
-    parts = file.name.split(".")
-    return len(parts) > 4 and parts[3].isdecimal() and len(parts[3]) < 15
 
 
 def _last_steps(folder: Path) -> dict[str, int]:

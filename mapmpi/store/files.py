@@ -36,15 +36,15 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, An
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     replace_file(path, lambda handle: handle.write(text.getvalue().encode()))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return a value as it stands in a CSV file: ten digits, and nothing for what is not known."""
     if isinstance(value, (float, np.floating)):
         return "" if math.isnan(value) else f"{value:.10g}"
-    return str(value)
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def sync_folder(path: Path) -> None:

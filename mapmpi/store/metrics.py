@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mapmpi.errors import UserError, why
+from mapmpi.store.files import cell
 from mapmpi.store.records import EPISODE
 
 METRICS_FIELDS = EPISODE.names or ()
@@ -69,13 +70,13 @@ class CsvLog:
             self._handle.write(header + b"\n")
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a row, all of it or nothing; floats with ten digits, what is missing or None stays empty.
+        """Append a row, all of it or nothing; floats with ten digits, what is missing or not known stays empty.
 
         Raises ValueError for a key that is no column, and OSError.
         """
         line = io.StringIO()
         writer = csv.DictWriter(line, self._fields, lineterminator="\n")
-        writer.writerow({name: _text(value) for name, value in row.items()})
+        writer.writerow({name: cell(value) for name, value in row.items()})
         data, begin = line.getvalue().encode(), os.fstat(self._handle.fileno()).st_size
         try:
             while data:
@@ -87,14 +88,6 @@ class CsvLog:
     def close(self) -> None:
         """Close the file."""
         self._handle.close()
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return value.decode()
-    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def episode_row(record: np.void) -> dict[str, Any]:

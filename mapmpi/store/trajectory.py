@@ -102,27 +102,22 @@ class TrajectoryReader:
 
         A negative row counts from the end. Raises IndexError.
         """
-        data = self._rows(row, stop)
+        record = self.episodes[row]
+        first, count = int(record["first_frame"]), int(record["frames"])
+        rows = slice(first, first + (count if stop is None else min(stop, count)))
+        with telling(self.path):
+            data = {field: self._file[name][rows] for field, name in FRAME_DATA.items()}
+            for field, values in data.items():
+                if not np.isfinite(values).all():
+                    raise Unsound(f"{field} of episode {record['episode']} is not a number everywhere")
         return EpisodeData(
-            record=self.episodes[row],
+            record=record,
             cell=self._start.cell.array.copy(),
             steps=data.pop("step"),
             actions=data.pop("action"),
             positions=data.pop("positions").astype(float),
             **data,
         )
-
-    def _rows(self, row: int, stop: int | None) -> dict[str, np.ndarray]:
-        """Return the rows of an episode, up to ``stop``, from the data sets of all fields of a frame."""
-        record = self.episodes[row]
-        count = int(record["frames"]) if stop is None else min(stop, int(record["frames"]))
-        rows = slice(int(record["first_frame"]), int(record["first_frame"]) + count)
-        with telling(self.path):
-            data = {field: self._file[name][rows] for field, name in FRAME_DATA.items()}
-            for field, values in data.items():
-                if not np.isfinite(values).all():
-                    raise Unsound(f"{field} of episode {record['episode']} is not a number everywhere")
-        return data
 
 
 def episode_atoms(template: Atoms, episode: EpisodeData) -> list[Atoms]:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from ase import Atoms
 
+from mapmpi.errors import UserError
 from mapmpi.store import durable, h5md, layout
 from mapmpi.store.layout import EPISODES, FRAME_DATA, STEP
 from mapmpi.store.records import EPISODE, REWARD_TERMS, Frame
@@ -31,7 +32,10 @@ class TrajectoryWriter:
 
         ``attributes`` become attributes of the group ``mapmpi``. Raises UserError if the file exists.
         """
-        durable.create(path, lambda file: layout.create(file, atoms, agent, timestep_fs, attributes))
+        if path.exists():
+            raise UserError(f"{path} exists and is never overwritten; choose another run directory.")
+        with durable.replacing(path) as file:
+            layout.create(file, atoms, agent, timestep_fs, attributes)
         self._open(path)
 
     @classmethod
@@ -51,7 +55,6 @@ class TrajectoryWriter:
             self._atoms = reader.atoms_template()
             self._timestep = reader.timestep_fs
             self.agent = reader.agent
-            self.episodes = len(reader.episodes)
             self.frames = reader.frames
             self.last_step = reader.last_step
             self.last_episode = int(reader.episodes["episode"].max(initial=0))
@@ -95,7 +98,6 @@ class TrajectoryWriter:
                 self._append_frames(file)
             self._append_row(file, record)
         self.frames += len(self._buffer)
-        self.episodes += 1
         self.last_episode = int(record["episode"])
         self._buffer.clear()
         return record

@@ -11,30 +11,23 @@ import numpy as np
 
 from mapmpi import logs
 from mapmpi.config import Config
-from mapmpi.env.step import TERMINAL, Step
+from mapmpi.env.step import Step
 from mapmpi.errors import EngineError, UserError
 from mapmpi.logs import log
-from mapmpi.parallel.messages import AgentLink, Tag, experience_dtype
+from mapmpi.parallel.messages import AgentLink, Tag
 from mapmpi.parallel.naps import naps
 from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
-from mapmpi.rl.returns import TRANSITION, Ended, NStep
 from mapmpi.store.records import EPISODE, REWARD_TERMS
 from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
+from mapmpi.train.telling import Telling
 
 PATIENCE_S = 2.0
 """How long at least an agent waits for a learner that has fallen behind: with a fast engine it easily overtakes it."""
 MOST_FAILURES = 5
 """Simulations that fail one after the other, without an action that succeeds, before a group is given up."""
-
-
-def how_ended(ending: str) -> Ended:
-    """Return what an episode's ending means for its returns."""
-    if not ending:
-        return ""
-    return "terminal" if ending in TERMINAL else "truncated"
 
 
 class Agent:
@@ -63,11 +56,9 @@ class Agent:
     ) -> None:
         self.number, self.epsilon, self.config = number, epsilon, config
         self._environment, self._q, self._link, self._writer = environment, q_function, link, writer
-        self._returns = NStep(config.learning.steps, config.learning.discount)
-        self._record = experience_dtype(environment.environment.grid.shape, TRANSITION, config.learning.steps)
-        self._sequence, self._episode, self._failures = 0, episodes, 0
-        self._exchanged, self._untold = time.monotonic(), 0
-        self._behind, self._silent = False, False
+        self._telling = Telling(link, environment.environment.grid.shape, config.learning)
+        self._episode, self._failures = episodes, 0
+        self._exchanged, self._behind = time.monotonic(), False
         self._began, self._spent = began, spent or Counter()
         guided = config.exploration.kind != "random"
         self._guide = Guide(environment, link, config.exploration.advice_interval) if guided else None
@@ -96,11 +87,10 @@ class Agent:
     def _fetch_weights(self, wait: bool) -> None:
         """Ask for newer weights, and wait until they are there or take them when they come."""
         self._link.ask_for_weights()
-        self._take_weights()
         for _ in naps():
+            self._take_weights()
             if not (wait and self._link.asked):
                 return
-            self._take_weights()
 
     def _keep_pace(self) -> None:
         """Wait for a learner that has fallen behind, as long as it is since the last time, and note if it still is."""
@@ -125,22 +115,6 @@ class Agent:
         elif not self.config.deterministic:
             self._take_weights()
 
-    def _tell(self, step: Step, transitions: np.ndarray, acted: bool, visit: np.ndarray | None = None) -> None:
-        """Send a state under a new number, with the transitions that it completes and a ``visit`` for the planner.
-
-        Nothing where all is silent.
-        """
-        if self._silent:
-            self._untold += acted
-            return
-        record = np.zeros(1, dtype=self._record)
-        record["sequence"], record["acted"], record["version"] = self._sequence, acted, self._link.version
-        record["transitions"] = len(transitions)
-        record["transition"][0, : len(transitions)] = transitions
-        record["state"] = np.moveaxis(step.state, 0, -1)
-        parts = [record] if visit is None else [record, visit]
-        self._link.send(Tag.EXPERIENCE, np.concatenate([part.view(np.uint8) for part in parts]))
-
     def _play(self) -> None:
         """Play one episode. It depends on the seed, the agent's and the episode's number, and what it was sent."""
         self._episode += 1
@@ -154,11 +128,8 @@ class Agent:
         epsilon, policy = float(row["epsilon"]), bytes(row["policy"])
         straight = Straight(self._environment.environment) if policy == b"straight" else None
         q = self._q(step.state)
-        self._silent = self._behind
-        self._sequence += 1
-        self._returns.start(self._sequence, q)
         self._keep(step, row, first_step)
-        self._tell(step, np.empty(0, dtype=TRANSITION), acted=False, visit=self._visit(step, row))
+        self._telling.begin(step, q, self._visit(step, row, self._behind), self._behind)
         ending: str = ""
         while not ending:
             logs.at(f"agent {self.number}, episode {self._episode}, action {row['actions'] + 1}")
@@ -168,7 +139,7 @@ class Agent:
                 action = straight.action
             if not self._promising or self._link.stopped:  # there are better things to do
                 ending = self._broken_off()
-                self._cut_short(step, q)
+                self._telling.cut(step, q)
                 break
             step = self._environment.step(action)
             self._exchange(int(row["actions"]) + 1)
@@ -176,28 +147,20 @@ class Agent:
             left = not self._promising or (straight is not None and straight.stalls(step))
             ending = step.ending or (self._broken_off() if left or self._link.stopped else "")
             q = self._q(step.state)
-            self._sequence += 1
-            completed = self._completed(step, action, q, how_ended(ending))
-            self._tell(step, completed, acted=True, visit=self._visit(step, row))
+            silent = self._telling.silent
+            self._telling.go_on(action, step, q, ending, self._visit(step, row, silent))
             self._note_failure(step, row)
-            if self._behind and not self._silent and not ending:
-                self._cut_short(step, q)
-                self._silent = True
+            if self._behind and not silent and not ending:
+                self._telling.cut(step, q)
+                self._telling.silent = True
 
-        if self._untold:
-            self._link.send(Tag.UNTOLD, np.array([self._untold], dtype="i8"))
-            self._untold = 0
+        self._telling.end()
         self._spent[policy] += int(row["actions"])
         self._commit(row, ending, started)
         if self._failures >= MOST_FAILURES:
             raise EngineError(
                 f"its simulation failed {self._failures} times in a row, the last time: {step.failure}"
             )
-
-    def _cut_short(self, step: Step, q: np.ndarray) -> None:
-        """Tell the transitions that are still open, for nothing will be told of what follows."""
-        self._sequence += 1
-        self._tell(step, self._returns.cut(self._sequence, q, step.forbidden), acted=False)
 
     def _policy(self) -> Literal["straight", "greedy", "explore"]:
         """Return how the next episode is played.
@@ -254,12 +217,6 @@ class Agent:
         log.info("episode %d: %s after %d actions, %.2f Å", self._episode, ending, row["actions"], row["progress"])
         self._link.send(Tag.EPISODE, np.array([written], dtype=EPISODE))
 
-    def _completed(self, step: Step, action: int, q: np.ndarray, ended: Ended) -> np.ndarray:
-        """Return the transitions that an action completes; none where it was not the material that failed."""
-        if self._silent or (step.failure is not None and step.failure.kind == "engine"):
-            return np.empty(0, dtype=TRANSITION)
-        return self._returns.step(action, step.reward, self._sequence, q, step.forbidden, ended)
-
     def _keep(self, step: Step, row: np.void, first_step: int) -> None:
         """Write a step's frame and carry it into the episode's record."""
         row["actions"] = row["actions"] + (step.frame is None or step.frame.action >= 0)
@@ -273,9 +230,9 @@ class Agent:
                 self._guide.note(step)
             self._writer.write_frame(replace(step.frame, step=first_step + step.frame.step))
 
-    def _visit(self, step: Step, row: np.void) -> np.ndarray | None:
+    def _visit(self, step: Step, row: np.void, silent: bool) -> np.ndarray | None:
         """Return what the planner is told of a step, if there is one and the material did not fail."""
-        if self._guide is None or self._silent or step.frame is None:
+        if self._guide is None or silent or step.frame is None:
             return None
         return self._guide.visit(step, self._episode, int(row["actions"]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,8 +25,7 @@ class Books:
         self._agents = agents
         self.actions, self.transitions = 0, 0
         self.episodes: list[np.void] = list(read_metrics(directory.metrics)) if directory.metrics.exists() else []
-        self._known: set[tuple[int, int]] = set()
-        self._last_episodes: dict[int, int] = {}
+        self._numbers: dict[int, set[int]] = defaultdict(set)  # of each agent's episodes
         for episode in self.episodes:
             self._note(episode)
         self.stats: deque[UpdateStats] = deque(maxlen=RECENT_EPISODES)
@@ -42,7 +41,7 @@ class Books:
 
     def add(self, episode: np.void) -> bool:
         """Take an episode (dtype EPISODE) into metrics.csv; return whether it was new. Raises OSError."""
-        if _key(episode) in self._known:
+        if int(episode["episode"]) in self._numbers[int(episode["agent"])]:
             return False
         self._metrics.write(episode_row(episode))
         if self._events is not None:
@@ -52,9 +51,7 @@ class Books:
         return True
 
     def _note(self, episode: np.void) -> None:
-        agent, number = _key(episode)
-        self._known.add((agent, number))
-        self._last_episodes[agent] = max(number, self._last_episodes.get(agent, 0))
+        self._numbers[int(episode["agent"])].add(int(episode["episode"]))
 
     def catch_up(self, episodes: Iterable[np.void], count_actions: bool) -> None:
         """Add the episodes that are in trajectories and were not written here. Raises OSError.
@@ -73,7 +70,7 @@ class Books:
 
     def last_episode(self, agent: int) -> int:
         """Return the highest number of an agent's episodes; 0 before the first."""
-        return self._last_episodes.get(agent, 0)
+        return max(self._numbers[agent], default=0)
 
     def add_action(self, acted: int, version: int) -> None:
         """Count an action (1; 0 for the start of an episode) by an agent that acts by weights of a version."""
@@ -140,10 +137,6 @@ class Books:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the counters of a checkpoint."""
         self.actions, self.transitions = int(state["actions"]), int(state["transitions"])
-
-
-def _key(episode: np.void) -> tuple[int, int]:
-    return int(episode["agent"]), int(episode["episode"])
 
 
 def _mean(values: list[float]) -> float:

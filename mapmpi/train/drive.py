@@ -43,7 +43,7 @@ def make_training(world: MPI.Intracomm, job: Job, rested: Atoms, desk: Desk, thr
     books = Books(job.directory, agents, config.train.tensorboard)
     link = LearnerLink(world, job.layout.groups)
     guidance = make_guidance(config, rested, agents) if config.exploration.kind != "random" else None
-    training = Training(config, learner, replay, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
+    training = Training(config, learner, link, books, desk.checkpoints, job.began, job.job_ends, guidance)
     if desk.checkpoint is not None:
         desk.checkpoint.restore(training.parts)
         if guidance is not None:  # an agent that was killed in an episode has left no trace of it

@@ -121,5 +121,5 @@ class Guidance:
 
 
 def _visit(place: np.ndarray, origin: tuple[int, int, int], station: np.void) -> Visit:
-    heights = Heights(*(float(value) for value in station["heights"]))
+    heights = Heights(*station["heights"].tolist())
     return Visit(place, float(station["energy"]), heights, origin, station)

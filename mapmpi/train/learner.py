@@ -14,7 +14,6 @@ from mapmpi.errors import FAILED, FINISHED, UNFINISHED
 from mapmpi.logs import log
 from mapmpi.parallel.messages import LearnerLink, Message, Tag, experience_dtype, pack_weights
 from mapmpi.rl.dqn import Learner
-from mapmpi.rl.replay import Replay
 from mapmpi.rl.returns import TRANSITION
 from mapmpi.store.checkpoint import Checkpoints, Part
 from mapmpi.store.records import EPISODE
@@ -23,6 +22,7 @@ from mapmpi.train.guidance import Guidance
 from mapmpi.train.roll import Roll
 
 _PAUSE_S = 0.001
+_NOTHING_NEWER = np.empty(0, dtype=np.float32)
 MESSAGES_S = 0.1
 """How long messages are taken in before the learner looks after other things, however fast they come."""
 
@@ -38,7 +38,6 @@ class Training:
         self,
         config: Config,
         learner: Learner,
-        replay: Replay,
         link: LearnerLink,
         books: Books,
         checkpoints: Checkpoints,
@@ -46,21 +45,21 @@ class Training:
         job_ends: float = float("inf"),
         guidance: Guidance | None = None,
     ) -> None:
-        self.config, self.learner, self.replay, self.link = config, learner, replay, link
+        self.config, self.learner, self.replay, self.link = config, learner, learner.replay, link
         self.books, self.checkpoints, self.began, self.job_ends = books, checkpoints, began, job_ends
-        self.parts: dict[str, Part] = {"learner": learner, "replay": replay, "books": books}
+        self.parts: dict[str, Part] = {"learner": learner, "replay": self.replay, "books": books}
         """What a checkpoint holds."""
         self.guidance = guidance
         if guidance is not None:
             self.parts["guidance"] = guidance
         self.numbers = {rank: number for number, rank in enumerate(link.leaders, start=1)}
         self.roll = Roll(dict(enumerate(link.groups, start=1)), config.train.silence_limit)
-        self.record = experience_dtype(replay.shape, TRANSITION, config.learning.steps)
+        self.record = experience_dtype(self.replay.shape, TRANSITION, config.learning.steps)
         self.interrupted = False
         self.trouble = ""
         """Why no file can be written, in words."""
         self._episode_ended = False
-        self._packed: tuple[int, np.ndarray] | None = None
+        self._packed: np.ndarray | None = None
         self._reported = self._saved = time.monotonic()
 
     @property
@@ -190,8 +189,9 @@ class Training:
             if len(visit) and self.guidance is not None:
                 self.guidance.take(number, visit)
         elif message.tag is Tag.WANT_WEIGHTS:
-            has, fetches = (int(value) for value in message.data.view("i8"))
-            self._answer(message.source, has, bool(fetches))
+            has, fetches = message.data.view("i8")
+            newer = fetches and has < self.learner.updates
+            self.link.answer(message.source, Tag.WEIGHTS, self._weights() if newer else _NOTHING_NEWER)
         elif message.tag is Tag.UNTOLD:
             self.books.add_untold(int(message.data.view("i8")[0]))
         elif message.tag is Tag.WANT_ADVICE and self.guidance is not None:
@@ -209,15 +209,12 @@ class Training:
         elif message.tag is Tag.GOODBYE:
             self.roll.left.add(number)
 
-    def _answer(self, source: int, has: int, fetches: bool) -> None:
-        """Send weights newer than version ``has``, packed once for all who fetch them, or an empty answer."""
+    def _weights(self) -> np.ndarray:
+        """Return the newest weights, packed once for all who fetch them."""
         version = self.learner.updates
-        if has >= version or not fetches:
-            self.link.answer(source, Tag.WEIGHTS, np.empty(0, dtype=np.float32))
-            return
-        if self._packed is None or self._packed[0] != version:
-            self._packed = (version, pack_weights(version, self.learner.weights()))
-        self.link.answer(source, Tag.WEIGHTS, self._packed[1])
+        if self._packed is None or self._packed["version"][0] != version:
+            self._packed = pack_weights(version, self.learner.weights())
+        return self._packed
 
     def _report(self, report: Callable[[dict[str, float]], None]) -> None:
         self._reported = time.monotonic()

@@ -62,15 +62,12 @@ def make_parser() -> argparse.ArgumentParser:
         "to go on: mpiexec -n 3 python -m mapmpi.train --resume runs/silica-small-001. "
         "exit codes: 0 finished, 75 stopped in order with more to do, 2 a mistake in the input, 1 and 3 failed.",
     )
-    parser.add_argument("input", type=Path, nargs="?", help="input file (YAML); with --resume it may be left out")
-    parser.add_argument("--run-dir", type=Path, help="new folder for the results (default: runs/INPUT-NUMBER)")
-    parser.add_argument(
-        "--resume", type=Path, metavar="RUN_DIR", help="go on with a training that ended or was killed"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("input", type=Path, nargs="?", help="input file (YAML); with --resume it may be left out")
+    add("--run-dir", type=Path, help="new folder for the results (default: runs/INPUT-NUMBER)")
+    add("--resume", type=Path, metavar="RUN_DIR", help="go on with a training that ended or was killed")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the input; may be repeated")
+    add(
         "--allow-commands",
         action="store_true",
         help="let the force field hold any LAMMPS command, also those that run programs or write files, and name any "
