@@ -190,7 +190,7 @@ def test_the_files_of_a_labyrinth_agree_with_each_other_and_with_lammps(tmp_path
             positions = atoms.positions.copy()
             positions[-1] = place
             energy, forces = engine.evaluate(positions)
-            assert energy == pytest.approx(float(truth.energy(place)[0]), abs=1e-6)
+            assert energy == pytest.approx(float(truth.obstacles.energy(place)[0]), abs=1e-6)
             assert forces[-1] == pytest.approx(-truth.obstacles.energy_and_gradient(place)[1][0], abs=1e-6)
     finally:
         engine.close()
