@@ -116,9 +116,8 @@ class _Fit:
             part.astype(features.dtype) for part in (self.centers, self.basis, self.known, self.coefficients)
         )
         functions = self.covariance(features, centers) @ basis
-        foreign = self.covariance.variance(features) - (functions**2).sum(
-            axis=1
-        )  # of which no center tells anything
+        # of which no center tells anything
+        foreign = self.covariance.variance(features) - (functions**2).sum(axis=1)
         uncertain = self.noise * ((functions @ known) ** 2).sum(axis=1)
         return functions @ coefficients, np.maximum(foreign, 0.0) + uncertain
 
