@@ -318,6 +318,7 @@ def test_the_mpi_line_agrees_with_the_launcher(capsys: pytest.CaptureFixture[str
 def test_the_pace_at_many_ranks(capsys: pytest.CaptureFixture[str]) -> None:
     config = silica_config()  # a gradient step for every second action
     config.train.ranks_per_agent = 2
+    config.train.stop.actions = 650
     learner = UpdateTime(seconds=0.1, device="cpu", parameters=1, bytes_per_state=1.0)
     rows = [line.split() for line in table(config, 2.0, learner).splitlines()]
     assert rows[1] == ["3", "1", "1,800", "0.25", "yes", "11", "min"]
