@@ -325,6 +325,19 @@ def test_the_map_is_given_up_where_energy_is_no_function_of_the_place() -> None:
         assert planner.spread() == pytest.approx(noise / np.sqrt(12.0), rel=0.35)
 
 
+def test_a_slope_is_no_spread() -> None:
+    random = np.random.default_rng(3)
+    for noise in (0.0, 0.05):
+        planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+        for _ in range(400):
+            place = random.random(3) * [2.0, 0.5, 0.5]
+            rise = place[0] ** 2 + noise * random.standard_normal()  # 4 eV/Å at the end
+            planner.add(visit(list(place), 0.0, rise))
+        planner.begin()
+        assert planner.mapped
+        assert planner.spread() == pytest.approx(noise, rel=0.2, abs=0.01)
+
+
 def test_a_station_goes_on_to_the_bit(tmp_path: Path) -> None:
     config = analytic_config(tmp_path, dynamics={"relaxation": "minimize"}, actions={"directions": "all26"})
     one, other = (Environment(config, lambda: analytic_engine(config, wall_with_a_gap())) for _ in range(2))

@@ -30,9 +30,9 @@ PLAYED = 2
 more: it finds a path that may be a better one, and what lies far from the start."""
 DISCOUNT = 0.1
 """Climb, in units of the scale, that a state loses with every time that one went on from it."""
-REPEATED, FEWEST_PAIRS, SPREAD = 0.2, 30, 0.2
-"""Å between places that are the same one visited again, pairs of them that tell, and the spread of their energies, in
-units of the climb that the plan expects, above which the energy is no function of the place."""
+REPEATED, ALIKE, FEWEST_PAIRS, SPREAD = 0.2, 0.05, 30, 0.2
+"""Å between places of which one is the other visited again, and within which their distance says nothing; pairs of
+them that tell; the spread of energies at one place, in units of the scale, above which they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
 part of its climb by which a path has to be better for the search to have got on."""
@@ -91,7 +91,9 @@ class Planner:
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place (standard deviation).
 
-        NaN where too few places were visited again, none high above the barriers.
+        It is the nugget of the variogram: half the mean square of a difference grows with the square of the distance
+        by what the slopes are, and what is left of it at none is the spread (Cressie, *Statistics for Spatial Data*,
+        1993, section 2.3). NaN where too few places were visited again, none high above the barriers.
         """
         low = [(place, rise) for place, rise in self.visited if rise < 2.0 * self.scale]
         if len(low) < FEWEST_PAIRS:
@@ -100,7 +102,12 @@ class Planner:
         pairs = cKDTree(places).query_pairs(REPEATED, output_type="ndarray")
         if len(pairs) < FEWEST_PAIRS:
             return np.nan
-        return float(np.sqrt(((rises[pairs[:, 0]] - rises[pairs[:, 1]]) ** 2).mean() / 2.0))
+        one, other = pairs.T
+        squares = ((places[one] - places[other]) ** 2).sum(axis=1)
+        certain = 1.0 / (squares + ALIKE**2)  # the scatter of a square grows with its mean
+        terms = np.stack([np.ones(len(pairs)), squares], axis=1) * certain[:, None]
+        halves = 0.5 * (rises[one] - rises[other]) ** 2 * certain
+        return float(np.sqrt(max(np.linalg.lstsq(terms, halves)[0][0], 0.0)))
 
     def add(self, visit: Visit) -> None:
         """Take up a visit."""
@@ -138,7 +145,7 @@ class Planner:
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
                 self.scale = max(expected, SMALLEST * self.best)
-            self.mapped = not self.spread() > SPREAD * expected
+            self.mapped = not self.spread() > SPREAD * self.scale
         return self._plan
 
     def _plan_of(self, agent: int) -> Plan:

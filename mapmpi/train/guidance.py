@@ -59,27 +59,30 @@ class Guidance:
 
     def answer(self, agent: int, data: np.ndarray) -> np.ndarray:
         """Return the answer to a WANT_ADVICE message of an agent, both as bytes."""
-        question = data.view(QUESTION)[0]
+        mapped = self.planner.mapped
+        answer = self._answer(agent, data.view(QUESTION)[0])
+        if mapped and not self.planner.mapped:
+            log.warning(
+                "visits to the same place differ by %.2f eV: the energy is no function of the place here, and the "
+                "plan is given up for the archive alone; relax longer (dynamics.steps_per_action).",
+                self.planner.spread(),
+            )
+        return answer.pack()
+
+    def _answer(self, agent: int, question: np.void) -> Answer:
         kind, place, heights = KINDS[question["kind"]], question["place"], Heights(*question["heights"])
         if not self.planner.archive.cells:  # nothing is known yet: begin at the start
-            return Answer().pack()
+            return Answer()
         if kind == "begin":
-            mapped = self.planner.mapped
             searched, practised = (int(actions) for actions in question["spent"])
             begun = self.planner.begin(searched, practised, agent)
             if begun is None:
-                return Answer(go=False).pack()
+                return Answer(go=False)
             visit, advice = begun
-            if mapped and not self.planner.mapped:
-                log.warning(
-                    "visits to the same place differ by %.2f eV: the energy is no function of the place here, and the "
-                    "plan is given up for the archive alone; relax longer (dynamics.steps_per_action).",
-                    self.planner.spread(),
-                )
-            return Answer(True, advice.way, advice.limit, visit.origin, visit.station).pack()
+            return Answer(True, advice.way, advice.limit, visit.origin, visit.station)
         go_on = kind == "go_on"
         found = self.planner.go_on(place, heights, agent) if go_on else self.planner.advice(place, agent)
-        return (Answer(go=False) if found is None else Answer(True, found.way, found.limit)).pack()
+        return Answer(go=False) if found is None else Answer(True, found.way, found.limit)
 
     def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:
         """Forget the states of the archive whose origin (agent, episode, frame) is lost."""
