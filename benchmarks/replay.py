@@ -41,7 +41,7 @@ def ours(states: np.ndarray, errors: np.ndarray) -> Round:
     for number, state in enumerate(states):
         replay.add_state(0, number, state)
         if number:
-            record = (number - 1, number, 0, NO_ACTION, 1.0, 0.98, errors[number])
+            record = (number - 1, number, 0, NO_ACTION, 1.0, 0.98, errors[number], NO_ACTION)
             replay.add_transitions(0, np.array([record], TRANSITION))
     random = np.random.default_rng(1)
 

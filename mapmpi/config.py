@@ -350,6 +350,11 @@ class Learning(Section):
 
     discount: float = Field(0.98, gt=0, lt=1, description="γ of one action")
     steps: int = Field(3, ge=1, le=20, description="n of the n-step return")
+    imitation: NotNegative = Field(
+        3.0,
+        description="weight of the loss by which the network learns to do as the plan would in its place; 0: none, "
+        "it learns from rewards alone",
+    )
     double: bool = Field(True, description="the behaviour network chooses, the target network values")
     batch: Size = Field(64, description="transitions of a gradient step")
     learning_rate: Positive = Field(5e-4, description="of Adam")
@@ -569,7 +574,7 @@ PAPER: dict[str, Any] = {
         "barrier": {"enabled": False},
     },
     "network": {"dueling": False},
-    "learning": {"steps": 1, "double": False},
+    "learning": {"steps": 1, "double": False, "imitation": 0.0},
     "exploration": {"kind": "random", "epsilon_max": 0.4, "schedule": "apex"},
 }
 """What ``mode: paper`` changes: the paper's rewards, action set and vanilla DQN (target network, prioritized

@@ -7,7 +7,7 @@ import torch
 from mapmpi import config
 from mapmpi.errors import UserError
 from mapmpi.rl import arithmetic
-from mapmpi.rl.dqn import Learner, td_targets
+from mapmpi.rl.dqn import MARGIN, Learner, shortfall, td_targets
 from mapmpi.rl.inference import QFunction
 from mapmpi.rl.network import QNetwork, pack, unpack
 from mapmpi.rl.replay import PRIORITY_OFFSET, Replay
@@ -20,7 +20,7 @@ SHAPE = (1, 4, 4, 4)
 NETWORK = config.NetworkSettings(channels=[8], hidden=32, dueling=False)
 
 
-def learner_on(records, network=NETWORK, actions=2, alpha=1.0, beta=0.4, **learning):
+def learner_on(records, network=NETWORK, actions=2, alpha=1.0, beta=0.4, advised=NO_ACTION, **learning):
     """Return a learner whose buffer has a state for every record and one after them."""
     replay = Replay(
         SHAPE, config.ReplaySettings(capacity=100, priority_exponent=alpha, importance_exponent=beta), 1
@@ -28,7 +28,8 @@ def learner_on(records, network=NETWORK, actions=2, alpha=1.0, beta=0.4, **learn
     rng = np.random.default_rng(0)
     for sequence in range(len(records) + 1):
         replay.add_state(0, sequence, rng.integers(0, 256, SHAPE, dtype=np.uint8))
-    assert replay.add_transitions(0, np.array(records, TRANSITION)) == len(records)
+    transitions = np.array([(*record, advised) for record in records], TRANSITION)
+    assert replay.add_transitions(0, transitions) == len(records)
     learning = {"device": "cpu", "precision": "float32", **learning}
     return Learner(SHAPE, actions, network, config.Learning(**learning), replay, seed=1)
 
@@ -89,6 +90,30 @@ def test_loss_is_weighted_by_importance():
     stats = learner.update()
     assert stats.loss == pytest.approx((1 * 1.0**2 + 3 * 6.0**2 / 3) / 4)
     assert stats.td_error == pytest.approx((1 + 3 * 6) / 4)
+
+
+def test_what_an_advised_action_falls_short_by_hand():
+    q = torch.tensor([[1.0, 1.2, 0.0]]).repeat(4, 1)
+    advised = torch.tensor([0, 1, 2, NO_ACTION], dtype=torch.int16)
+    np.testing.assert_allclose(shortfall(q, advised), [0.2 + MARGIN, MARGIN - 0.2, 1.2 + MARGIN, 0.0], rtol=1e-6)
+    assert shortfall(torch.tensor([[MARGIN + 0.1, 0.0]]), torch.tensor([0])) == 0.0
+
+
+def test_what_is_advised_is_learned_though_another_action_was_taken():
+    record = (0, NO_STATE, 1, NO_ACTION, 3.0, 0.0, 1.0)
+    for advised, imitation, chosen in ((0, 3.0, 0), (0, 0.0, 1), (NO_ACTION, 3.0, 1)):
+        learner = learner_on([record], batch=2, learning_rate=1e-2, advised=advised, imitation=imitation)
+        constant(learner.behaviour, [0.0, 1.0])
+        for _ in range(300):
+            learner.update()
+        q = QFunction(SHAPE, 2, NETWORK)
+        q.load(learner.weights())
+        values = q(learner.replay.state_dict()["states"].rows[0])
+        assert values.argmax() == chosen
+        if chosen == 0:
+            assert values[0] - values[1] > 0.9 * MARGIN
+        else:
+            assert values[1] == pytest.approx(3.0, abs=0.3)
 
 
 def test_a_step_goes_towards_the_target():

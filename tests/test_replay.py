@@ -16,8 +16,10 @@ from mapmpi.store.records import NO_ACTION
 SHAPE = (1, 2, 2, 2)
 
 
-def transition(sequence, next_sequence, td_error=1.0, action=0, forbidden=NO_ACTION, ret=0.0, discount=0.9):
-    return np.array([(sequence, next_sequence, action, forbidden, ret, discount, td_error)], TRANSITION)
+def transition(
+    sequence, next_sequence, td_error=1.0, action=0, forbidden=NO_ACTION, ret=0.0, discount=0.9, advised=NO_ACTION
+):
+    return np.array([(sequence, next_sequence, action, forbidden, ret, discount, td_error, advised)], TRANSITION)
 
 
 def buffer(capacity=100, streams=1, alpha=1.0, beta=0.4):
@@ -107,14 +109,17 @@ def test_states_without_transition_are_not_sampled():
     for sequence in range(10):
         replay.add_state(0, sequence, np.full(SHAPE, sequence, np.uint8))
     assert len(replay) == 0
-    assert replay.add_transitions(0, transition(3, 6, action=2, forbidden=1, ret=5.0, discount=0.25)) == 1
+    assert (
+        replay.add_transitions(0, transition(3, 6, action=2, forbidden=1, ret=5.0, discount=0.25, advised=4)) == 1
+    )
     assert len(replay) == 1
     batch = replay.sample(4, np.random.default_rng(0))
     assert set(batch.slots) == {3}
     assert (batch.states == 3).all()
     assert (batch.next_states == 6).all()
     for values, expected in [
-        (batch.actions, 2), (batch.next_forbidden, 1), (batch.returns, 5.0), (batch.discounts, 0.25)
+        (batch.actions, 2), (batch.next_forbidden, 1), (batch.advised, 4),
+        (batch.returns, 5.0), (batch.discounts, 0.25),
     ]:  # fmt: skip
         np.testing.assert_array_equal(values, expected)
 
@@ -209,7 +214,7 @@ def test_batches_lie_in_memory_as_the_network_reads_them():
     replay = Replay((2, 4, 4, 4), config.ReplaySettings(capacity=100), 1)
     state = np.arange(2 * 4**3, dtype=np.uint8).reshape(2, 4, 4, 4)
     replay.add_state(0, 0, state)
-    replay.add_transitions(0, np.array([(0, NO_STATE, 0, NO_ACTION, 1.0, 0.0, 1.0)], TRANSITION))
+    replay.add_transitions(0, np.array([(0, NO_STATE, 0, NO_ACTION, 1.0, 0.0, 1.0, NO_ACTION)], TRANSITION))
     batch = replay.sample(3, np.random.default_rng(0))
     np.testing.assert_array_equal(batch.states, [state] * 3)
     for states in (batch.states, batch.next_states):
@@ -232,19 +237,19 @@ def test_three_step_returns_by_hand():
     assert len(returns.step(0, 2.0, 12, np.array([0.0, 0.0]))) == 0
     (record,) = returns.step(0, 8.0, 13, np.array([24.0, 80.0]), next_forbidden=1)
     # 4 + 2/2 + 8/4 = 7, γ³ = 1/8, best allowed 24: |7 + 3 - 2| = 8
-    assert record.tolist() == (10, 13, 1, 1, 7.0, 0.125, 8.0)
+    assert record.tolist() == (10, 13, 1, 1, 7.0, 0.125, 8.0, NO_ACTION)
     (record,) = returns.step(1, 0.0, 14, np.array([16.0, -1.0]))
-    assert record.tolist() == (11, 14, 0, NO_ACTION, 6.0, 0.125, 8.0)  # 2 + 8/2; |6 + 2 - 0|
+    assert record.tolist() == (11, 14, 0, NO_ACTION, 6.0, 0.125, 8.0, NO_ACTION)  # 2 + 8/2; |6 + 2 - 0|
 
 
 def test_terminal_end_has_nothing_after_it():
     returns = NStep(3, 0.5)
     returns.start(0, np.array([1.0, 0.0]))
-    returns.step(0, 4.0, 1, np.array([0.0, 3.0]))
+    returns.step(0, 4.0, 1, np.array([0.0, 3.0]), advised=1)
     records = returns.step(1, 2.0, 2, np.array([100.0, 100.0]), next_forbidden=0, ended="terminal")
     assert records.tolist() == [
-        (0, NO_STATE, 0, NO_ACTION, 5.0, 0.0, 4.0),
-        (1, NO_STATE, 1, NO_ACTION, 2.0, 0.0, 1.0),
+        (0, NO_STATE, 0, NO_ACTION, 5.0, 0.0, 4.0, 1),
+        (1, NO_STATE, 1, NO_ACTION, 2.0, 0.0, 1.0, NO_ACTION),
     ]
 
 
@@ -252,9 +257,9 @@ def test_truncated_end_continues_from_the_final_state():
     returns = NStep(3, 0.5)
     returns.start(0, np.array([1.0, 0.0]))
     returns.step(0, 4.0, 1, np.array([0.0, 3.0]))
-    records = returns.step(1, 2.0, 2, np.array([100.0, 8.0]), next_forbidden=0, ended="truncated")
+    records = returns.step(1, 2.0, 2, np.array([100.0, 8.0]), next_forbidden=0, ended="truncated", advised=0)
     # k = 2: |5 + 8/4 - 1| = 6; k = 1: |2 + 8/2 - 3| = 3
-    assert records.tolist() == [(0, 2, 0, 0, 5.0, 0.25, 6.0), (1, 2, 1, 0, 2.0, 0.5, 3.0)]
+    assert records.tolist() == [(0, 2, 0, 0, 5.0, 0.25, 6.0, NO_ACTION), (1, 2, 1, 0, 2.0, 0.5, 3.0, 0)]
 
 
 def test_what_is_open_when_an_episode_is_cut_continues_from_where_it_is():
@@ -264,7 +269,7 @@ def test_what_is_open_when_an_episode_is_cut_continues_from_where_it_is():
     returns.step(1, 2.0, 2, np.array([100.0, 8.0]))
     # the same two as above, though the episode had gone on: state 3 is state 2 again
     records = returns.cut(3, np.array([100.0, 8.0]), next_forbidden=0)
-    assert records.tolist() == [(0, 3, 0, 0, 5.0, 0.25, 6.0), (1, 3, 1, 0, 2.0, 0.5, 3.0)]
+    assert records.tolist() == [(0, 3, 0, 0, 5.0, 0.25, 6.0, NO_ACTION), (1, 3, 1, 0, 2.0, 0.5, 3.0, NO_ACTION)]
     with pytest.raises(RuntimeError, match="start"):
         returns.step(0, 1.0, 4, np.zeros(2))
 

@@ -27,6 +27,7 @@ from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner
 from mapmpi.search.process import Process, far_apart
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
+from mapmpi.store.records import NO_ACTION
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.advice import Answer
@@ -287,7 +288,7 @@ def test_searching_gives_way_to_practice() -> None:
 def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     config = planned_config(tmp_path, 1200)
-    train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 1.0)
+    training, _ = train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 1.0)
     episodes = WholePaths(RunDirectory(tmp_path / "run").trajectory_files()).episodes
     practice = episodes[episodes["policy"] == b"practise"]
     assert len(practice) >= 3
@@ -299,6 +300,10 @@ def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:
     for row in episodes:
         known[bytes(row["policy"])] += int(row["actions"])
     assert spent(RunDirectory(tmp_path / "run").trajectory_files()[0], len(episodes)) == known
+    # what the plan would have done is learned where the network is to play, and nowhere else
+    replay = training.replay.state_dict()
+    taught = np.count_nonzero((replay["advised"] != NO_ACTION) & (replay["priorities"] > 0.0))
+    assert 0.8 * known[b"practise"] < taught <= known[b"practise"] + known[b"greedy"]
 
 
 def test_the_archive_alone_takes_the_lowest_first() -> None:

@@ -1,7 +1,9 @@
 """The learner: deep Q-learning from prioritized replay (Mnih et al. 2015; Schaul et al. 2016).
 
 Vanilla with ``learning.double: false`` and ``learning.steps: 1``; double Q-learning (van Hasselt et al. 2016),
-n-step returns and dueling networks otherwise.
+n-step returns and dueling networks otherwise. Where a plan said what to do, that is learned beside the values
+(Hester et al. 2018, Deep Q-learning from demonstrations), in the states that the network itself comes to (Ross, Gordon
+& Bagnell 2011, A reduction of imitation learning and structured prediction to no-regret online learning).
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ from mapmpi.errors import UserError
 from mapmpi.rl.arithmetic import Arithmetic, choose_device, choose_precision
 from mapmpi.rl.network import QNetwork, flatten, pack, unpack
 from mapmpi.rl.replay import Batch, Replay
+from mapmpi.store.records import NO_ACTION
+
+MARGIN = 0.5
+"""By how much, in units of the reward, the value of an advised action is to exceed those of all others."""
 
 
 def td_targets(
@@ -36,11 +42,22 @@ def td_targets(
     return returns + discounts * next_q.gather(1, best).squeeze(1)
 
 
+def shortfall(q: torch.Tensor, advised: torch.Tensor) -> torch.Tensor:
+    """Return max_a (Q(s, a) + MARGIN·[a ≠ a_E]) - Q(s, a_E), (B,), for advised actions a_E (B,); 0 for NO_ACTION.
+
+    q: (B, A). Hester et al. 2018, the large margin loss J_E.
+    """
+    wanted = advised.long().clamp(min=0)[:, None]
+    own = q.gather(1, wanted)
+    best = (q + MARGIN).scatter(1, wanted, own).amax(dim=1)
+    return (best - own.squeeze(1)) * (advised != NO_ACTION)
+
+
 @dataclass(frozen=True)
 class UpdateStats:
     """What one update saw, averaged over its batch."""
 
-    loss: float  # weighted squared TD error
+    loss: float  # weighted squared TD error, and what advised actions fall short
     td_error: float  # |TD error|, unweighted
     q: float  # value of the actions taken
 
@@ -96,7 +113,10 @@ class Learner:
         every_q = values(self.behaviour, self.arithmetic.grid(batch.states))
         q = every_q.gather(1, tensor(batch.actions)[:, None]).squeeze(1)
         td_errors = targets - q
-        loss = (tensor(batch.weights) * td_errors.square()).mean()  # the paper's Eq. 2, corrected for the sampling
+        losses = td_errors.square()  # the paper's Eq. 2
+        if self.learning.imitation:
+            losses = losses + self.learning.imitation * shortfall(every_q, tensor(batch.advised))
+        loss = (tensor(batch.weights) * losses).mean()  # corrected for the sampling
 
         self.optimizer.zero_grad()
         loss.backward()

@@ -12,6 +12,7 @@ from mapmpi import config
 from mapmpi.errors import UserError
 from mapmpi.rl.returns import NO_STATE
 from mapmpi.rl.sumtree import SumTree
+from mapmpi.store.records import NO_ACTION
 from mapmpi.store.ring import Ring, StoredRing
 
 PRIORITY_OFFSET = 1e-3
@@ -19,6 +20,7 @@ PRIORITY_OFFSET = 1e-3
 
 _COLUMNS = {
     "actions": np.int64,
+    "advised": np.int16,
     "returns": np.float32,
     "discounts": np.float32,
     "next_slots": np.int64,
@@ -41,15 +43,17 @@ class Batch:
     discounts: np.ndarray  # (B,) float32, γ^k; 0 where nothing follows
     next_states: np.ndarray  # (B, C, G, G, G) uint8; without meaning where the discount is 0
     next_forbidden: np.ndarray  # (B,) action not allowed in the next state, or NO_ACTION
+    advised: np.ndarray  # (B,) the plan's action in the state, which is to be learned, or NO_ACTION
     weights: np.ndarray  # (B,) float32, importance-sampling weights, the largest is 1
 
     @classmethod
     def empty(cls, size: int, shape: tuple[int, ...]) -> Batch:
         """Return a batch with memory for ``size`` transitions."""
-        integers = [np.empty(size, dtype) for dtype in (np.int64, np.int64, np.int16)]
+        integers = [np.empty(size, dtype) for dtype in (np.int64, np.int64, np.int16, np.int16)]
         floats = [np.empty(size, np.float32) for _ in range(3)]
         states = [channels_last(size, shape) for _ in range(2)]
-        return cls(integers[0], states[0], integers[1], floats[0], floats[1], states[1], integers[2], floats[2])
+        slots, actions, forbidden, advised = integers
+        return cls(slots, states[0], actions, floats[0], floats[1], states[1], forbidden, advised, floats[2])
 
 
 def channels_last(count: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -115,7 +119,7 @@ class Replay:
         columns = self._columns
         columns["actions"][slot], columns["returns"][slot] = record["action"], record["ret"]
         columns["discounts"][slot], columns["next_slots"][slot] = record["discount"], following % self.capacity
-        columns["next_forbidden"][slot] = record["next_forbidden"]
+        columns["next_forbidden"][slot], columns["advised"][slot] = record["next_forbidden"], record["advised"]
         self._transitions += int(self._priorities[slot] == 0.0)
         self.update(np.array([slot]), record["td_error"])
         return True
@@ -142,7 +146,7 @@ class Replay:
             self._batch = Batch.empty(size, self.shape)
         batch, total = self._batch, self._priorities.total
         batch.slots[:] = self._priorities.find((np.arange(size) + rng.random(size)) / size * total)
-        for name in ("actions", "returns", "discounts", "next_forbidden"):
+        for name in ("actions", "advised", "returns", "discounts", "next_forbidden"):
             # the default mode copies twice
             np.take(self._columns[name], batch.slots, axis=0, out=getattr(batch, name), mode="clip")
         next_slots = self._columns["next_slots"][batch.slots]
@@ -185,7 +189,7 @@ class Replay:
         if not all(sound) or lowest < 0 or not ((slots >= 0) & (slots < max(count, 1))).all():
             raise ValueError("transitions that cannot be")
         for name, column in self._columns.items():
-            column[filled] = state[name]
+            column[filled] = state.get(name, NO_ACTION)  # checkpoints used to say nothing of what was advised
         priorities = np.zeros(self.capacity)
         priorities[filled] = state["priorities"]
         self._priorities.set(np.arange(self.capacity), priorities)

@@ -23,6 +23,7 @@ TRANSITION = np.dtype(
         ("ret", "f4"),  # Σ γ^j r_j over the k <= n steps from s to s'
         ("discount", "f4"),  # γ^k, or 0 if the episode ended for good
         ("td_error", "f4"),  # |ret + discount·max Q(s', ·) - Q(s, action)| as the agent's weights have it
+        ("advised", "i2"),  # the plan's action in s, which is to be learned, or NO_ACTION
     ]
 )
 """A transition as it travels from an agent to the learner."""
@@ -37,6 +38,7 @@ class _Open:
 
     sequence: int
     action: int
+    advised: int
     q: float
     ret: float = 0.0
     discount: float = 1.0
@@ -68,10 +70,12 @@ class NStep:
         next_q: np.ndarray,
         next_forbidden: int = NO_ACTION,
         ended: Ended = "",
+        advised: int = NO_ACTION,
     ) -> np.ndarray:
         """Return the transitions that this step completes, TRANSITION records, the oldest first.
 
-        ``next_q`` (A,) are the values of the state that the action led to. At the end of an episode all open
+        ``next_q`` (A,) are the values of the state that the action led to; ``advised`` is the plan's action in its
+        place. At the end of an episode all open
         returns are completed: after "truncated" they continue from the final state, which the learner therefore
         needs; after "terminal" nothing follows, and the three next_ arguments have no effect.
         Raises RuntimeError outside an episode.
@@ -79,7 +83,7 @@ class NStep:
         if self._state is None:
             raise RuntimeError("NStep.step needs an episode; call start first")
         sequence, q = self._state
-        self._open.append(_Open(sequence, action, float(q[action])))
+        self._open.append(_Open(sequence, action, advised, float(q[action])))
         for item in self._open:
             item.ret += item.discount * reward
             item.discount *= self.gamma
@@ -103,12 +107,12 @@ def _records(
 ) -> np.ndarray:
     """Return the transitions of finished returns, which continue from the next state unless that was the end."""
     if ended == "terminal":
-        records = [(x.sequence, NO_STATE, x.action, NO_ACTION, x.ret, 0.0, abs(x.ret - x.q)) for x in finished]
+        next_sequence, next_forbidden, best = NO_STATE, NO_ACTION, 0.0
     else:
         best = float(next_q[masked_argmax(next_q, next_forbidden)])
-        records = [
-            (x.sequence, next_sequence, x.action, next_forbidden, x.ret, x.discount,
-             abs(x.ret + x.discount * best - x.q))
-            for x in finished
-        ]  # fmt: skip
+    records = []
+    for x in finished:
+        discount = 0.0 if ended == "terminal" else x.discount
+        td_error = abs(x.ret + discount * best - x.q)
+        records.append((x.sequence, next_sequence, x.action, next_forbidden, x.ret, discount, td_error, x.advised))
     return np.array(records, TRANSITION)

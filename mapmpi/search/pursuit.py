@@ -29,6 +29,10 @@ class Pursuit:
         apart = np.linalg.norm(agent + self._vectors - self._at(np.array([reached + self._ahead])), axis=1)
         return int(apart.argmin())
 
+    def off(self, place: np.ndarray) -> float:
+        """Return how far off the way a place (3,) is, in Å."""
+        return float(np.linalg.norm(self._at(np.array([self._nearest(place)]))[0] - place))
+
     def _nearest(self, place: np.ndarray) -> float:
         """Return how far along the way its point nearest to a place is, not far behind or ahead of the last one."""
         samples = self._reached + np.arange(-0.5, 2.01, 0.1)

@@ -18,7 +18,7 @@ from mapmpi.parallel.messages import AgentLink, Tag
 from mapmpi.parallel.naps import naps
 from mapmpi.rl.exploration import choose
 from mapmpi.rl.inference import QFunction
-from mapmpi.store.records import EPISODE, REWARD_TERMS
+from mapmpi.store.records import EPISODE, NO_ACTION, REWARD_TERMS
 from mapmpi.store.writer import TrajectoryWriter
 from mapmpi.train.guide import Guide, Straight
 from mapmpi.train.lockstep import Lockstep
@@ -134,9 +134,9 @@ class Agent:
         while not ending:
             logs.at(f"agent {self.number}, episode {self._episode}, action {row['actions'] + 1}")
             if straight is None:
-                action = self._choose(step, q, epsilon, int(row["actions"]), random)
+                action, advised = self._choose(step, q, epsilon, int(row["actions"]), random)
             else:
-                action = straight.action
+                action, advised = straight.action, NO_ACTION
             if not self._promising or self._link.stopped:  # there are better things to do
                 ending = self._broken_off()
                 self._telling.cut(step, q)
@@ -148,7 +148,7 @@ class Agent:
             ending = step.ending or (self._broken_off() if left or self._link.stopped else "")
             q = self._q(step.state)
             silent = self._telling.silent
-            self._telling.go_on(action, step, q, ending, self._visit(step, row, silent))
+            self._telling.go_on(action, advised, step, q, ending, self._visit(step, row, silent))
             self._note_failure(step, row)
             if self._behind and not silent and not ending:
                 self._telling.cut(step, q)
@@ -199,12 +199,21 @@ class Agent:
     def _broken_off(self) -> str:
         return "stopped" if self._link.stopped else "left"
 
-    def _choose(self, step: Step, q: np.ndarray, epsilon: float, actions: int, random: np.random.Generator) -> int:
-        """Return the next action: with probability ε one that explores, else the best by the network."""
+    def _choose(
+        self, step: Step, q: np.ndarray, epsilon: float, actions: int, random: np.random.Generator
+    ) -> tuple[int, int]:
+        """Return the next action, and the one that the network is to learn from the plan (NO_ACTION: none).
+
+        With probability ε it is one that explores, else the best by the network.
+        """
         guide = self._guide
         if guide is None:
-            return choose(q, epsilon, step.forbidden, random)
-        return choose(q, epsilon, step.forbidden, random, lambda: guide.choose(step, actions))
+            return choose(q, epsilon, step.forbidden, random), NO_ACTION
+        if guide.explores or not self.config.learning.imitation:
+            return choose(q, epsilon, step.forbidden, random, lambda: guide.choose(step, actions)), NO_ACTION
+        wish = guide.choose(step, actions)
+        learned = NO_ACTION if wish is None or wish == step.forbidden or not guide.arrived else wish
+        return choose(q, epsilon, step.forbidden, random, lambda: wish), learned
 
     def _commit(self, row: np.void, ending: str, started: float) -> None:
         """Write the episode and tell the learner, unless it was broken off and is to be played again."""

@@ -16,6 +16,8 @@ from mapmpi.train.lockstep import Lockstep
 
 STALLED_ACTIONS, STALLED_A = 10, 1.0
 """A straight drag stalls that has come no farther than so many Å in so many actions."""
+ASTRAY = 1.0
+"""Å off its way beyond which one who does not follow it asks for another."""
 
 
 class Straight:
@@ -36,8 +38,8 @@ class Guide:
     """Guides one agent, whose displacements are ``vectors`` (actions, 3) Å; it asks every ``interval`` actions.
 
     ``origin`` is where the present episode goes on from (agent, episode, frame), zeros at the start. ``promising``
-    tells whether the episode is worth going on with; always, where it began at the start. ``practises``
-    tells that the planner thinks little of searching on.
+    tells whether the episode is worth going on with; always, where it began at the start. ``explores`` tells that
+    the episode is one of the search, ``practises`` that the planner thinks little of searching on.
     """
 
     def __init__(self, environment: Lockstep, link: AgentLink, interval: int) -> None:
@@ -59,19 +61,29 @@ class Guide:
         self.origin, self.promising = (0, 0, 0), True
         self._leave_at(0, self._ask("begin", spent=spent) if explore else Answer())
         self.practises = not self._answer.go
-        self._explores = explore and not self.practises
+        self.explores = explore and not self.practises
         self.origin = self._answer.origin
         return None if self._answer.station is None else Station.of(self._answer.station)
 
     def choose(self, step: Step, actions: int) -> int | None:
         """Return the plan's action after ``actions`` of the episode; None where there is no plan."""
-        if actions - self._asked_at >= self._interval or (actions == 0 and self._pursuit is None):
-            answer = self._ask("go_on" if self._explores and actions else "way", step)
+        due = actions - self._asked_at >= self._interval or (actions == 0 and self._pursuit is None)
+        if due or self._astray(step):
+            answer = self._ask("go_on" if self.explores and actions else "way", step)
             self.promising = answer.go
             self._leave_at(actions, answer)
         if self._pursuit is None:
             return None
         return self._pursuit.choose(step.place, step.agent)
+
+    def _astray(self, step: Step) -> bool:
+        """Tell whether the network, not the plan, has led so far off the way that another one leads on from there."""
+        return not self.explores and self._pursuit is not None and self._pursuit.off(step.place) > ASTRAY
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the plan that was last asked for knows of a path to the goal."""
+        return bool(np.isfinite(self._answer.limit))
 
     def visit(self, step: Step, episode: int, frame: int) -> np.ndarray:
         """Return what the planner is told of the state that an episode is in, a record of ``visit_dtype`` (1,)."""
@@ -82,7 +94,7 @@ class Guide:
 
     def note(self, step: Step) -> None:
         """Note whether an episode can still become the best path."""
-        if self._explores and step.heights.climb >= self._answer.limit:
+        if self.explores and step.heights.climb >= self._answer.limit:
             self.promising = False
 
     def _ask(self, kind: Kind, step: Step | None = None, spent: tuple[int, int] = (0, 0)) -> Answer:

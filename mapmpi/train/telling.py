@@ -35,16 +35,18 @@ class Telling:
         self._returns.start(self._sequence, q)
         self._tell(step, np.empty(0, dtype=TRANSITION), False, visit)
 
-    def go_on(self, action: int, step: Step, q: np.ndarray, ending: str, visit: np.ndarray | None) -> None:
+    def go_on(
+        self, action: int, advised: int, step: Step, q: np.ndarray, ending: str, visit: np.ndarray | None
+    ) -> None:
         """Tell the state that an action led to, and the transitions that it completes.
 
-        These are none where it was not the material that failed.
+        These are none where it was not the material that failed. ``advised`` is what the plan would have done.
         """
         self._sequence += 1
         completed = np.empty(0, dtype=TRANSITION)
         if not (self.silent or (step.failure is not None and step.failure.kind == "engine")):
             ended = how_ended(ending)
-            completed = self._returns.step(action, step.reward, self._sequence, q, step.forbidden, ended)
+            completed = self._returns.step(action, step.reward, self._sequence, q, step.forbidden, ended, advised)
         self._tell(step, completed, True, visit)
 
     def cut(self, step: Step, q: np.ndarray) -> None:
