@@ -23,7 +23,7 @@ from mapmpi.search.archive import Visit
 from mapmpi.search.energymap import EnergyMap
 from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
-from mapmpi.search.planner import SMALLEST, WORTH_A_SEARCH, Planner
+from mapmpi.search.planner import DISCOUNT, PATIENCE, SMALLEST, WORTH_A_SEARCH, Planner
 from mapmpi.search.process import Process, far_apart
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
@@ -275,10 +275,15 @@ def test_searching_gives_way_to_practice() -> None:
         planner.add(visit([5.1, 0, 0], 0.0, 0.9 * (1.0 - 0.1 * WORTH_A_SEARCH)))  # hardly better
     assert (planner.got_on_at, planner.seen) == (3, 6)
     assert planner.begin(searched=1000) is not None  # twice as many visits as the best path took: still worth it
-    for _ in range(6):
+    for _ in range(100):
         planner.add(visit([0, 0, 0], 0.0))
-    assert planner.begin(searched=1000, practised=1001) is not None  # now half of the actions are
-    assert planner.begin(searched=1001, practised=1000) is None
+    # and the longer, the less the plan promises to climb
+    start = planner.archive.cells[0, 0, 0]
+    promised = float(planner.plan.height(start.place)[0]) + DISCOUNT * planner.scale * start.tries
+    worth = int(1000 * PATIENCE * 3 / max(promised / planner.best, SMALLEST) / planner.seen)
+    assert 100 < worth < 900
+    assert planner.begin(searched=worth - 2, practised=1002 - worth) is not None
+    assert planner.begin(searched=worth + 1, practised=999 - worth) is None
     planner.add(visit([5.1, 0, 0], 0.0, 0.8))
     assert planner.begin(searched=1001) is not None
     while planner.begin() is not None:  # until the state at the start has been tried too often to promise anything

@@ -32,10 +32,12 @@ DISCOUNT = 0.1
 """Climb, in units of the scale, that a state loses with every time that one went on from it."""
 REPEATED, ALIKE, FEWEST_PAIRS, SPREAD = 0.2, 0.05, 30, 0.2
 """Å between places of which one is the other visited again, and within which their distance says nothing; pairs of
-them that tell; the spread of energies at one place, in units of the scale, above which they are no function of it."""
+them that tell; the spread of energies at one place, in units of the best path's climb (before there is one, of the
+scale), above which they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
-"""Visits, of those it took to come to the best path so far, after which searching on gives way to practice, and the
-part of its climb by which a path has to be better for the search to have got on."""
+"""Visits, of those it took to come to the best path so far, after which searching on gives way to practice where the
+plan promises nothing better, and the part of its climb by which a path has to be better for the search to have got on.
+"""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
 plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
@@ -145,7 +147,7 @@ class Planner:
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if np.isfinite(self.best):  # the first way may be far from the best
                 self.scale = max(expected, SMALLEST * self.best)
-            self.mapped = not self.spread() > SPREAD * self.scale
+            self.mapped = not self.spread() > SPREAD * (self.best if np.isfinite(self.best) else self.scale)
         return self._plan
 
     def _plan_of(self, agent: int) -> Plan:
@@ -171,15 +173,16 @@ class Planner:
         """Have the plan made anew when it is next asked for."""
         self._plan, self._drawn = None, {}
 
-    def _had_its_share(self, searched: int, practised: int) -> bool:
+    def _had_its_share(self, searched: int, practised: int, promised: float) -> bool:
         """Return whether who has spent so many actions on searching had better practise now.
 
-        All are worth spending on the search until it has improved on the first path, and for some time after; then it
-        falls with the visits that have brought nothing.
+        All are worth spending on the search until it has improved on the first path, and for some time after, the
+        longer the lower the climb that is ``promised``; then it falls with the visits that have brought nothing.
         """
         if not (self.mapped and self.got_on_at):
             return False
-        return searched > min(1.0, PATIENCE * self.got_on_at / self.seen) * (searched + practised)
+        patience = PATIENCE * self.got_on_at / max(promised / self.best, SMALLEST)
+        return searched > min(1.0, patience / self.seen) * (searched + practised)
 
     def begin(self, searched: int = 0, practised: int = 0, agent: int = 0) -> tuple[Visit, Advice] | None:
         """Return the visit from which an episode is to go on, and the way to follow. At least one is known.
@@ -189,10 +192,9 @@ class Planner:
         not worth while any more.
         """
         self.growth.end(agent)
-        if self._had_its_share(searched, practised):
-            return None
         visits, promised, expected = self._scores()
-        if self.mapped and promised.min() >= self.best:
+        lowest = float(promised.min())
+        if (self.mapped and lowest >= self.best) or self._had_its_share(searched, practised, lowest):
             return None
         chosen = visits[int(expected.argmin())]
         chosen.tries += 1
