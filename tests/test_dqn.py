@@ -99,6 +99,16 @@ def test_what_an_advised_action_falls_short_by_hand():
     assert shortfall(torch.tensor([[MARGIN + 0.1, 0.0]]), torch.tensor([0])) == 0.0
 
 
+def test_what_is_not_learned_yet_is_replayed_sooner():
+    learner = learner_on([(0, NO_STATE, 1, NO_ACTION, 3.0, 0.0, 1.0)], batch=2, advised=0, imitation=2.0)
+    constant(learner.behaviour, [0.0, 1.0])
+    stats = learner.update()
+    assert stats.td_error == pytest.approx(2.0)
+    assert stats.loss == pytest.approx(2.0**2 + 2.0 * (1.0 + MARGIN))
+    priority = learner.replay.state_dict()["priorities"][0]
+    assert priority == pytest.approx(2.0 + 2.0 * (1.0 + MARGIN) + PRIORITY_OFFSET)
+
+
 def test_what_is_advised_is_learned_though_another_action_was_taken():
     record = (0, NO_STATE, 1, NO_ACTION, 3.0, 0.0, 1.0)
     for advised, imitation, chosen in ((0, 3.0, 0), (0, 0.0, 1), (NO_ACTION, 3.0, 1)):

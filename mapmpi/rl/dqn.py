@@ -97,12 +97,16 @@ class Learner:
         """
         # Seeded by the update's number, so that a restart needs no generator's state.
         batch = self.replay.sample(self.learning.batch, np.random.default_rng((self.seed, self.updates)))
-        errors, stats = self.step(batch)
-        self.replay.update(batch.slots, errors)
+        unlearned, stats = self.step(batch)
+        self.replay.update(batch.slots, unlearned)
         return stats
 
     def step(self, batch: Batch) -> tuple[np.ndarray, UpdateStats]:
-        """Make a gradient step on a batch; return its TD errors (B,) and what it saw. Raises as ``update``."""
+        """Make a gradient step on a batch; return what it saw, and what of each transition is still to be learned.
+
+        That is its |TD error|, and what its advised action falls short by, as they count in the loss, (B,). Raises as
+        ``update``.
+        """
         tensor, values = self.arithmetic.tensor, self.arithmetic.values
         with torch.no_grad():
             grid = self.arithmetic.grid(batch.next_states)
@@ -113,9 +117,10 @@ class Learner:
         every_q = values(self.behaviour, self.arithmetic.grid(batch.states))
         q = every_q.gather(1, tensor(batch.actions)[:, None]).squeeze(1)
         td_errors = targets - q
-        losses = td_errors.square()  # the paper's Eq. 2
+        losses, unlearned = td_errors.square(), td_errors.abs()  # the former is the paper's Eq. 2
         if self.learning.imitation:
-            losses = losses + self.learning.imitation * shortfall(every_q, tensor(batch.advised))
+            short = self.learning.imitation * shortfall(every_q, tensor(batch.advised))
+            losses, unlearned = losses + short, unlearned + short
         loss = (tensor(batch.weights) * losses).mean()  # corrected for the sampling
 
         self.optimizer.zero_grad()
@@ -127,11 +132,12 @@ class Learner:
             self.target.load_state_dict(self.behaviour.state_dict())
 
         # All at once: a GPU is waited for once a step.
-        seen = torch.cat([td_errors.detach(), torch.stack([loss.detach(), q.detach().mean(), norm])])
-        errors, (mean_loss, mean_q, size) = np.split(seen.cpu().numpy(), [len(q)])
+        means = torch.stack([loss, td_errors.abs().mean(), q.mean(), norm])
+        seen = torch.cat([unlearned, means]).detach()
+        still, (mean_loss, mean_error, mean_q, size) = np.split(seen.cpu().numpy(), [len(q)])
         if not np.isfinite(size):
             raise RuntimeError(f"update {self.updates}: the gradient is non-finite")
-        return errors, UpdateStats(float(mean_loss), float(np.abs(errors).mean()), float(mean_q))
+        return still, UpdateStats(float(mean_loss), float(mean_error), float(mean_q))
 
     def weights(self) -> np.ndarray:
         """Return the behaviour network's weights for ``inference.QFunction.load``, flat float32."""
