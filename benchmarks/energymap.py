@@ -58,9 +58,8 @@ def score(region: Region, places: np.ndarray, energies: np.ndarray, scale: float
         rows.append(np.stack([np.arcsinh(energies[following[far]] / scale), mean, mean - lower]))
     true, mean, deviation = np.concatenate(rows, axis=1)
     weights = 1.0 / (1.0 + np.sinh(np.maximum(true, 0.0)) ** 2)
-    off = np.minimum(
-        np.abs(true - mean) / np.maximum(deviation, 1e-3), 10.0
-    )  # a bound may end at the lowest visit
+    # a bound may end at the lowest visit, so that nothing seems uncertain
+    off = np.minimum(np.abs(true - mean) / np.maximum(deviation, 1e-3), 10.0)
     errors = (np.sqrt(np.average(value**2, weights=weights)) for value in (true - mean, off))
     return [float(spearmanr(mean, true)[0]), *map(float, errors)]
 

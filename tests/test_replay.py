@@ -192,13 +192,22 @@ def test_ring_against_a_plain_reference(seed):
     assert checked == 3200
 
 
+def test_a_checkpoint_of_before_anything_was_advised():
+    replay, other = filled([1.0, 2.0]), buffer()
+    state = deepcopy(replay.state_dict())
+    del state["advised"]
+    other.load_state_dict(state)
+    assert (other.sample(4, np.random.default_rng(1)).advised == NO_ACTION).all()
+
+
 @pytest.mark.parametrize("states", [60, 250])
 def test_checkpoint_restores_what_is_sampled(states):
     replay, other = buffer(), buffer(streams=3)
     for sequence in range(states):
         replay.add_state(0, sequence, np.full(SHAPE, sequence, np.uint8))
         if sequence % 2:
-            replay.add_transitions(0, transition(sequence - 1, sequence, sequence, sequence % 5, ret=sequence))
+            record = transition(sequence - 1, sequence, sequence, sequence % 5, ret=sequence, advised=sequence % 3)
+            replay.add_transitions(0, record)
     for sequence in (states - 2, states - 1):
         other.add_state(0, sequence, np.zeros(SHAPE, np.uint8))
     other.load_state_dict(deepcopy(replay.state_dict()))

@@ -30,7 +30,7 @@ from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.store.records import NO_ACTION
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
-from mapmpi.train.advice import Answer
+from mapmpi.train.advice import KINDS, QUESTION, Answer
 from mapmpi.train.guidance import Guidance, make_guidance
 from mapmpi.train.resume import spent
 
@@ -179,6 +179,7 @@ def test_pursuit_stays_near_a_bent_way() -> None:
     samples = np.concatenate([a + (b - a) * np.linspace(0, 1, 50)[:, None] for a, b in pairwise(way)])
     off = [np.linalg.norm(samples - point, axis=1).min() for point in seen if point[2] < 2.9]
     assert max(off) < 0.6
+    assert Pursuit(way, vectors).off(np.array([1.0, 0.0, 0.7])) == pytest.approx(0.7)
 
 
 def visit(place: list[float], *energies: float) -> Visit:
@@ -333,6 +334,23 @@ def test_the_map_is_given_up_where_energy_is_no_function_of_the_place() -> None:
         planner.begin()
         assert planner.mapped is kept, planner.spread()
         assert planner.spread() == pytest.approx(noise / np.sqrt(12.0), rel=0.35)
+
+
+def test_whoever_asks_when_the_map_is_given_up_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = planned_config(tmp_path, 1)
+    guidance = make_guidance(config, analytic_engine(config, wall_with_a_gap()).atoms, 1)
+    random, start = np.random.default_rng(2), guidance.planner.region.start
+    for _ in range(60):
+        place = start + random.integers(0, 3, 3) * 0.9
+        guidance.planner.add(visit(place.tolist(), 0.0, 2.0 * random.random()))
+    question = np.zeros(1, dtype=QUESTION)
+    question["kind"], question["place"] = KINDS.index("way"), start
+    for _ in range(2):
+        guidance.answer(1, question.view(np.uint8))
+    assert not guidance.planner.mapped
+    assert caplog.text.count("energy is no function of the place") == 1
 
 
 def test_a_slope_is_no_spread() -> None:

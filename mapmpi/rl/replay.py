@@ -189,7 +189,7 @@ class Replay:
         if not all(sound) or lowest < 0 or not ((slots >= 0) & (slots < max(count, 1))).all():
             raise ValueError("transitions that cannot be")
         for name, column in self._columns.items():
-            column[filled] = state.get(name, NO_ACTION)  # checkpoints used to say nothing of what was advised
+            column[filled] = state.get(name, NO_ACTION) if name == "advised" else state[name]  # old ones have none
         priorities = np.zeros(self.capacity)
         priorities[filled] = state["priorities"]
         self._priorities.set(np.arange(self.capacity), priorities)
