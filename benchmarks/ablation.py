@@ -24,7 +24,7 @@ import numpy as np
 from launch import on_ranks, prepare, words_of
 from search import Found, curve
 
-from mapmpi.search import archive, energymap, growth, plan, planner, process, pursuit, region
+from mapmpi.search import archive, energymap, plan, planner, process, pursuit, region, trust
 from mapmpi.structures.labyrinth import read_truth
 
 SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
@@ -45,12 +45,13 @@ def _constants(module: Any, **values: float) -> Callable[[], None]:
 
 def _by_height_alone() -> None:
     """Choose states by the height that their paths have reached, not by what the way on must climb."""
+    choose = planner.Planner._scores
 
     def scores(self: planner.Planner) -> tuple[list[archive.Visit], np.ndarray, np.ndarray]:
-        visits = self.archive.visits
+        visits, promised, _ = choose(self)
         climbs = np.array([visit.heights.climb for visit in visits])
-        climbs += planner.DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
-        return visits, climbs, climbs
+        tries = np.array([visit.tries for visit in visits])
+        return visits, promised, np.maximum(self._limit - climbs, planner.LEAST_WON) * planner.DISCOUNT**tries
 
     planner.Planner._scores = scores  # type: ignore[method-assign]
 
@@ -119,18 +120,17 @@ def _no_straight() -> None:
 ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "nothing": (lambda: None, ()),
     "nonlinear": (_constants(process, LENGTHS=(1e3,)), ()),
-    "residuals": (_constants(energymap, REACH=1e-6), ()),
     "walls": (_constants(energymap, WALL=0.0), ()),
     "asinh": (_energies_as_they_are, ()),
     "weights": (_equal_weights, ()),
     "optimism": (_constants(planner, OPTIMISM=0.0), ()),
-    "elsewhere": (_constants(planner, FIRST_MARGIN=1e9, MARGIN=1e9), ()),
+    "elsewhere": (_constants(planner, FIRST_MARGIN=np.inf, MARGIN=np.inf), ()),
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
-    "growth": (_constants(growth, DOUBT=np.inf), ()),
+    "trust": (_constants(trust, DOUBT=np.inf), ()),
     "played": (_constants(planner, PLAYED=10**9), ()),
     "smallest-scale": (_constants(planner, SMALLEST=0.0), ()),
-    "discount": (_constants(planner, DISCOUNT=0.0), ()),
+    "discount": (_constants(planner, DISCOUNT=1.0), ()),
     "first-straight": (_no_straight, ()),
     "soft-maximum": (_constants(plan, SHARPNESS=4.0), ()),
     "aim-close": (_constants(pursuit, AHEAD=1.0), ()),

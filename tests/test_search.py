@@ -17,16 +17,16 @@ from scipy.stats import multivariate_normal
 from mapmpi.climb import Heights
 from mapmpi.env.environment import Environment
 from mapmpi.env.station import Station
-from mapmpi.search import growth as growth_module
 from mapmpi.search import process as process_module
+from mapmpi.search import trust as trust_module
 from mapmpi.search.archive import Visit
 from mapmpi.search.energymap import EnergyMap
-from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
 from mapmpi.search.planner import DISCOUNT, PATIENCE, SMALLEST, WORTH_A_SEARCH, Planner
 from mapmpi.search.process import Process, far_apart
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
+from mapmpi.search.trust import Trust
 from mapmpi.store.records import NO_ACTION
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
@@ -161,6 +161,9 @@ def test_the_plan_goes_through_the_gap() -> None:
     assert np.linalg.norm(at_wall[1:] - [8.5, 6.0]) < 0.8
     walked = np.linalg.norm(np.diff(way, axis=0), axis=1).sum()  # its corners are cut
     assert walked - region.spacing < plan.length(start)[0] < 1.15 * walked
+    for place, onward in zip(region.places, plan._next, strict=True):
+        index = int(region.nearest(place)[0])
+        assert plan.heights[index] == max(energies[index], plan.heights[onward])
     assert plan.length(way[-1])[0] == pytest.approx(0.0, abs=region.spacing)
     highest = max(landscape.energy_and_force(place)[0] for place in way)
     assert plan.height(start)[0] == pytest.approx(highest, abs=0.2)
@@ -206,54 +209,71 @@ def test_the_archive_keeps_the_lowest_path_to_each_cell() -> None:
     assert advice.way is not None
 
 
-def test_growth_is_what_promises_grew_by_over_what_was_walked() -> None:
-    growth = Growth()
-    for place, promise in (([0, 0, 0], 0.2), ([3, 0, 0], 0.2), ([3, 4, 0], 1.1)):
-        if not growth.follows(2):
-            growth.begin(2)  # and what another agent does tells nothing
-        growth.note(2, np.array(place, dtype=float), promise)
-        assert not growth.follows(1)
-    kept = np.exp(-1.0 / growth_module.MEMORY)
-    assert growth.rate == pytest.approx(0.9 / (3.0 * kept + 4.0 + growth_module.DOUBT))
-    growth.begin(2)  # elsewhere: what lies between was not walked
-    growth.note(2, np.array([9.0, 9.0, 9.0]), 0.1)
-    assert growth.rate == pytest.approx(0.9 / (3.0 * kept + 4.0 + growth_module.DOUBT))
-    growth.note(2, np.array([9.0, 9.0, 8.0]), -3.0)
-    assert growth.rate == 0.0
-    growth.end(2)
-    assert not growth.follows(2)
+def test_trust_is_what_is_left_of_promises_where_they_were_followed() -> None:
+    trust = Trust()
+    for place, promised in (([0, 0, 0], 0.2), ([3, 0, 0], 0.2), ([3, 4, 0], 1.1)):
+        if not trust.follows(2):
+            trust.begin(2)  # and what another agent does tells nothing
+        trust.note(2, np.array(place, dtype=float), promised, limit=2.0)
+        assert not trust.follows(1)
+    kept = np.exp(-1.0 / trust_module.MEMORY)
+    rate = (0.9 / 1.8) / (3.0 * kept + 4.0 + trust_module.DOUBT)  # of 1.8 eV that could be won half is lost
+    assert trust.rate == pytest.approx(rate)
+    np.testing.assert_allclose(trust.left(np.array([0.0, 1.0 / rate])), [1.0, np.exp(-1.0)])
+    trust.begin(2)  # elsewhere: what lies between was not walked
+    trust.note(2, np.array([9.0, 9.0, 9.0]), 0.1, limit=2.0)
+    assert trust.rate == pytest.approx(rate)
+    trust.note(2, np.array([9.0, 9.0, 8.0]), -1.0, limit=2.0)  # better than promised
+    assert trust.rate < 0.1 * rate
+    for promised in (50.0, 60.0):  # no more than all is lost, and where there was nothing to be won, nothing
+        lost = trust.lost
+        trust.note(2, np.array([9.0, 9.0, 8.0]), promised, limit=2.0)
+        assert trust.lost == pytest.approx(lost * kept + 1.0 if promised == 50.0 else lost)
+    trust.end(2)
+    assert not trust.follows(2)
 
 
-def test_where_promises_grow_who_has_come_far_is_preferred() -> None:
+def test_where_promises_are_not_kept_who_has_come_far_is_preferred() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
     near, far = visit([0, 0, 0], 0.0), visit([3, 0, 0], 0.0, 0.1)
     for one in (near, far, visit([5.1, 0, 0], 0.0, 50.0)):
         planner.add(one)
-    visits, promised, expected = planner._scores()
-    np.testing.assert_array_equal(promised, expected)
+    visits, promised, prospects = planner._scores()
+    np.testing.assert_allclose(prospects, 50.0 - promised)
     lengths = planner.plan.length(np.array([one.place for one in visits]))
     low, high = (0, 1) if promised[0] < promised[1] else (1, 0)
-    further = visit(list(visits[low].place), 0.0, float(promised[high]) + 1.0)
-    assert planner.go_on(further.place, further.heights, agent=1) is None
-    assert planner.go_on(further.place, further.heights, agent=2) is not None  # plays this episode to its end
+    poor = visit(list(visits[low].place), 0.0, 50.0 - 0.5 * float(prospects[high]))
+    assert planner.go_on(poor.place, poor.heights, agent=1) is None
+    assert planner.go_on(poor.place, poor.heights, agent=2) is not None  # plays this episode to its end
     assert visits[0] is near
     assert lengths[0] > lengths[1] + 2.0
-    for rate, first in ((0.0, low), (100.0, 1)):
-        planner.growth.grown, planner.growth.walked = rate * 2.0 * growth_module.DOUBT, growth_module.DOUBT
-        assert planner.growth.rate == rate
+    for rate, first in ((0.0, low), (10.0, 1)):
+        planner.trust.lost, planner.trust.walked = rate * 2.0 * trust_module.DOUBT, trust_module.DOUBT
+        assert planner.trust.rate == rate
         begun = planner.begin()
         assert begun is not None
         assert begun[0] is visits[first]
-    planner.growth.grown = 0.0
+    planner.trust.lost = 0.0
     followed = far.origin[0]
-    assert planner.growth.follows(followed) is False  # agent 0 has begun, and nobody else
+    assert planner.trust.follows(followed) is False  # agent 0 has begun, and nobody else
     begun = planner.begin(agent=followed)
     assert begun is not None
     here = begun[0]
     for place, climb in ((here.place, 0.0), (here.place + [0.0, 2.0, 0.0], 40.0)):
         planner.add(visit(list(place), 0.0, climb))
-    assert planner.growth.rate > 0.0
-    assert planner.growth.grown <= 50.0  # beyond the best path nothing is to be promised
+    assert 0.0 < planner.trust.lost <= 1.0
+
+
+def test_a_state_loses_with_every_try() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for one in (visit([0, 0, 0], 0.0), visit([3, 0, 0], 0.0, 1e-3), visit([5.1, 0, 0], 0.0, 50.0)):
+        planner.add(one)
+    begun = [chosen.origin for chosen, _ in filter(None, (planner.begin() for _ in range(20)))]
+    assert len(begun) == 20
+    tries = [one.tries for one in planner.archive.visits]
+    assert min(tries) >= 9  # of two that promise nearly the same
+    _, promised, prospects = planner._scores()
+    np.testing.assert_allclose(prospects, (50.0 - promised) * DISCOUNT ** np.array(tries))
 
 
 def test_a_hopeful_plan_does_not_make_the_scale_vanish() -> None:
@@ -280,15 +300,18 @@ def test_searching_gives_way_to_practice() -> None:
         planner.add(visit([0, 0, 0], 0.0))
     # and the longer, the less the plan promises to climb
     start = planner.archive.cells[0, 0, 0]
-    promised = float(planner.plan.height(start.place)[0]) + DISCOUNT * planner.scale * start.tries
+    promised = float(planner.plan.height(start.place)[0])
     worth = int(1000 * PATIENCE * 3 / max(promised / planner.best, SMALLEST) / planner.seen)
     assert 100 < worth < 900
     assert planner.begin(searched=worth - 2, practised=1002 - worth) is not None
     assert planner.begin(searched=worth + 1, practised=999 - worth) is None
     planner.add(visit([5.1, 0, 0], 0.0, 0.8))
     assert planner.begin(searched=1001) is not None
-    while planner.begin() is not None:  # until the state at the start has been tried too often to promise anything
-        assert planner.archive.cells[0, 0, 0].tries < 1000
+    lowest = float(planner.plan.height(start.place)[0])
+    planner.add(visit([5.1, 0, 0], 0.0, lowest + 0.01))
+    assert planner.begin() is not None
+    planner.add(visit([5.1, 0, 0], 0.0, lowest))  # there is nothing better to be found
+    assert planner.begin() is None
 
 
 def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:

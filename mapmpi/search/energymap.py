@@ -10,7 +10,7 @@ from mapmpi.search.process import Process
 from mapmpi.search.region import Region
 
 REACH = 0.6
-"""Å around a visited place in which what the fit left over there is believed."""
+"""Å around a visited place in which it is known."""
 WALL = 4.0
 """By which the asinh of the energy grows per Å that a place is closer to an atom than any that was visited."""
 STEEPEST = 8.0
@@ -38,16 +38,12 @@ class EnergyMap:
         if self._prior is not None:
             closest = np.minimum(closest, self._prior.distances.min(axis=0))
         self._wall = WALL * np.maximum(closest - region.closest, 0.0).sum(axis=1)
-        values = np.arcsinh(energies / scale)
-        self._lowest = float(values.min())
-        scaled = self._process.scaled(features)
-        self._fit(scaled, energies / scale)
+        self._lowest = float(np.arcsinh(energies.min() / scale))
+        self._fit(self._process.scaled(features), energies / scale)
         self._mean, self._deviation = self._process.predict(self._features)
-        left = values - self._process.predict(scaled)[0]
         pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 2 * REACH, output_type="coo_matrix")
         near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
         total = np.bincount(pairs.row, near, len(region))
-        self._left = np.bincount(pairs.row, near * left[pairs.col], len(region)) / (total + 0.5)
         self._unknown = 1.0 / (1.0 + total)
 
     def _surroundings(self, visited: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +75,7 @@ class EnergyMap:
         None lies lower than the lowest that was visited: nothing speaks for it. ``doubt`` (g,) is added to the asinh
         where nothing was visited.
         """
-        mean = self._mean + self._left + doubt * self._unknown
+        mean = self._mean + doubt * self._unknown
         spread = np.sqrt(self._deviation**2 + self._process.noise**2 * self._unknown)
         return self.scale * np.sinh(
             np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST)

@@ -7,33 +7,35 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from mapmpi.climb import Heights
 from mapmpi.search.archive import Archive, Visit
 from mapmpi.search.energymap import EnergyMap
-from mapmpi.search.growth import Growth
 from mapmpi.search.plan import Plan
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
+from mapmpi.search.spread import spread
+from mapmpi.search.trust import Trust
 
 REPLAN, REPLAN_EACH, FIRST_PLANS, NEW_PART = 25, 4, 5, 0.2
 """A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or two
 of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
-FIRST_MARGIN, MARGIN = 1.0, 0.2
-"""Climb, in units of the scale of the barriers, by which an episode may promise less than the best state of the
-archive before it had better begin there: before there is a way to the goal, and afterwards."""
+FIRST_MARGIN, MARGIN = 2.0, 1.5
+"""How many times as much as an episode the best state of the archive has to promise for the episode to end there:
+before there is a way to the goal, and afterwards."""
 PLAYED = 2
 """Of each agent's episodes every second is played to its end once there is a way to the goal, whatever else promises
 more: it finds a path that may be a better one, and what lies far from the start."""
-DISCOUNT = 0.1
-"""Climb, in units of the scale, that a state loses with every time that one went on from it."""
-REPEATED, ALIKE, FEWEST_PAIRS, SPREAD = 0.2, 0.05, 30, 0.2
-"""Å between places of which one is the other visited again, and within which their distance says nothing; pairs of
-them that tell; the spread of energies at one place, in units of the best path's climb (before there is one, of the
-scale), above which they are no function of it."""
+DISCOUNT = 0.7
+"""What is left of a state's prospects each time that one went on from it: from an exact snapshot the same actions lead
+to the same again."""
+LEAST_WON = 1e-6
+"""eV that every path is expected to win, lest there be nothing to choose by where the map promises nothing."""
+SPREAD = 0.2
+"""Spread of energies at one place, in units of the best path's climb (before there is one, of the scale), above which
+they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice where the
 plan promises nothing better, and the part of its climb by which a path has to be better for the search to have got on.
@@ -77,8 +79,8 @@ class Planner:
         """Place (3,) Å and rise in eV of what the map is learned from."""
         self.scale = 1.0
         """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
-        self.growth = Growth()
-        """By how much the climbs that the plan promises grow on the way."""
+        self.trust = Trust()
+        """How much of what the plan promises comes true."""
         self._plan: Plan | None = None
         self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
@@ -86,30 +88,35 @@ class Planner:
         self._agents = agents
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
 
+    @property
+    def _arrived(self) -> bool:
+        """Whether there is a way to the goal."""
+        return bool(np.isfinite(self.best))
+
+    @property
+    def _unit(self) -> float:
+        """The climb of the best path in eV; before there is one, the scale."""
+        return self.best if self._arrived else self.scale
+
+    @property
+    def _limit(self) -> float:
+        """The climb in eV of paths that win nothing: that of the best, or of the worst before one arrives."""
+        return self.best if self._arrived else max(visit.heights.climb for visit in self.archive.visits)
+
     @cached_property
     def _map(self) -> EnergyMap:
         return EnergyMap(self.region, self._prior)
 
     def spread(self) -> float:
-        """Return by how many eV energies differ between visits to the same place (standard deviation).
+        """Return by how many eV energies differ between visits to the same place, none high above the barriers."""
+        places, rises = self._known()
+        low = rises < 2.0 * self.scale
+        return spread(places[low], rises[low])
 
-        It is the nugget of the variogram: half the mean square of a difference grows with the square of the distance
-        by what the slopes are, and what is left of it at none is the spread (Cressie, *Statistics for Spatial Data*,
-        1993, section 2.3). NaN where too few places were visited again, none high above the barriers.
-        """
-        low = [(place, rise) for place, rise in self.visited if rise < 2.0 * self.scale]
-        if len(low) < FEWEST_PAIRS:
-            return np.nan
-        places, rises = map(np.array, zip(*low, strict=True))
-        pairs = cKDTree(places).query_pairs(REPEATED, output_type="ndarray")
-        if len(pairs) < FEWEST_PAIRS:
-            return np.nan
-        one, other = pairs.T
-        squares = ((places[one] - places[other]) ** 2).sum(axis=1)
-        certain = 1.0 / (squares + ALIKE**2)  # the scatter of a square grows with its mean
-        terms = np.stack([np.ones(len(pairs)), squares], axis=1) * certain[:, None]
-        halves = 0.5 * (rises[one] - rises[other]) ** 2 * certain
-        return float(np.sqrt(max(np.linalg.lstsq(terms, halves)[0][0], 0.0)))
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places that were visited, (m, 3) Å, and the rises there, (m,) eV."""
+        places, rises = zip(*self.visited, strict=True)
+        return np.array(places), np.array(rises)
 
     def add(self, visit: Visit) -> None:
         """Take up a visit."""
@@ -120,13 +127,13 @@ class Planner:
             half = MOST_VISITS // 2
             self.visited = self.visited[:half:2] + self.visited[half:]
         agent, climb = visit.origin[0], visit.heights.climb
-        if self._plan is not None and self.growth.follows(agent):
-            promise = float(self._promised(self._plan, visit.place[None], [visit.heights])[0])
-            self.growth.note(agent, visit.place, min(promise, self.best))
+        if self._plan is not None and self.trust.follows(agent):
+            promised = float(self._promised(self._plan, visit.place[None], [visit.heights])[0])
+            self.trust.note(agent, visit.place, promised, self._limit)
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
-            if np.isfinite(self.best) and climb < (1.0 - WORTH_A_SEARCH) * self.best:
+            if self._arrived and climb < (1.0 - WORTH_A_SEARCH) * self.best:
                 self.got_on_at = self.seen
             self.best, self.scale = climb, max(min(climb, self.scale), LEAST_SCALE)
             self.archive.drop(lambda known: known.heights.climb >= self.best)
@@ -138,16 +145,16 @@ class Planner:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
         if self._plan is None or self._new >= self._patience(known):
-            places, rises = map(np.array, zip(*self.visited, strict=True))
-            if not np.isfinite(self.best) and (rises > 0.0).any():
+            places, rises = self._known()
+            if not self._arrived and (rises > 0.0).any():
                 self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)
             self._map.fit(places, rises, self.scale)
-            self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
+            self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self._unit)
             self._new = 0
             expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
-            if np.isfinite(self.best):  # the first way may be far from the best
+            if self._arrived:  # the first way may be far from the best
                 self.scale = max(expected, SMALLEST * self.best)
-            self.mapped = not self.spread() > SPREAD * (self.best if np.isfinite(self.best) else self.scale)
+            self.mapped = not self.spread() > SPREAD * self._unit
         return self._plan
 
     def _plan_of(self, agent: int) -> Plan:
@@ -156,12 +163,12 @@ class Planner:
         Until then the first that asks follows the plan as it is, and the others what differs from it at random.
         """
         plan, draw = self.plan, self._draws.setdefault(agent, len(self._draws) % DRAWS)
-        if np.isfinite(self.best) or draw == 0:
+        if self._arrived or draw == 0:
             return plan
         drawn, made_at = self._drawn.get(draw, (None, 0))
         if drawn is None or self.seen - made_at >= DRAWS * self._patience(made_at):
             lowered = self._map.lower_bound(OPTIMISM, DRAWN * self.region.random_field(draw))
-            drawn = Plan(self.region, lowered, self.scale)
+            drawn = Plan(self.region, lowered, self._unit)
             self._drawn[draw] = drawn, self.seen
         return drawn
 
@@ -191,16 +198,16 @@ class Planner:
         where the agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is
         not worth while any more.
         """
-        self.growth.end(agent)
-        visits, promised, expected = self._scores()
+        self.trust.end(agent)
+        visits, promised, prospects = self._scores()
         lowest = float(promised.min())
         if (self.mapped and lowest >= self.best) or self._had_its_share(searched, practised, lowest):
             return None
-        chosen = visits[int(expected.argmin())]
+        chosen = visits[int(prospects.argmax())]
         chosen.tries += 1
         self._begun[agent] += 1
         if self.mapped:
-            self.growth.begin(agent)
+            self.trust.begin(agent)
         return chosen, self.advice(chosen.place, agent)
 
     def go_on(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice | None:
@@ -214,12 +221,10 @@ class Planner:
 
     def _better_elsewhere(self, place: np.ndarray, heights: Heights, agent: int) -> bool:
         """Tell whether an agent had better begin elsewhere than go on from a place (3,) Å."""
-        arrived = bool(np.isfinite(self.best))
-        if arrived and (agent + self._begun[agent]) % PLAYED == 0:  # half of the agents at any time
+        if self._arrived and (agent + self._begun[agent]) % PLAYED == 0:  # half of the agents at any time
             return False
-        margin = self.scale * (MARGIN if arrived else FIRST_MARGIN)
-        here = self._promised(self.plan, place[None], [heights]) + self._to_grow(place[None])
-        return bool(here[0] > self._scores()[2].min() + margin)
+        here = self._prospects(place[None], self._promised(self.plan, place[None], [heights]))
+        return bool((MARGIN if self._arrived else FIRST_MARGIN) * here[0] < self._scores()[2].max())
 
     def advice(self, place: np.ndarray, agent: int = 0) -> Advice:
         """Return the way on from a place (3,) Å."""
@@ -232,20 +237,19 @@ class Planner:
         lows = np.array([known.low - known.first for known in heights])
         return np.maximum(climbs, plan.height(places) - lows)
 
-    def _to_grow(self, places: np.ndarray) -> np.ndarray:
-        """Return by how much the climbs promised at places (m, 3) Å will have grown at the goal, (m,) eV."""
-        return self.growth.rate * self.plan.length(places)
+    def _prospects(self, places: np.ndarray, promised: np.ndarray) -> np.ndarray:
+        """Return what paths through places (m, 3) Å are expected to win that promise climbs of (m,) eV, (m,) eV."""
+        won = np.maximum(self._limit - promised, LEAST_WON)
+        return won * self.trust.left(self.plan.length(places)) if self.mapped else won
 
     def _scores(self) -> tuple[list[Visit], np.ndarray, np.ndarray]:
-        """Return the states of the archive, and the climbs that they promise and that are to be expected, (m,) eV.
+        """Return the states of the archive, the climbs that they promise, and their prospects, (m,) eV.
 
-        Both with what the states' tries cost. Without a map they are the climbs of the paths so far.
+        Prospects are discounted by the states' tries. Without a map the climbs are those of the paths so far.
         """
         visits = self.archive.visits
-        price = DISCOUNT * self.scale * np.array([visit.tries for visit in visits])
-        if not self.mapped:
-            climbs = np.array([visit.heights.climb for visit in visits]) + price
-            return visits, climbs, climbs
-        places = np.array([visit.place for visit in visits])
-        promised = self._promised(self.plan, places, [visit.heights for visit in visits]) + price
-        return visits, promised, promised + self._to_grow(places)
+        places, heights = np.array([visit.place for visit in visits]), [visit.heights for visit in visits]
+        climbs = np.array([known.climb for known in heights])
+        promised = self._promised(self.plan, places, heights) if self.mapped else climbs
+        discounts = DISCOUNT ** np.array([visit.tries for visit in visits])
+        return visits, promised, self._prospects(places, promised) * discounts

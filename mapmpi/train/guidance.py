@@ -96,7 +96,7 @@ class Guidance:
             "best": np.array(planner.best),
             "scale": np.array(planner.scale),
             "seen": np.array([planner.seen, planner.got_on_at]),
-            "growth": np.array([planner.growth.grown, planner.growth.walked]),
+            "trust": np.array([planner.trust.lost, planner.trust.walked]),
             "mapped": np.array(planner.mapped),
             "positions": self._positions,
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
@@ -109,7 +109,7 @@ class Guidance:
         """Take over what another planner knew."""
         planner = self.planner
         planner.best, planner.scale = float(state["best"]), float(state["scale"])
-        planner.growth.grown, planner.growth.walked = (float(value) for value in state.get("growth", (0.0, 0.0)))
+        planner.trust.lost, planner.trust.walked = (float(value) for value in state.get("trust", (0.0, 0.0)))
         planner.mapped = bool(state["mapped"])
         planner.seen, planner.got_on_at = (int(value) for value in state["seen"])
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
