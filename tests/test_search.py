@@ -219,7 +219,7 @@ def test_trust_is_what_is_left_of_promises_where_they_were_followed() -> None:
     kept = np.exp(-1.0 / trust_module.MEMORY)
     rate = (0.9 / 1.8) / (3.0 * kept + 4.0 + trust_module.DOUBT)  # of 1.8 eV that could be won half is lost
     assert trust.rate == pytest.approx(rate)
-    np.testing.assert_allclose(trust.left(np.array([0.0, 1.0 / rate])), [1.0, np.exp(-1.0)])
+    np.testing.assert_allclose(trust.left(np.array([0.0, 1.0 / rate])), [1.0, 0.5])
     trust.begin(2)  # elsewhere: what lies between was not walked
     trust.note(2, np.array([9.0, 9.0, 9.0]), 0.1, limit=2.0)
     assert trust.rate == pytest.approx(rate)

@@ -32,8 +32,13 @@ class Trust:
         return max(0.0, self.lost / (self.walked + DOUBT))
 
     def left(self, lengths: np.ndarray) -> np.ndarray:
-        """Return the part of a promise that is to be expected at the end of ways so long, (m,) Å."""
-        return np.exp(-self.rate * lengths)
+        """Return the part of a promise that is to be expected at the end of ways so long, (m,) Å.
+
+        Some ways have walls and others have none, so what is lost per Å differs from way to way. If it is distributed
+        exponentially, with its mean as seen, the mean of exp(-rate L) is 1 / (1 + rate L): a long way is not as
+        hopeless as many short ones.
+        """
+        return 1.0 / (1.0 + self.rate * lengths)
 
     def follows(self, agent: int) -> bool:
         """Tell whether an agent is known to follow the plan."""
