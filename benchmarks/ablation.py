@@ -24,6 +24,7 @@ import numpy as np
 from launch import on_ranks, prepare, words_of
 from search import Found, curve
 
+from mapmpi.climb import Heights
 from mapmpi.search import archive, energymap, plan, planner, process, pursuit, region, trust
 from mapmpi.structures.labyrinth import read_truth
 
@@ -45,15 +46,11 @@ def _constants(module: Any, **values: float) -> Callable[[], None]:
 
 def _by_height_alone() -> None:
     """Choose states by the height that their paths have reached, not by what the way on must climb."""
-    choose = planner.Planner._scores
 
-    def scores(self: planner.Planner) -> tuple[list[archive.Visit], np.ndarray, np.ndarray]:
-        visits, promised, _ = choose(self)
-        climbs = np.array([visit.heights.climb for visit in visits])
-        tries = np.array([visit.tries for visit in visits])
-        return visits, promised, np.maximum(self._limit - climbs, planner.LEAST_WON) * planner.DISCOUNT**tries
+    def climbs(plan: Any, places: np.ndarray, heights: list[Heights]) -> np.ndarray:
+        return np.array([known.climb for known in heights])
 
-    planner.Planner._scores = scores  # type: ignore[method-assign]
+    planner.Planner._promised = staticmethod(climbs)  # type: ignore[method-assign]
 
 
 def _from_the_start() -> None:

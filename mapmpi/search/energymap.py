@@ -10,7 +10,7 @@ from mapmpi.search.process import Process
 from mapmpi.search.region import Region
 
 REACH = 0.6
-"""Å around a visited place in which it is known."""
+"""Å around a visited place within which the energy counts as known."""
 WALL = 4.0
 """By which the asinh of the energy grows per Å that a place is closer to an atom than any that was visited."""
 STEEPEST = 8.0

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import dijkstra
 from mapmpi.search.region import Region
 
 SHARPNESS = 20.0
-"""Of the largest energy against the others on a way: climb of the best path over the softness of the maximum."""
+"""Of the largest energy against the others on a way: ``climb`` over the softness of the maximum."""
 
 
 class Plan:

@@ -23,22 +23,22 @@ of each agent."""
 OPTIMISM = 1.0
 """Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN = 2.0, 1.5
-"""How many times as much as an episode the best state of the archive has to promise for the episode to end there:
-before there is a way to the goal, and afterwards."""
+"""How many times as good as an episode's prospects those of the best state of the archive have to be for the episode
+to end: before there is a way to the goal, and afterwards."""
 PLAYED = 2
-"""Of each agent's episodes every second is played to its end once there is a way to the goal, whatever else promises
-more: it finds a path that may be a better one, and what lies far from the start."""
+"""Of each agent's episodes every second is played to its end once there is a way to the goal, whatever else has
+better prospects: it finds a path that may be a better one, and what lies far from the start."""
 DISCOUNT = 0.7
 """What is left of a state's prospects each time that one went on from it: from an exact snapshot the same actions lead
 to the same again."""
-LEAST_WON = 1e-6
-"""eV that every path is expected to win, lest there be nothing to choose by where the map promises nothing."""
+LEAST_WON = 0.01
+"""What a path is expected to win at least, in units of the climb that wins nothing, so that no state stays untried."""
 SPREAD = 0.2
 """Spread of energies at one place, in units of the best path's climb (before there is one, of the scale), above which
 they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice where the
-plan promises nothing better, and the part of its climb by which a path has to be better for the search to have got on.
+plan promises nothing better, and the part of its climb by which a path has to be better to be worth a search.
 """
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
@@ -96,7 +96,7 @@ class Planner:
     @property
     def _unit(self) -> float:
         """The climb of the best path in eV; before there is one, the scale."""
-        return self.best if self._arrived else self.scale
+        return max(self.best, LEAST_SCALE) if self._arrived else self.scale
 
     @property
     def _limit(self) -> float:
@@ -194,14 +194,15 @@ class Planner:
     def begin(self, searched: int = 0, practised: int = 0, agent: int = 0) -> tuple[Visit, Advice] | None:
         """Return the visit from which an episode is to go on, and the way to follow. At least one is known.
 
-        None for practice in its place: where the map promises nothing better than the best path that there is, and
+        None for practice in its place: where the map promises hardly a better path than the best, and
         where the agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is
         not worth while any more.
         """
         self.trust.end(agent)
         visits, promised, prospects = self._scores()
         lowest = float(promised.min())
-        if (self.mapped and lowest >= self.best) or self._had_its_share(searched, practised, lowest):
+        hopeless = self.mapped and lowest > (1.0 - WORTH_A_SEARCH) * self.best
+        if hopeless or self._had_its_share(searched, practised, lowest):
             return None
         chosen = visits[int(prospects.argmax())]
         chosen.tries += 1
@@ -211,7 +212,7 @@ class Planner:
         return chosen, self.advice(chosen.place, agent)
 
     def go_on(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice | None:
-        """Return how an episode is to go on from a place (3,) Å; None if another one promises more.
+        """Return how an episode is to go on from a place (3,) Å; None if another one has better prospects.
 
         ``heights`` are those of its path so far.
         """
@@ -239,7 +240,7 @@ class Planner:
 
     def _prospects(self, places: np.ndarray, promised: np.ndarray) -> np.ndarray:
         """Return what paths through places (m, 3) Å are expected to win that promise climbs of (m,) eV, (m,) eV."""
-        won = np.maximum(self._limit - promised, LEAST_WON)
+        won = np.maximum(self._limit - promised, LEAST_WON * self._limit)
         return won * self.trust.left(self.plan.length(places)) if self.mapped else won
 
     def _scores(self) -> tuple[list[Visit], np.ndarray, np.ndarray]:

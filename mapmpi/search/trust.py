@@ -23,7 +23,7 @@ class Trust:
 
     def __init__(self) -> None:
         self.lost, self.walked = 0.0, 0.0
-        """Parts and Å of late, of all agents that follow the plan."""
+        """Parts and Å of late, of all agents that follow a plan; promises are those of the common one."""
         self._last: dict[int, tuple[np.ndarray, float] | None] = {}
 
     @property
