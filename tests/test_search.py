@@ -314,10 +314,8 @@ def test_searching_gives_way_to_practice() -> None:
     lowest = float(planner.plan.height(start.place)[0])
     planner.add(visit([5.1, 0, 0], 0.0, 1.01 * lowest / (1.0 - WORTH_A_SEARCH)))
     assert planner.begin() is not None
-    planner.add(
-        visit([5.1, 0, 0], 0.0, 0.99 * lowest / (1.0 - WORTH_A_SEARCH))
-    )  # hardly a better one is to be found
-    assert planner.begin() is None
+    planner.add(visit([5.1, 0, 0], 0.0, 0.99 * lowest / (1.0 - WORTH_A_SEARCH)))
+    assert planner.begin() is None  # hardly a better one is to be found
 
 
 def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:

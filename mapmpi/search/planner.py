@@ -38,8 +38,7 @@ SPREAD = 0.2
 they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice where the
-plan promises nothing better, and the part of its climb by which a path has to be better to be worth a search.
-"""
+plan promises nothing better, and the part of its climb by which a path has to be better to be worth a search."""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
 plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
@@ -151,9 +150,9 @@ class Planner:
             self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self._unit)
             self._new = 0
-            expected = min(self.best, max(float(self._plan.height(self.region.start)[0]), LEAST_SCALE))
             if self._arrived:  # the first way may be far from the best
-                self.scale = max(expected, SMALLEST * self.best)
+                expected = float(self._plan.height(self.region.start)[0])
+                self.scale = max(min(expected, self.best), SMALLEST * self.best, LEAST_SCALE)
             self.mapped = not self.spread() > SPREAD * self._unit
         return self._plan
 
@@ -194,9 +193,9 @@ class Planner:
     def begin(self, searched: int = 0, practised: int = 0, agent: int = 0) -> tuple[Visit, Advice] | None:
         """Return the visit from which an episode is to go on, and the way to follow. At least one is known.
 
-        None for practice in its place: where the map promises hardly a better path than the best, and
-        where the agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is
-        not worth while any more.
+        None for practice in its place: where the map promises hardly a better path than the best, and where the
+        agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is not worth
+        while any more.
         """
         self.trust.end(agent)
         visits, promised, prospects = self._scores()

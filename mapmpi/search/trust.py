@@ -18,7 +18,8 @@ class Trust:
     that has come far, and no episode would be played to its end. With the mean error of a step, learned while the
     search goes on, the two can be compared: Thayer, Dionne & Ruml, *Learning inadmissible heuristics during search*,
     ICAPS 2011. It is a part, as a wall on the way costs all that a path would win, wherever on the way it stands.
-    Where the map is right nothing is lost, and promises stay as they are.
+    Where the map is right nothing is lost, and promises stay as they are. From the limit on nothing can be won, so
+    what a promise gains on its way back from there does not count.
     """
 
     def __init__(self) -> None:
