@@ -312,10 +312,10 @@ def test_searching_gives_way_to_practice() -> None:
     planner.add(visit([5.1, 0, 0], 0.0, 0.8))
     assert planner.begin(searched=1001) is not None
     lowest = float(planner.plan.height(start.place)[0])
-    planner.add(visit([5.1, 0, 0], 0.0, 1.01 * lowest / (1.0 - WORTH_A_SEARCH)))
+    planner.add(visit([5.1, 0, 0], 0.0, 1.01 * lowest))
     assert planner.begin() is not None
-    planner.add(visit([5.1, 0, 0], 0.0, 0.99 * lowest / (1.0 - WORTH_A_SEARCH)))
-    assert planner.begin() is None  # hardly a better one is to be found
+    planner.add(visit([5.1, 0, 0], 0.0, lowest))
+    assert planner.begin() is None  # there is nothing better to be found
 
 
 def test_agents_practise_when_the_search_is_done(tmp_path: Path) -> None:

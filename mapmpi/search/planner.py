@@ -38,7 +38,8 @@ SPREAD = 0.2
 they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
 """Visits, of those it took to come to the best path so far, after which searching on gives way to practice where the
-plan promises nothing better, and the part of its climb by which a path has to be better to be worth a search."""
+plan promises nothing better, and the part of its climb by which a path has to be better for the search to have got on.
+"""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
 plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
@@ -193,15 +194,14 @@ class Planner:
     def begin(self, searched: int = 0, practised: int = 0, agent: int = 0) -> tuple[Visit, Advice] | None:
         """Return the visit from which an episode is to go on, and the way to follow. At least one is known.
 
-        None for practice in its place: where the map promises hardly a better path than the best, and where the
+        None for practice in its place: where the map promises nothing better than the best path, and where the
         agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is not worth
         while any more.
         """
         self.trust.end(agent)
         visits, promised, prospects = self._scores()
         lowest = float(promised.min())
-        hopeless = self.mapped and lowest > (1.0 - WORTH_A_SEARCH) * self.best
-        if hopeless or self._had_its_share(searched, practised, lowest):
+        if (self.mapped and lowest >= self.best) or self._had_its_share(searched, practised, lowest):
             return None
         chosen = visits[int(prospects.argmax())]
         chosen.tries += 1
