@@ -68,15 +68,14 @@ class Row:
 
 
 def glass(name: str, folder: Path) -> Path:
-    """Return the input file of a glass, made where it has to be: the same seed makes another glass elsewhere."""
+    """Return the input file of a glass; what is named by a seed is made: elsewhere the seed makes another glass."""
     if name == "small":
         return INPUTS / "silica-small.yaml"
     structure = folder / f"{name}.data"
     if name == "loose":
         shutil.copy(LOOSE, structure)
     elif not structure.exists():
-        seed = {"second": "2", "third": "3"}[name]
-        words = ("--formula-units", "64", "--density", "2.20", "--rate", "50", "--insert", "H2O", "--seed", seed)
+        words = ("--formula-units", "64", "--density", "2.20", "--rate", "50", "--insert", "H2O", "--seed", name)
         prepare("silica", "--output", str(structure), *words)
     text = (INPUTS / "silica-small.yaml").read_text()
     structure.with_suffix(".yaml").write_text(text.replace("silica-small.data", structure.name))
@@ -220,7 +219,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
-    parser.add_argument("--glasses", default="small,loose", help="of small, loose, second, third")
+    parser.add_argument("--glasses", default="small,loose", help="of small, loose, and seeds of prepare silica")
     parser.add_argument("--seeds", default="1-3", help="A-B")
     parser.add_argument("--methods", default="planned,paper,straight", help="of " + ", ".join(METHODS))
     parser.add_argument("--paths", type=int, default=1, help="paths of each training that are refined")
