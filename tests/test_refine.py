@@ -55,6 +55,18 @@ def refine(folder: Path, engine: Engine) -> Pathway | None:
         journal.close()
 
 
+def quenched(stride: int, corners: list[np.ndarray]) -> tuple[Pathway, int]:
+    """Return the pathway along corners, eight frames from each to the next, and how many of them were quenched."""
+    shares = np.arange(8) / 8
+    frames = [(1 - share) * first + share * last for first, last in pairwise(corners) for share in shares]
+    stored = StoredPath("by-hand", "a test", np.array([*frames, corners[-1]]), None)
+    config = CONFIG.model_copy(update={"pneb": CONFIG.pneb.model_copy(update={"stride": stride})})
+    calculator = Calculator(config, ATOMS, {}, None, Tally())
+    found = solve(Refinement(config, calculator, stored).run(), evaluate)
+    assert found is not None
+    return found, calculator.tally.frames_done
+
+
 def test_one_engine_refines_a_path_and_remembers_it(tmp_path: Path) -> None:
     engine = Engine()
     found = refine(tmp_path, engine)
@@ -77,3 +89,16 @@ def test_one_engine_refines_a_path_and_remembers_it(tmp_path: Path) -> None:
 
 def test_without_a_single_quench_there_is_no_pathway(tmp_path: Path) -> None:
     assert refine(tmp_path, Engine(last=1)) is None
+
+
+def test_frames_between_two_of_one_basin_need_no_quench() -> None:
+    there_and_back = [*CORNERS[:3], *CORNERS[1::-1], *CORNERS[1:]]
+    for corners in (CORNERS, there_and_back):
+        every, all_frames = quenched(1, corners)
+        some, some_frames = quenched(8, corners)
+        assert (all_frames, len(some.hops)) == (8 * (len(corners) - 1) + 1, len(every.hops))
+        assert some_frames < 0.6 * all_frames
+        assert some.complete
+        assert some.barriers_ev() == pytest.approx(every.barriers_ev(), abs=TOLERANCE_EV)
+        assert some.before is not None
+        assert some.before.energies == pytest.approx(every.before.energies if every.before is not None else [])

@@ -39,10 +39,8 @@ class Refinement:
 
         What else cannot be computed is told by the pathway's notes and its hops' reasons.
         """
-        energies, frames = yield from self._frames()
-        minima = yield from self._quench(frames)
-        if energies is None:
-            energies = np.array([np.nan if one is None else one.trail_energies[0] for one in minima.values()])
+        energies = yield from self._energies()
+        minima = yield from self._minima(energies)
         chain = group_basins(minima, self.calculator.matcher)
         if not chain.basins:
             return None
@@ -69,34 +67,55 @@ class Refinement:
             beside=beside(connection, kelvin),
         )
 
-    def _frames(self) -> Calculation[tuple[np.ndarray | None, list[int]]]:
-        """Return the frames to be quenched, and the energies (f,) eV of all frames.
+    def _energies(self) -> Calculation[np.ndarray]:
+        """Return the energies (f,) eV of all frames; NaN where the engine failed."""
+        if self.stored.energies is not None:
+            return self.stored.energies
+        self.calls += len(self.stored.positions)
+        return np.array((yield [self.calculator.energy(frame) for frame in self.stored.positions]))
 
-        None for those that are not known: where every frame is quenched, the quenches begin with them.
+    def _minima(self, energies: np.ndarray) -> Calculation[dict[int, Minimum | None]]:
+        """Return the minima below frames that tell all basins of the path, by frame; None where the engine failed.
+
+        Where every frame is not quenched, the one in the middle between two of different basins is, again and again:
+        between two of one basin there is nothing but that basin, or a loop, which would be cut out.
         """
-        everything = list(range(len(self.stored.positions)))
-        energies = self.stored.energies
-        if self.settings.segmentation == "basins":
-            return energies, everything
-        if energies is None:
-            energies = np.array((yield [self.calculator.energy(frame) for frame in self.stored.positions]))
+        if self.settings.segmentation == "profile":
+            return (yield from self._quench(self._borders(energies), energies))
+        last = len(energies) - 1
+        minima: dict[int, Minimum | None] = {}
+        due = sorted({*range(0, last, self.settings.stride), last})
+        while due:
+            minima |= yield from self._quench(due, energies)
+            minima = dict(sorted(minima.items()))
+            due = [
+                (one + other) // 2
+                for one, other in pairwise(minima)
+                if other - one > 1 and not self._same_basin(minima[one], minima[other])
+            ]
+        return minima
+
+    def _same_basin(self, one: Minimum | None, other: Minimum | None) -> bool:
+        return one is not None and other is not None and self.calculator.matcher.match(one, other) is not None
+
+    def _borders(self, energies: np.ndarray) -> list[int]:
+        """Return the frames at which the energies (f,) eV cut the path."""
+        last = len(energies) - 1
         if not np.isfinite(energies).any():
-            return energies, everything[:1] + everything[-1:]
+            return [0, last]
         known = np.where(np.isfinite(energies), energies, np.nanmax(energies))
         segments = profile_segments(known, self.settings.prominence)
-        borders = [first for first, _, _ in segments] + [last for _, _, last in segments[-1:]]
-        return energies, sorted({0, *borders, everything[-1]})
+        borders = [first for first, _, _ in segments] + [end for _, _, end in segments[-1:]]
+        return sorted({0, *borders, last})
 
-    def _quench(self, frames: list[int]) -> Calculation[dict[int, Minimum | None]]:
-        """Return the minimum below each frame; None where the engine failed."""
+    def _quench(self, frames: list[int], energies: np.ndarray) -> Calculation[dict[int, Minimum | None]]:
+        """Return the minimum below each of these frames; None where the engine failed."""
         self.calculator.tally.frames += len(frames)
-        energies = self.stored.energies
         # the most strained first: their quenches are the longest, and should not be left for the end
-        order = frames if energies is None else sorted(frames, key=lambda frame: -energies[frame])
+        order = [frames[number] for number in np.argsort(-energies[frames], kind="stable")]
         found = yield [self.calculator.quench(self.stored.positions[frame]) for frame in order]
         self.calls += sum(minimum.calls for minimum in found if minimum is not None)
-        minima = dict(zip(order, found, strict=True))
-        return {frame: minima[frame] for frame in frames}
+        return dict(zip(order, found, strict=True))
 
     def _connection(self, chain: Chain, minima: dict[int, Minimum | None], energies: np.ndarray) -> Connection:
         """Return the connection of the chain's basins, with the stored path's frames as first paths."""
