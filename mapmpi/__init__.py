@@ -1,6 +1,6 @@
 """mapmpi: how slowly do atoms move through a solid or a glass?
 
-Reinforcement-learning agents drag a molecule through a material under molecular dynamics and learn the
+Reinforcement-learning agents drag a molecule through a material in reactive simulations and learn the
 paths that cost little energy; a piecewise nudged elastic band refines each path; transition-state theory
 turns the barriers into a time.
 

@@ -288,13 +288,15 @@ class EnergyReward(Reward):
     """Reference energy minus present energy, per eV."""
 
     weight: NotNegative = Field(0.5, description="factor of the term")
-    reference_steps: Count = Field(100, description="MD steps before the action whose mean is the reference")
-    average_steps: Count = Field(20, description="last MD steps whose mean is the present energy")
+    reference_steps: Count = Field(
+        100, description="md: steps before the action whose mean is the reference (minimize: the energy before it)"
+    )
+    average_steps: Count = Field(20, description="md: last steps whose mean is the present energy")
     clip: Positive = Field(2.0, description="eV at which the term saturates")
 
 
 class BarrierReward(Reward):
-    """Minus the rise of the episode's highest energy so far, per eV."""
+    """Minus the rise of the highest energy on the whole path so far, per eV."""
 
 
 class DensityReward(Reward):
@@ -387,8 +389,8 @@ class Exploration(Section):
     kind: Literal["planned", "archive", "random"] = Field(
         "planned",
         description="planned: by a plan over a map of the energy that is learned on the way, from states that were "
-        "visited; archive: any action from such a state, the one on the lowest path first; random (the paper's): any "
-        "action",
+        "visited; archive: any action from such a state, that on the lowest path first, each less with every try; "
+        "random (the paper's): any action",
     )
     epsilon_max: float = Field(1.0, ge=0, le=1, description="ε of the agent that explores most")
     schedule: Literal["apex", "linear"] = Field("apex", description="ε_i = ε_max^(1 + α·i/(N-1)), or linear")
@@ -404,7 +406,11 @@ class Exploration(Section):
         description="planned: file of what trainings in other structures of the same elements saw "
         "(python -m mapmpi.train.prior makes it); relative to the input file",
     )
-    advice_interval: Count = Field(10, description="planned: actions after which an agent asks for a newer way")
+    advice_interval: Count = Field(
+        10,
+        description="planned: actions after which an agent asks for a newer way; archive: after which it goes on from "
+        "another state",
+    )
 
 
 class Stop(Section):
@@ -508,7 +514,7 @@ class Pneb(Section):
     stride: Count = Field(
         1,
         description="every how many frames are quenched to find the basins, before those between two of different "
-        "ones; with 8 quenches take half the force calls, one after the other where ranks are many",
+        "ones; with 8 all quenches take about half the force calls, but wait for one another: for few ranks",
     )
     prominence: Positive = Field(0.1, description="eV by which a peak of the profile stands out")
     quench: QuenchSettings = QuenchSettings()

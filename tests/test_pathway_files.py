@@ -159,6 +159,7 @@ def test_a_pathway_of_the_keys_of_before_is_one_of_the_same_settings(tmp_path: P
     now = output._physics["pneb"]
     before = {**now, "searches": 10, "searches_at_once": 8}
     del before["connect"]
+    assert "stride" not in before  # it came later, and changes no barrier
     for searches in (10, 11):
         stored = {**output._physics, "pneb": {**before, "searches": searches}}
         assert output._same_physics(stored) == (searches == 10)

@@ -23,7 +23,7 @@ class Outcome:
     reference_energy: float
     """Mean energy over the last MD steps before the action."""
     highest_energy: float
-    """Highest energy of the episode before the action."""
+    """Highest energy on the whole path before the action."""
     distances: np.ndarray
     """(m,) from the agent to the atoms near it that are not of the molecule."""
     tether_length: float

@@ -21,7 +21,7 @@ from mapmpi.pneb.figure import profile_figure
 from mapmpi.pneb.table import hops_table, ranked, terminal_table, write_csv, write_hops_csv
 from mapmpi.store.rundir import RunDirectory, versions
 
-_NOT_PHYSICS = {"top", "straight", "temperatures", "ranks_per_image", "wall_time", "symmetry"}
+_NOT_PHYSICS = {"top", "straight", "temperatures", "ranks_per_image", "wall_time", "symmetry", "stride"}
 """Settings of phase 2 that change no barrier; the first temperature is kept apart."""
 
 

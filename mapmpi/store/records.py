@@ -31,7 +31,7 @@ EPISODE = np.dtype(
         ("climb", "f8"),  # eV, largest rise of the energy from any earlier point of the whole path
         ("total_reward", "f8"),
         *[(term, "f8") for term in REWARD_TERMS],  # weighted sums over the episode
-        ("outcome", "S16"),  # goal, step_limit, tether, failed, stopped
+        ("outcome", "S16"),  # goal, step_limit, tether, failed, stopped, left
         ("failure", "S16"),  # of a failed one: what was wrong with the simulation (errors.FAILURES)
         ("wall_time", "f8"),  # s
         ("ended", "f8"),  # s since the training began

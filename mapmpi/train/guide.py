@@ -38,8 +38,8 @@ class Guide:
     """Guides one agent, whose displacements are ``vectors`` (actions, 3) Å; it asks every ``interval`` actions.
 
     ``origin`` is where the present episode goes on from (agent, episode, frame), zeros at the start. ``promising``
-    tells whether the episode is worth going on with; always, where it began at the start. ``explores`` tells that
-    the episode is one of the search, ``practises`` that the planner thinks little of searching on.
+    tells whether the episode is worth going on with; always, where it is not one of the search. ``explores`` tells
+    that it is one, ``practises`` that the planner thinks little of searching on.
     """
 
     def __init__(self, environment: Lockstep, link: AgentLink, interval: int) -> None:
