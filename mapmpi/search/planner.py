@@ -37,9 +37,9 @@ SPREAD = 0.2
 """Spread of energies at one place, in units of the best path's climb (before there is one, of the scale), above which
 they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
-"""Visits, of those it took to come to the best path so far, after which searching on gives way to practice where the
-plan promises nothing better, and the part of its climb by which a path has to be better for the search to have got on.
-"""
+"""Visits of all, in units of those after which a path was last better, after which searching gives way to practice where
+the plan promises nearly the best path's climb (the less it promises, the later); and the part of its climb by which a
+path has to be better for the search to have got on."""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
 plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
