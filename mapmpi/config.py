@@ -277,7 +277,10 @@ class Reward(Section):
 
 
 class PositionReward(Reward):
-    """Along the goal direction: the agent's progress in this action, or its coordinate (the paper), per Å."""
+    """Along the goal direction: the agent's progress in this action, or its coordinate (the paper), per Å.
+
+    The coordinate is counted from where the tagged atoms are at the start: where a cell has its origin is no matter.
+    """
 
     measure: Literal["progress", "coordinate"] = Field(
         "progress", description="of the agent along the goal's direction: since the last action, or from the start"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mapmpi.rl.dqn import UpdateStats
 from mapmpi.store.metrics import read_learner
 from mapmpi.store.records import EPISODE
 from mapmpi.store.rundir import RunDirectory
@@ -51,6 +52,22 @@ def test_the_summary_shows_climb_and_parent(tmp_path: Path) -> None:
     assert "agent 1 episode 5: frames 20–24 of" in lines[3]
     assert lines[3].endswith("agent-00001.h5, behind frame 2 of agent 1 episode 3")
     assert lines[4].endswith("agent-00001.h5")
+
+
+def test_the_age_of_weights_counts_actions_since_there_were_newer_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mapmpi.train.books.VERSIONS", 3)
+    books = Books(RunDirectory.create(tmp_path / "run"))
+    books.begin(0.0, 10)
+    for _ in range(5):  # versions 11 to 15, after 1 to 5 actions; three are remembered
+        books.add_action(1, 10)
+        books.add_update(UpdateStats(0.0, 0.0, 0.0))
+    books.add_action(1, 15)
+    books.add_action(1, 14)  # 15 was there after 5 of 7 actions
+    books.add_action(1, 13)
+    books.add_action(1, 11)  # as old as is remembered
+    assert books._ages == [0, 1, 2, 3, 3, 0, 2, 4, 6]
 
 
 def test_the_best_climb_is_that_of_an_episode_at_the_goal(tmp_path: Path) -> None:

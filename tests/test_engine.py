@@ -156,6 +156,40 @@ def test_the_tether_reaches_across_the_periodic_boundary(water_box: Atoms) -> No
     assert np.linalg.norm(moved - agent) < 1.5
 
 
+def two_masses() -> Atoms:
+    atoms = bulk("Cu", cubic=True) * 3
+    atoms.symbols[:2] = "OH"
+    return atoms
+
+
+def two_masses_by_lammps() -> Engine:
+    commands = ["pair_style lj/cut 6.0", "pair_coeff * * 0.4 2.3"]
+    return LammpsEngine(
+        two_masses(), ForceField(commands=commands, units="metal", skin=1.0), Dynamics(), [1, 2], SPRING
+    )
+
+
+def two_masses_by_ase() -> Engine:
+    atoms = two_masses()
+    return AseEngine(atoms, Springs(atoms.positions.copy()), Dynamics(), [1, 2], SPRING)
+
+
+@pytest.mark.parametrize("make", [pytest.param(two_masses_by_lammps, marks=pytest.mark.lammps), two_masses_by_ase])
+def test_the_tether_pulls_atoms_by_their_masses(make: Callable[[], Engine]) -> None:
+    """At rest the material pulls each tagged atom back with its share of the pull, the gradient of the energy."""
+    engine = make()
+    engine.quench(0.005)
+    agent, masses = engine.tagged_position() + [0.1, 0.15, 0.3], engine.atoms.get_masses()
+    for _ in range(6):
+        engine.set_tether(agent)
+        engine.relax(400)
+    pull = SPRING * KCAL_PER_MOL_IN_EV * (agent - engine.tagged_position())
+    assert np.linalg.norm(pull) > 0.3
+    _, forces = engine.evaluate(engine.positions())
+    shares = masses[:2, None] / masses[:2].sum() * pull
+    np.testing.assert_allclose(forces[:2] + shares, 0.0, atol=0.1)
+
+
 @pytest.mark.parametrize("make", ENGINES)
 def test_restore_gives_the_same_future(make: Callable[[], Engine]) -> None:
     engine = make()

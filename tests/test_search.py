@@ -27,6 +27,7 @@ from mapmpi.search.process import Process, far_apart
 from mapmpi.search.pursuit import Pursuit
 from mapmpi.search.region import CENTERS, CUTOFF, WIDTH, Region
 from mapmpi.search.trust import Trust
+from mapmpi.store.ancestry import Ancestry
 from mapmpi.store.records import NO_ACTION
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
@@ -171,6 +172,24 @@ def test_the_plan_goes_through_the_gap() -> None:
     highest = max(landscape.energy_and_force(place)[0] for place in way)
     assert plan.height(start)[0] == pytest.approx(highest, abs=0.2)
     assert highest < 0.5 * landscape.energy_and_force(np.array([5.0, 6.0, 6.0]))[0]
+
+
+def test_the_way_leads_over_the_plane_from_close_before_it() -> None:
+    region = Region(skew_host(), np.zeros(3), AXES, 5.0)
+    place = np.array([4.9, 0.3, -0.2])
+    assert region.forward[region.nearest(place)[0]] >= region.distance
+    way = Plan(region, np.zeros(len(region)), 1.0).way(place)
+    vectors = 0.4 * np.vstack([np.eye(3), -np.eye(3)])
+    assert vectors[Pursuit(way, vectors).choose(place, place)] @ AXES[0] > 0.0
+
+
+def test_small_actions_are_no_stall() -> None:
+    way = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [3.0, 3.0, 0.0]])
+    vectors = 0.1 * np.vstack([np.eye(3), -np.eye(3)])
+    pursuit, place = Pursuit(way, vectors), np.zeros(3)
+    for _ in range(20):
+        place = place + vectors[pursuit.choose(place, place)]
+    np.testing.assert_allclose(place, [2.0, 0.0, 0.0], atol=1e-9)  # no corner is cut
 
 
 def test_pursuit_stays_near_a_bent_way() -> None:
@@ -390,6 +409,29 @@ def test_whoever_asks_when_the_map_is_given_up_that_is_said_once(
     assert caplog.text.count("energy is no function of the place") == 1
 
 
+def test_states_that_are_told_again_hide_no_spread() -> None:
+    random, planner = np.random.default_rng(2), Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for number in range(400):
+        planner.add(visit(list(random.integers(0, 3, 3) * 0.9), 0.0, 2.0 * random.random()))
+        if number % 10 == 0:  # an episode begins
+            planner.add(visit([0.0, 0.0, 0.0], 0.0))
+    assert planner.spread() == pytest.approx(2.0 / np.sqrt(12.0), rel=0.1)
+
+
+def test_an_episode_of_the_network_alone_tells_nothing_of_the_plan() -> None:
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    planner.add(Visit(np.zeros(3), 0.0, Heights.of(np.zeros(1)), (1, 1, 0), None))
+    planner.add(Visit(np.array([0.0, 2.0, 0.0]), 9.0, Heights.of(np.array([0.0, 9.0])), (1, 1, 1), None))
+    planner.begin(agent=1)
+    for frame, x in enumerate((0.0, 1.0, 2.0)):
+        planner.add(Visit(np.array([x, 0, 0]), 0.0, Heights.of(np.zeros(frame + 1)), (1, 2, frame), None))
+    walked = planner.trust.walked
+    assert walked > 1.9
+    for frame, x in enumerate((0.0, 1.0, 2.0)):  # it never asked for a state to begin at
+        planner.add(Visit(np.array([x, 0, 0]), 0.0, Heights.of(np.zeros(frame + 1)), (1, 3, frame), None))
+    assert planner.trust.walked == walked
+
+
 def test_a_slope_is_no_spread() -> None:
     random = np.random.default_rng(3)
     for noise in (0.0, 0.05):
@@ -467,8 +509,57 @@ def test_a_planned_training_finds_the_gap_and_its_paths_are_whole(tmp_path: Path
     assert known.planner.trust.lost == guidance.planner.trust.lost
     known.load_state_dict({key: value for key, value in state.items() if key != "trust"})  # an older checkpoint
     assert known.planner.trust.rate == 0.0
-    known.drop(lambda origin: True)
-    assert known.planner.archive.cells == {}
+    assert known.planner.begun == guidance.planner.begun != {}
+
+
+def test_what_no_stored_path_leads_to_is_forgotten(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    config = planned_config(tmp_path, 300)
+    training, _ = train(config, lambda: analytic_engine(config, wall_with_a_gap()), tmp_path / "run", 1.0)
+    files, guidance = RunDirectory(tmp_path / "run").trajectory_files(), training.guidance
+    assert guidance is not None
+    planner, paths = guidance.planner, WholePaths(files)
+    best, kept = planner.best, dict(planner.archive.cells)
+    guidance.forget_lost(paths)
+    assert (planner.best, planner.archive.cells) == (best, kept)
+
+    parents = Counter(visit.origin[:2] for visit in kept.values())
+    lost = max(parents, key=lambda numbers: parents[numbers])  # as if its agent had been killed in this episode
+    gone = (paths.episodes["agent"] == lost[0]) & (paths.episodes["episode"] == lost[1])
+    paths.ancestry = Ancestry(paths.episodes[~gone])
+    orphans = {lost, *paths.orphans()}
+    guidance.forget_lost(paths)
+    assert {visit.origin for visit in planner.archive.visits} == {
+        visit.origin for visit in kept.values() if visit.origin[:2] not in orphans
+    }
+    whole = [
+        float(row["climb"])
+        for row in paths.episodes
+        if row["outcome"] == b"goal" and (int(row["agent"]), int(row["episode"])) not in orphans
+    ]
+    assert planner.best == min(whole, default=np.inf) >= best
+
+    guidance.drop_after(1, 0)
+    assert planner.archive.cells == {}
+    guidance.forget_lost(WholePaths([]))
+    assert (planner.best, planner.got_on_at) == (np.inf, 0)
+
+
+def test_another_goal_has_no_best_path_yet(tmp_path: Path) -> None:
+    config = planned_config(tmp_path, 1)
+    atoms = analytic_engine(config, wall_with_a_gap()).atoms
+    before = make_guidance(config, atoms, 1)
+    start = before.planner.region.start
+    before.planner.add(visit(start.tolist(), 0.0))
+    before.planner.add(visit((start + [config.goal.distance, 0.0, 0.0]).tolist(), 0.0, 0.9))
+    before.planner.archive.drop(lambda _: True)
+    state = before.state_dict()
+    assert state["best"] == 0.9
+    for distance, best in ((config.goal.distance, 0.9), (config.goal.distance + 1.0, np.inf)):
+        goal = config.goal.model_copy(update={"distance": distance})
+        after = make_guidance(config.model_copy(update={"goal": goal}), atoms, 1)
+        after.load_state_dict(state)
+        assert after.planner.best == best
 
 
 def same_advice(one: Guidance, other: Guidance) -> bool:

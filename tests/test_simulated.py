@@ -77,6 +77,21 @@ def test_the_energy_is_as_periodic_as_the_cell(tmp_path: Path) -> None:
         assert simulated._landscape(place + edge)[0] == pytest.approx(here, abs=1e-12)
 
 
+def test_a_rank_beside_the_learner_may_be_idle(tmp_path: Path) -> None:
+    """Two nodes of two ranks, and agents of two: rank 1 has nobody to make an agent with."""
+    program = tmp_path / "two_nodes.py"
+    program.write_text(
+        "import sys\nfrom mapmpi.parallel import layout\nfrom mapmpi.train.run import main\n"
+        "layout._nodes = lambda world: [0, 0, 1, 1]\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    path = tmp_path / "input.yaml"
+    path.write_text(INPUT % (ROOT / "inputs" / "silica-small.data"))
+    settings = [word for one in ("train.ranks_per_agent=2", "train.stop.actions=20") for word in ("--set", one)]
+    done = mpiexec(4, program, path, "--run-dir", tmp_path / "run", *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Idle: ranks 1 do not fill a group" in done.stdout
+
+
 def test_a_structure_is_repeated_or_cut_to_its_size() -> None:
     atoms = bulk("Si", cubic=True)
     assert len(resized(atoms, 5)) == 5

@@ -19,6 +19,7 @@ from mapmpi.errors import UserError
 from mapmpi.parallel.layout import divide, learner_threads
 from mapmpi.store.metrics import read_learner, read_metrics
 from mapmpi.store.trajectory import TrajectoryReader
+from mapmpi.train.roll import Roll
 
 pytestmark = pytest.mark.mpi
 SMALL = ROOT / "inputs" / "silica-small.yaml"
@@ -224,6 +225,23 @@ def test_ranks_are_divided(size: int, each: int, agents: int, idle: int) -> None
     assert groups == [tuple(range(1 + each * number, 1 + each * (number + 1))) for number in range(agents)]
     with pytest.raises(UserError, match="cannot hold"):
         divide([0] * each, each)
+
+
+def test_a_learner_that_was_held_up_itself_gives_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    roll = Roll({1: [1], 2: [2]}, limit_s=30.0)
+    now[0] += 3600.0  # in which a file system hung
+    roll.call()
+    assert roll.lost == set()
+    for _ in range(29):
+        now[0] += 1.0
+        roll.heard(2)
+        roll.call()
+    assert roll.lost == set()
+    now[0] += 2.0
+    roll.call()
+    assert roll.lost == {1}
 
 
 def test_no_agent_lies_on_two_nodes() -> None:

@@ -184,7 +184,7 @@ class Environment:
 
     def _advance(self, action: int) -> Step:
         config, engine, now = self.config, self.engine, self._now
-        before = float(now.agent @ self.direction)
+        before = float(now.agent @ self.direction) - self._origin
         now.agent = self._clamped(now.agent + self.vectors[action])
         engine.set_tether(now.agent)
         segment = self._follow(config.dynamics.steps_per_action)
@@ -195,7 +195,7 @@ class Environment:
         atoms = engine.local_atoms()
         outcome = Outcome(
             coordinate_before=before,
-            coordinate=float(now.agent @ self.direction),
+            coordinate=float(now.agent @ self.direction) - self._origin,
             energy=energy,
             reference_energy=float(np.mean(now.energies)),
             highest_energy=now.heights.high,

@@ -15,7 +15,7 @@ class Outcome:
     """What an action led to, as far as the reward asks; Å and eV."""
 
     coordinate_before: float
-    """The agent's coordinate along the goal direction before the action."""
+    """The agent's coordinate along the goal direction before the action, from the start of the tagged atoms."""
     coordinate: float
     """The same after it."""
     energy: float

@@ -106,12 +106,14 @@ class LammpsEngine(Engine):
         )
         if made != len(atoms):
             raise EngineError(f"LAMMPS took {made} of {len(atoms)} atoms; the others lie outside the cell")
+        if not np.allclose(self.positions(), atoms.positions):  # a molecule across a periodic face
+            self._place(atoms.positions)
         define_forces(forcefield, self.elements, command)
         command(f"neighbor {forcefield.skin} bin")
         command("neigh_modify every 1 delay 0 check yes")
         command(f"timestep {self.dynamics.timestep / self._time_fs!r}")
         command("thermo 0")
-        define_tether(tagged, command)
+        define_tether(tagged, float(self.masses[np.array(tagged) - 1].sum()), command)
         for axis in "xyz":
             command(f'variable center_{axis} equal "xcm(all,{axis})"')
         command("min_style fire")

@@ -99,7 +99,8 @@ class NumpyEngine(Engine):
         if self._agent is None:
             return energy, 0.0, forces
         ahead = self._agent - self.tagged_position()
-        forces[self._tagged] += self._spring * ahead / len(self._tagged)
+        masses = self._masses[self._tagged]
+        forces[self._tagged] += self._spring * ahead * (masses / masses.sum())
         forces[~self._mobile] = 0.0
         if self._mobile.all():  # the tether pulls on the whole system, which would follow it
             forces -= forces.sum(axis=0) * self._masses / self._masses.sum()

@@ -37,9 +37,9 @@ def choose(
 ) -> int:
     """Return an action.
 
-    With probability ``epsilon`` it is the ``planned`` one, or where there is no plan one drawn evenly from all that
-    are allowed, else the best of ``q`` (A,). Neither is ``forbidden`` (NO_ACTION: none is). Raises ValueError if
-    no action is left.
+    With probability ``epsilon`` it is the ``planned`` one, whatever it is, or where there is no plan one drawn evenly
+    from all that are not ``forbidden`` (NO_ACTION: none is), else the best of ``q`` (A,) of these. Raises ValueError
+    if no action is left.
     """
     if rng.random() >= epsilon:
         return masked_argmax(q, forbidden)

@@ -64,6 +64,8 @@ class Plan:
         while (onward := int(self._next[node])) != node:
             nodes.append(node := onward)
         points = self.region.places[nodes]
+        if len(points) == 1:  # the nearest place is on the plane already: straight on
+            return np.stack([place, place + self.region.axes[0] * self.region.spacing])
         if len(points) > 2:  # corners of the grid are no turns of the way
             points[1:-1] = (points[:-2] + 2.0 * points[1:-1] + points[2:]) / 4.0
         points[0] = place

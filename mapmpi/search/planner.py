@@ -37,9 +37,9 @@ SPREAD = 0.2
 """Spread of energies at one place, in units of the best path's climb (before there is one, of the scale), above which
 they are no function of it."""
 PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
-"""Visits of all, in units of those after which a path was last better, after which searching gives way to practice where
-the plan promises nearly the best path's climb (the less it promises, the later); and the part of its climb by which a
-path has to be better for the search to have got on."""
+"""Visits of all, in units of those after which a path was last better, after which searching gives way to practice
+where the plan promises nearly the best path's climb (the less it promises, the later); and the part of its climb by
+which a path has to be better for the search to have got on."""
 LEAST_SCALE, SMALLEST = 1e-3, 0.1
 """eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
 plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
@@ -84,7 +84,8 @@ class Planner:
         self._plan: Plan | None = None
         self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
-        self._begun: Counter[int] = Counter()
+        self.begun: Counter[int] = Counter()
+        """How many episodes of the search each agent has begun."""
         self._agents = agents
         self._replan, self._new = max(REPLAN, REPLAN_EACH * agents), 0
 
@@ -111,7 +112,8 @@ class Planner:
         """Return by how many eV energies differ between visits to the same place, none high above the barriers."""
         places, rises = self._known()
         low = rises < 2.0 * self.scale
-        return spread(places[low], rises[low])
+        told = np.unique(np.column_stack([places, rises])[low], axis=0)  # an episode's first state is told again
+        return spread(told[:, :3], told[:, 3])
 
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the places that were visited, (m, 3) Å, and the rises there, (m,) eV."""
@@ -127,6 +129,8 @@ class Planner:
             half = MOST_VISITS // 2
             self.visited = self.visited[:half:2] + self.visited[half:]
         agent, climb = visit.origin[0], visit.heights.climb
+        if visit.origin[2] == 0:
+            self.trust.first(agent)
         if self._plan is not None and self.trust.follows(agent):
             promised = float(self._promised(self._plan, visit.place[None], [visit.heights])[0])
             self.trust.note(agent, visit.place, promised, self._limit)
@@ -205,7 +209,7 @@ class Planner:
             return None
         chosen = visits[int(prospects.argmax())]
         chosen.tries += 1
-        self._begun[agent] += 1
+        self.begun[agent] += 1
         if self.mapped:
             self.trust.begin(agent)
         return chosen, self.advice(chosen.place, agent)
@@ -221,7 +225,7 @@ class Planner:
 
     def _better_elsewhere(self, place: np.ndarray, heights: Heights, agent: int) -> bool:
         """Tell whether an agent had better begin elsewhere than go on from a place (3,) Å."""
-        if self._arrived and (agent + self._begun[agent]) % PLAYED == 0:  # half of the agents at any time
+        if self._arrived and (agent + self.begun[agent]) % PLAYED == 0:  # half of the agents at any time
             return False
         here = self._prospects(place[None], self._promised(self.plan, place[None], [heights]))
         return bool((MARGIN if self._arrived else FIRST_MARGIN) * here[0] < self._scores()[2].max())

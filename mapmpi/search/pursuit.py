@@ -6,8 +6,9 @@ import numpy as np
 
 AHEAD = 0.6
 """Å ahead of the molecule at which an agent aims."""
-STALLED, HURRY = 0.1, 0.3
-"""Å: a molecule that moved less along its way in an action has the aim run ahead by so much more."""
+STALLED, STALLED_SHARE, HURRY = 0.1, 0.25, 0.3
+"""Å: a molecule that moved less along its way in an action, or less than a share of the action's length, has the aim
+run ahead by so much more."""
 
 
 class Pursuit:
@@ -20,11 +21,12 @@ class Pursuit:
         last = way[-1] - way[-2] if len(way) > 1 else np.zeros(3)
         self._onward = last / max(float(np.linalg.norm(last)), 1e-9)
         self._reached, self._ahead = 0.0, AHEAD
+        self._least = min(STALLED, STALLED_SHARE * float(np.linalg.norm(vectors, axis=1).max()))
 
     def choose(self, place: np.ndarray, agent: np.ndarray) -> int:
         """Return the action that brings ``agent`` (3,) nearest to the aim, the molecule being at ``place`` (3,) Å."""
         reached = max(self._reached, self._nearest(place))
-        self._ahead = AHEAD if reached - self._reached > STALLED else self._ahead + HURRY
+        self._ahead = AHEAD if reached - self._reached > self._least else self._ahead + HURRY
         self._reached = reached
         apart = np.linalg.norm(agent + self._vectors - self._at(np.array([reached + self._ahead])), axis=1)
         return int(apart.argmin())

@@ -49,6 +49,11 @@ class Trust:
         """Note that an agent begins an episode by the plan."""
         self._last[agent] = None
 
+    def first(self, agent: int) -> None:
+        """Note that an agent is in another episode, which follows the plan only if it has just begun to."""
+        if self._last.get(agent) is not None:
+            self.end(agent)
+
     def end(self, agent: int) -> None:
         """Note that an agent does something else."""
         self._last.pop(agent, None)

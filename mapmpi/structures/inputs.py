@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian
+from ase.geometry import get_distances
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from mapmpi.config import AtomRegion, Config, load, unit
 from mapmpi.errors import UserError
 from mapmpi.md.fixed import fix, is_fixed
 from mapmpi.structures.files import check_elements, read_structure
+
+SAME_PLACE_A = 1e-6
 
 
 def read_input(path: Path, settings: list[str], allow_commands: bool = False) -> tuple[Config, Atoms]:
@@ -29,9 +35,27 @@ def read_atoms(path: Path, config: Config) -> Atoms:
     if config.forcefield.simulated is not None and config.forcefield.simulated.atoms is not None:
         atoms = resized(atoms, config.forcefield.simulated.atoms)
     check_atoms(path, config, atoms)
+    make_whole(atoms, config.structure.molecule)
     settle_fixed_atoms(path, config, atoms)
     check_goal(path, config, atoms)
     return atoms
+
+
+def make_whole(atoms: Atoms, ids: Sequence[int]) -> None:
+    """Bring the atoms ``ids`` (from 1) of a molecule together that a periodic face cuts.
+
+    Its center of mass would lie half a cell away from it. Each atom goes to the image that is nearest to its neighbour
+    in the molecule, from the first one on; what is whole stays as it is.
+    """
+    if len(ids) == 1:
+        return
+    chosen, places = np.array(ids) - 1, atoms.positions
+    apart, lengths = get_distances(places[chosen], cell=atoms.cell, pbc=atoms.pbc)
+    order, before = breadth_first_order(minimum_spanning_tree(lengths), 0, directed=False)
+    for one in order[1:]:
+        nearest = places[chosen[before[one]]] + apart[before[one], one]
+        if np.abs(nearest - places[chosen[one]]).max() > SAME_PLACE_A:
+            places[chosen[one]] = nearest
 
 
 def resized(atoms: Atoms, count: int) -> Atoms:
@@ -51,6 +75,8 @@ def check_atoms(path: Path, config: Config, atoms: Atoms) -> None:
         ("tagged_atoms", config.structure.tagged_atoms),
         ("molecule_atoms", config.structure.molecule),
     ):
+        if twice := [number for number, count in Counter(ids).items() if count > 1]:
+            raise UserError(f"{path}: structure.{key}: atom {twice[0]} is named twice; name each once.")
         beyond = [number for number in ids if number > len(atoms)]
         if beyond:
             raise UserError(

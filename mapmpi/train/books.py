@@ -15,6 +15,8 @@ from mapmpi.store.rundir import RunDirectory
 
 RECENT_EPISODES = 100
 """Episodes in the means that are reported."""
+VERSIONS = 10_000
+"""Gradient steps of which it is remembered after how many actions they were made."""
 
 
 class Books:
@@ -37,7 +39,7 @@ class Books:
         """Processor time spent on messages, and on plans, since the last report."""
         self._untold = 0
         self._ages: list[int] = []
-        self._first_version, self._made_at = 0, [0]
+        self._first_version, self._made_at = 0, deque([0], maxlen=VERSIONS)
 
     def add(self, episode: np.void) -> bool:
         """Take an episode (dtype EPISODE) into metrics.csv; return whether it was new. Raises OSError."""
@@ -65,7 +67,8 @@ class Books:
 
     def begin(self, elapsed_s: float, updates: int) -> None:
         """Say where the rates of the first report are counted from."""
-        self._first_version, self._made_at = updates, [self.actions]
+        self._first_version = updates
+        self._made_at = deque([self.actions], maxlen=VERSIONS)
         self._last = (elapsed_s, self.actions, updates)
 
     def last_episode(self, agent: int) -> int:
@@ -75,8 +78,8 @@ class Books:
     def add_action(self, acted: int, version: int) -> None:
         """Count an action (1; 0 for the start of an episode) by an agent that acts by weights of a version."""
         self.actions += acted
-        later = version + 1 - self._first_version
-        if acted and later >= 0:
+        later = max(version + 1 - self._first_version, 0)  # as old as is remembered, where it is older
+        if acted:
             self._ages.append(self.actions - self._made_at[later] if later < len(self._made_at) else 0)
 
     def add_untold(self, actions: int) -> None:
@@ -87,6 +90,7 @@ class Books:
     def add_update(self, stats: UpdateStats) -> None:
         """Note a gradient step, and when there were newer weights."""
         self.stats.append(stats)
+        self._first_version += len(self._made_at) == VERSIONS
         self._made_at.append(self.actions)
 
     def report(self, elapsed_s: float, updates: int, buffered: int) -> dict[str, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
@@ -16,8 +15,7 @@ from mapmpi.parallel.messages import LearnerLink
 from mapmpi.rl.dqn import Learner
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.replay import Replay
-from mapmpi.store.ancestry import Ancestry
-from mapmpi.store.records import EPISODE
+from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.books import Books
 from mapmpi.train.guidance import make_guidance
 from mapmpi.train.learner import Training
@@ -47,8 +45,7 @@ def make_training(world: MPI.Intracomm, job: Job, rested: Atoms, desk: Desk, thr
     if desk.checkpoint is not None:
         desk.checkpoint.restore(training.parts)
         if guidance is not None:  # an agent that was killed in an episode has left no trace of it
-            stored = Ancestry(np.array(list(stored_episodes(job.directory)), dtype=EPISODE))
-            guidance.drop(lambda origin: not stored.holds(origin))
+            guidance.forget_lost(WholePaths(job.directory.trajectory_files()))
     books.catch_up(stored_episodes(job.directory), count_actions=not job.past.episodes)
     return training
 

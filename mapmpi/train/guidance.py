@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from mapmpi.search.archive import Visit
 from mapmpi.search.planner import Planner
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
+from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
 
 
@@ -84,9 +85,21 @@ class Guidance:
         found = self.planner.go_on(place, heights, agent) if go_on else self.planner.advice(place, agent)
         return Answer(go=False) if found is None else Answer(True, found.way, found.limit)
 
-    def drop(self, lost: Callable[[tuple[int, int, int]], bool]) -> None:
-        """Forget the states of the archive whose origin (agent, episode, frame) is lost."""
-        self.planner.archive.drop(lambda visit: lost(visit.origin))
+    def drop_after(self, agent: int, episode: int) -> None:
+        """Forget the states of an agent's later episodes: it is lost, and they will never be stored."""
+        self.planner.archive.drop(lambda visit: visit.origin[0] == agent and visit.origin[1] > episode)
+
+    def forget_lost(self, paths: WholePaths) -> None:
+        """Forget the states and the best path to which no stored path leads. Raises UserError for damaged files."""
+        orphans, planner = set(paths.orphans()), self.planner
+        planner.archive.drop(lambda visit: not paths.ancestry.holds(visit.origin) or visit.origin[:2] in orphans)
+        arrived = paths.episodes[paths.episodes["outcome"] == b"goal"]
+        climbs = [
+            float(row["climb"]) for row in arrived if (int(row["agent"]), int(row["episode"])) not in orphans
+        ]
+        planner.best = max(planner.best, min(climbs, default=np.inf))
+        if not np.isfinite(planner.best):
+            planner.got_on_at = 0
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return all that the planner knows; who goes on, here or from the checkpoint, plans anew."""
@@ -97,6 +110,8 @@ class Guidance:
             "scale": np.array(planner.scale),
             "seen": np.array([planner.seen, planner.got_on_at]),
             "trust": np.array([planner.trust.lost, planner.trust.walked]),
+            "begun": np.array(sorted(planner.begun.items()), dtype="i8").reshape(-1, 2),
+            "goal": self._goal(),
             "mapped": np.array(planner.mapped),
             "positions": self._positions,
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
@@ -105,6 +120,10 @@ class Guidance:
             "stations": np.array([visit.station for visit in visits], dtype=self._station).view(np.uint8),
         }
 
+    def _goal(self) -> np.ndarray:
+        """Return the goal's direction and its distance in Å, (4,)."""
+        return np.array([*self.planner.region.axes[0], self.planner.region.distance])
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what another planner knew."""
         planner = self.planner
@@ -112,6 +131,9 @@ class Guidance:
         planner.trust.lost, planner.trust.walked = (float(value) for value in state.get("trust", (0.0, 0.0)))
         planner.mapped = bool(state["mapped"])
         planner.seen, planner.got_on_at = (int(value) for value in state["seen"])
+        planner.begun = Counter({int(agent): int(count) for agent, count in state.get("begun", ())})
+        if not np.allclose(state.get("goal", self._goal()), self._goal()):  # the best path led to another
+            planner.best, planner.got_on_at = np.inf, 0
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.archive.cells = {}

@@ -14,8 +14,9 @@ from mapmpi.search.pursuit import Pursuit
 from mapmpi.train.advice import KINDS, QUESTION, Answer, Kind, visit_dtype
 from mapmpi.train.lockstep import Lockstep
 
-STALLED_ACTIONS, STALLED_A = 10, 1.0
-"""A straight drag stalls that has come no farther than so many Å in so many actions."""
+STALLED_ACTIONS, STALLED_A, STALLED_SHARE = 10, 1.0, 0.25
+"""A straight drag stalls that has come no farther than so many Å in so many actions, or than a share of their
+length."""
 ASTRAY = 1.0
 """Å off its way beyond which one who does not follow it asks for another."""
 
@@ -26,12 +27,14 @@ class Straight:
     def __init__(self, environment: Environment) -> None:
         self.action = int((environment.vectors @ environment.direction).argmax())
         self._progress = [0.0]
+        length = STALLED_ACTIONS * float(np.linalg.norm(environment.vectors[self.action]))
+        self._least = min(STALLED_A, STALLED_SHARE * length)
 
     def stalls(self, step: Step) -> bool:
         """Note a step's progress, and tell whether it has got stuck."""
         self._progress.append(step.progress)
         before = self._progress[-1 - STALLED_ACTIONS] if len(self._progress) > STALLED_ACTIONS else -np.inf
-        return step.progress - before < STALLED_A
+        return step.progress - before < self._least
 
 
 class Guide:

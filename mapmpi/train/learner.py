@@ -203,7 +203,10 @@ class Training:
             self._episode_ended = True
             self.books.add(message.data.view(EPISODE)[0])
         elif message.tag is Tag.LOST:
-            self.roll.retired.add(int(message.data.view("i8")[0]))
+            number = int(message.data.view("i8")[0])
+            self.roll.retired.add(number)
+            if self.guidance is not None:
+                self.guidance.drop_after(number, self.books.last_episode(number))
         elif message.tag is Tag.TROUBLE:
             self._stop_for(bytes(message.data).decode())
         elif message.tag is Tag.GOODBYE:

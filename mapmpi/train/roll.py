@@ -10,6 +10,8 @@ from mapmpi.units import duration_text
 
 GOODBYE_S = 20.0
 """How long, at least, agents may take over their last action and their files; who is silent longer is lost."""
+AWAY_S = 5.0
+"""A learner that has not looked for so long was held up itself, by a slow file system for example."""
 
 
 class Roll:
@@ -59,9 +61,12 @@ class Roll:
     def call(self) -> None:
         """Give up the agents from which nothing has come for too long; looks once a second."""
         now = time.monotonic()
-        if now - self._looked < 1.0:
+        away = now - self._looked
+        if away < 1.0:
             return
         self._looked = now
+        if away > AWAY_S:  # it was the learner of whom nothing was heard
+            self._heard = {agent: heard + away for agent, heard in self._heard.items()}
         for agent, heard in self._heard.items():
             if now - heard > self.limit_s and agent not in self.left | self.lost:
                 log.warning(

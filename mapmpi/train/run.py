@@ -98,7 +98,7 @@ def train(world: MPI.Intracomm, args: argparse.Namespace) -> int:
         world, lambda: scheduler.seconds_to_work(stop.job_margin) if stop.wall_time == "job" else math.inf
     )
     environment = on_all(world, lambda: _environment(config, atoms, layout))
-    rested = _rested(world, environment, atoms)
+    rested = _rested(world, layout, environment, atoms)
     desks: list[resume.Desk] = []
     directory, past = on_root(world, lambda: resume.open_run(args, config, desks))
     _mend(world, directory)
@@ -152,10 +152,10 @@ def _environment(config: Config, atoms: Atoms, layout: Layout) -> Environment | 
         raise UserError(f"LAMMPS does not take the structure: {error}; mend the input.") from None
 
 
-def _rested(world: MPI.Intracomm, environment: Environment | None, atoms: Atoms) -> Atoms:
+def _rested(world: MPI.Intracomm, layout: Layout, environment: Environment | None, atoms: Atoms) -> Atoms:
     """Return the atoms at rest, as the agents have them at the start, and say so if that made a difference."""
     at_rest = None if environment is None else (environment.start_positions, environment.relief)
-    found = share(world, at_rest, root=1)
+    found = share(world, at_rest, root=layout.groups[0][0])
     assert found is not None
     positions, relief = found
     if world.rank == 0 and relief > WORTH_SAYING_EV:
