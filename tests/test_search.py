@@ -368,6 +368,22 @@ def test_before_there_is_a_way_nothing_stays_untried() -> None:
         assert began.count(5.0) < 10  # all others have been tried several times before
 
 
+def test_of_too_many_states_those_are_kept_that_may_win_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mapmpi.search.planner.MOST_STATES", 20)
+    planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
+    for number in range(21):
+        one = Visit(
+            np.array([0.0, number, 0.0]), 0.0, Heights.of(np.array([0.0, 0.01 * number])), (1, 1, number), None
+        )
+        planner.add(one)
+    visits, _, prospects = planner._scores()
+    best = [visits[number].origin for number in (-prospects).argsort(kind="stable")]
+    begun = planner.begin()
+    assert begun is not None
+    assert begun[0].origin == best[0]
+    assert {one.origin for one in planner.archive.visits} == set(best[:11])
+
+
 def test_the_archive_alone_takes_the_lowest_first() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0), mapped=False)
     planner.add(visit([0, 0, 0], 0.0, 0.5))

@@ -49,6 +49,9 @@ how far they differ: standard deviation of the asinh of the energy where nothing
 DRAWS times as many visits as the common one, so that all together cost no more."""
 MOST_VISITS = 8000
 """Visits that the map is learned from; of the older half every second is left out when there are more."""
+MOST_STATES = 4000
+"""States of the archive; the half with the poorer prospects is forgotten when there are more. Each has a snapshot, of
+1,600 atoms 0.1 MB, and all of them are in every checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,9 @@ class Planner:
             return None
         chosen = visits[int(prospects.argmax())]
         chosen.tries += 1
+        if len(visits) > MOST_STATES:
+            poorer = {visits[number].origin for number in prospects.argsort()[: len(visits) // 2]}
+            self.archive.drop(lambda known: known.origin in poorer)
         self.begun[agent] += 1
         if self.mapped:
             self.trust.begin(agent)
