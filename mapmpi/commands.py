@@ -11,7 +11,7 @@ from mapmpi.errors import CONSENT
 _COMMANDS = """
 angle_coeff angle_style atom_modify bond_coeff bond_style comm_modify compute compute_modify dielectric
 dihedral_coeff dihedral_style fix fix_modify group improper_coeff improper_style kspace_modify kspace_style
-labelmap mass neigh_modify neighbor newton package pair_coeff pair_modify pair_style region set special_bonds
+mass neigh_modify neighbor newton package pair_coeff pair_modify pair_style region set special_bonds
 suffix variable
 """
 COMMANDS = frozenset(_COMMANDS.split())
@@ -59,10 +59,18 @@ def _forbidden(command: str) -> str | None:
     """
     if "$" in command:
         return "$"
+    if not command.isascii():  # LAMMPS turns some of what looks like a quote into one
+        return next(letter for letter in command if not letter.isascii())
     words = [word.strip("\"'") for word in command.split()] or [""]
     name, style = words[0], _ACCELERATED.sub("", words[3]) if len(words) > 3 else ""
     if name not in COMMANDS:
         return name
+    if name in ("compute", "fix", "group", "variable"):
+        for word in command.split()[1:4]:
+            if (
+                word.count('"') % 2 or word.count("'") % 2
+            ):  # with blanks, which would move the word that is looked at
+                return word
     if name == "fix" and not any(fnmatch(style, pattern) for pattern in FIXES):
         return words[3] if style else name
     if name == "variable" and (words[2:] or [""])[0] not in VARIABLES:

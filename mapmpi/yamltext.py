@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,21 @@ import yaml
 from mapmpi.errors import UserError
 from mapmpi.limits import TooCostly, limited
 
-LARGEST = 256 << 10
-"""Bytes of an input file; a list of 30,000 atoms fits."""
+LARGEST = 1 << 20
+"""Bytes of an input file; a list of 100,000 atoms fits."""
+
+_WHOLE = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader without numbers to the base of sixty: 12:00 is a time, as 08:00 is, and not 720."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, _WHOLE if tag == "tag:yaml.org,2002:int" else pattern) for tag, pattern in resolvers]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 200, 80, 80
@@ -45,7 +59,7 @@ def parse_yaml(text: str) -> Any:
     """Return what a YAML text holds. Raises ValueError when it is none, or takes long to read."""
     try:
         with limited(len(text)):
-            return yaml.safe_load(text)
+            return yaml.load(text, Loader=_Loader)  # a SafeLoader: only plain values
     except RecursionError:
         raise ValueError("it nests too deeply") from None
     # dates such as 2026-99-99, whole numbers of 5000 digits and others fail in their own ways

@@ -72,6 +72,10 @@ def test_what_defines_forces_passes(command: str) -> None:
         ("pair_style mliap/kk unified x.pkl", "mliap/kk"),
         ("compute 1 all mliap model x", "mliap"),
         ("fix 1 all ${style} x", "$"),
+        ('group "all spring" type 1', '"all'),
+        ("fix x 'all spring' print 1 here file there", "'all"),
+        ("compute x all pe “y”", "“"),
+        ("labelmap write there", "labelmap"),
     ],
 )
 def test_what_runs_programs_or_writes_files_does_not(command: str, word: str) -> None:

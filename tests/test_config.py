@@ -140,8 +140,8 @@ def test_hostile_inputs_are_refused_in_a_few_words(folder: Path, text: str, part
 
 
 def test_a_large_input_and_a_binary_one_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="256 kB at most"):
-        load(write(folder, SMALL + "# " + "x" * 300_000))
+    with pytest.raises(UserError, match="1024 kB at most"):
+        load(write(folder, SMALL + "# " + "x" * 1_100_000))
     (folder / "input.yaml").write_bytes(b"\x89HDF\r\n\x1a\n\xff")
     with pytest.raises(UserError, match="not a YAML file"):
         load(folder / "input.yaml")
@@ -224,6 +224,13 @@ def test_keys_of_before_are_known_by_their_new_names(tmp_path: Path) -> None:
 )
 def test_durations(text: str | int, value: float) -> None:
     assert seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("12:00", 43200.0), ("08:00", 28800.0), ("1:30", 5400.0), ("90", 90.0)]
+)
+def test_a_clock_is_no_number_to_the_base_of_sixty(folder: Path, text: str, value: float) -> None:
+    assert load(write(folder, SMALL), [f"train.stop.wall_time={text}"]).train.stop.wall_time == value
 
 
 @pytest.mark.parametrize("text", ["soon", "5 weeks", "-3s", ""])

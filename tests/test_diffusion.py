@@ -113,6 +113,15 @@ def test_vineyards_prefactors_there_and_back() -> None:
     assert found == pytest.approx(L**2 / (2 / flow))
 
 
+def test_a_site_beside_the_way_through() -> None:
+    # straight on from a site to its image, and a trap beside it: D = π k L², with π = 1/(1 + 4e12/1e12)
+    together = network(([(0, 0, 0), (L, 0, 0)], [0.4]), forward_hz=1e13, backward_hz=1e13)
+    trap = network(([(0, 0, 0), (3, 2, 0)], [0.3]), forward_hz=4e12, backward_hz=1e12)
+    together.add_pathway("trap", [trap.minima[0], trap.minima[1]], [trap.edges[0].hop])
+    found = Folded(together).diffusion(0, KELVIN, "vineyard").tensor_cm2_s[0, 0] / CM2_PER_A2
+    assert found == pytest.approx(1e13 / 5 * np.exp(-0.4 / KT) * L**2)
+
+
 def random_graph(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return energies, tops in units of k_BT, ends and ways of a connected graph that leads on in two directions."""
     random = np.random.default_rng(seed)

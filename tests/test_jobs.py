@@ -183,7 +183,14 @@ def test_scripts_are_not_overwritten(tmp_path: Path, source: Path, capsys: pytes
             "train.ranks_per_agent: 4 ranks cannot hold a learner and an agent of",
         ),
         (["--time", "00:02:00"], "--time 00:02:00: training stops train.stop.job_margin, 2 min, before"),
-        (["--set", "structure.file=wall.extxyz"], "--set structure.file: the jobs that go on would refuse it"),
+        (
+            ["--set", "structure.file=wall.extxyz"],
+            "--set structure.file: the jobs that go on would look for another",
+        ),
+        (
+            ["--set", "structure={file: wall.extxyz}"],
+            "--set structure: the jobs that go on would look for another",
+        ),
         (["--set", "structure.fil=x"], "structure.fil: unknown key"),
         (["--output", "/proc/nowhere"], "cannot write there"),
     ],

@@ -54,6 +54,8 @@ def test_the_water_points_to_the_ring_and_the_far_end_is_held(members: int) -> N
     assert atoms[fixed].get_chemical_formula() == "O2Si"
     assert atoms.get_distances(fixed[0], fixed[1:]) == pytest.approx([siloxane.SI_O] * 2)
     assert start.silicon - 1 not in fixed
+    silicon = np.flatnonzero(atoms.numbers == 14)
+    assert set(fixed) & set(silicon) == {silicon[atoms.get_distances(oxygen, silicon, mic=True).argmax()]}
     assert np.linalg.norm(start.way) == pytest.approx(atoms.get_distance(oxygen, 0) - siloxane.BEFORE)
     moved = atoms.positions[oxygen] + start.way
     assert np.linalg.norm(moved - atoms.positions[0]) == pytest.approx(siloxane.BEFORE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from mapmpi.path import tst
 from mapmpi.path.diffusion import CM2_PER_A2, Diffusion, Folded
 from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.network import Network
-from mapmpi.path.symmetry import Symmetry, find_symmetry
-from mapmpi.pneb.diffusion import sentences
+from mapmpi.path.symmetry import Host, StrainedError, Symmetry, find_symmetry
+from mapmpi.pneb.diffusion import network_diffusion, sentences
 from mapmpi.structures.files import read_structure
 
 KELVIN = 600.0
@@ -180,6 +181,21 @@ def test_vineyards_prefactors_are_copied_too() -> None:
     share = 1 / (1 + 2 * 3 * np.exp(-0.1 / KT))
     expected = share * 6e12 * np.exp(-0.45 / KT) * A**2 / 2
     assert by(found, cubic(), "vineyard").tensor_cm2_s / CM2_PER_A2 == near(np.eye(3) * expected)
+
+
+def test_a_host_that_is_strained_too_much_is_not_copied() -> None:
+    host = cubic()
+    found = network(host, ([(OCTAHEDRAL, 0.0), (TETRAHEDRAL, 0.1)], [0.45]))
+    start, atoms = found.minima[0].positions, Atoms(found.matcher.numbers, cell=host.cell, pbc=host.pbc)
+    own = find_symmetry(atoms, start, [len(host)])
+    assert network_diffusion(found, 0, "hbar", [KELVIN], own)[KELVIN, "classical"].operations == own.count > 1
+    start[0] += 1.5  # no translation lays this atom on another, nor another on it
+    assert own.host is not None
+    strained = Host(start, own.host.kinds, own.cell, atoms.pbc, own.host.atoms, own.host.fixed)
+    with pytest.raises(StrainedError):
+        Folded(found, replace(own, host=strained, _carriers={}))
+    again = network_diffusion(found, 0, "hbar", [KELVIN], replace(own, host=strained, _carriers={}))
+    assert again[KELVIN, "classical"].operations == 1
 
 
 def test_all_hops_of_the_cell_one_by_one_give_the_same() -> None:

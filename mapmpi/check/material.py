@@ -19,8 +19,7 @@ from mapmpi.md.factory import make_engine
 from mapmpi.md.fixed import is_fixed
 from mapmpi.md.forcefield import check_elements, describe, reaxff_elements, reaxff_file, reaxff_title
 from mapmpi.structures.analysis import density
-from mapmpi.structures.files import read_structure
-from mapmpi.structures.inputs import check_atoms, check_goal, settle_fixed_atoms
+from mapmpi.structures.inputs import check_atoms, check_goal, make_whole, read_sized, settle_fixed_atoms
 from mapmpi.units import duration_text
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def read_atoms(page: Page, path: Path, config: Config) -> Atoms | None:
     """Read the structure and say what it is, and whether tagged atoms and goal fit it; None when it is refused."""
     atoms = None
     with page.attempt("structure"):
-        atoms = read_structure(config.structure.file, config.structure.elements)
+        atoms = read_sized(config)
         cell = " ".join(f"{value:.2f}" for value in atoms.cell.lengths()) + " Å"
         if not np.allclose(angles := atoms.cell.angles(), 90.0):
             cell += ", " + " ".join(f"{value:.1f}" for value in angles) + "°"
@@ -72,6 +71,7 @@ def read_atoms(page: Page, path: Path, config: Config) -> Atoms | None:
         return None
     with page.attempt("tagged atoms"):
         check_atoms(path, config, atoms)
+        make_whole(atoms, config.structure.molecule)
         tagged = _ids(atoms, config.structure.tagged_atoms)
         page.ok("tagged atoms", f"{tagged}; the molecule: {_molecule(atoms, config)}")
         with page.attempt("fixed atoms"):

@@ -142,15 +142,16 @@ def table(config: Config, action_s: float, learner: UpdateTime | None) -> str:
         rate = agents / action_s
         needed = rate * updates_per_action(config)
         keeps = "?" if learner is None else "yes" if needed * learner.seconds <= 1 else "no"
-        lasts = duration_text(duration_s(config, rate))
-        rows.append((f"{ranks:,}", f"{agents:,}", f"{3600 * rate:,.0f}", f"{needed:.2f}", keeps, lasts))
+        lasts = duration_s(config, rate)
+        lasts_text = duration_text(lasts) if np.isfinite(lasts) else "each job's time"
+        rows.append((f"{ranks:,}", f"{agents:,}", f"{3600 * rate:,.0f}", f"{needed:.2f}", keeps, lasts_text))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join("  " + line for line in lines)
 
 
 def duration_s(config: Config, rate: float) -> float:
-    """Return how long the training lasts at ``rate`` actions/s, episodes all of the longest kind."""
+    """Return how long the training lasts at ``rate`` actions/s, episodes all of the longest kind, or inf."""
     stop = config.train.stop
     limits = [stop.wall_time if isinstance(stop.wall_time, float) else np.inf]
     limits += [

@@ -34,14 +34,16 @@ def check_run(folder: Path, every_frame: bool) -> int:
     with ExitStack() as stack:
         alone = _alone(page, directory, stack)
         # first, because a training writes an episode's row here after that of the trajectory
-        rows = _metrics(page, directory)
+        trained = bool(directory.metrics.exists() or directory.trajectory_files())  # not only refined
+        rows = _metrics(page, directory) if trained else None
         looker = stack.enter_context(closing(Looker(mend=alone, every_frame=every_frame)))
         looks = _trajectories(page, directory, looker, every_frame)
         if rows is not None:
             _compare(page, rows, looks)
         _parents(page, looker, looks)
-        with page.attempt("learner.csv"):
-            page.ok("learner.csv", f"{len(read_learner(directory.learner)):,} rows")
+        if trained:
+            with page.attempt("learner.csv"):
+                page.ok("learner.csv", f"{len(read_learner(directory.learner)):,} rows")
         _checkpoint(page, directory)
         if directory.pathways.is_dir():
             _pathways(page, directory, looker)
@@ -65,7 +67,7 @@ def _alone(page: Page, directory: RunDirectory, stack: ExitStack) -> bool:
 
 def _config(page: Page, directory: RunDirectory) -> None:
     with page.attempt("config.yaml"):
-        config = load(directory.config, structure_needed=False)
+        config = load(directory.config, structure_needed=False, allow_commands=True)  # none is issued
         head = [line[2:] for line in directory.config.read_text(encoding="utf-8").splitlines() if line[:2] == "# "]
         facts = [fact for fact in head if fact.split(":")[0] in ("mapmpi", "date", "ranks", "agents")]
         page.ok("config.yaml", ", ".join([f"mode {config.mode}", *facts]))

@@ -15,7 +15,7 @@ from mapmpi.check.machine import describe_machine, describe_memory
 from mapmpi.check.material import check_forces, find_lammps, read_atoms, read_config
 from mapmpi.check.node import RankPlace, launch, place
 from mapmpi.check.pace import act, describe_actions, describe_learner, duration_s, learn, table
-from mapmpi.check.page import Page, some
+from mapmpi.check.page import Page, size_text, some
 from mapmpi.config import Config
 from mapmpi.env.state import grid_shape
 from mapmpi.parallel.agreement import meet
@@ -137,7 +137,11 @@ def _try_folder(
             if action_s is not None:
                 size = max(world.size, 1 + 2 * config.train.ranks_per_agent)
                 rate = (size - 1) // config.train.ranks_per_agent / action_s
-                actions = rate * duration_s(config, rate)
+                lasts = duration_s(config, rate)
+                if not math.isfinite(lasts):  # it ends with each batch job
+                    page.note("space", f"{size_text(frame_bytes)} a frame; the training has no end of its own.")
+                    return
+                actions = rate * lasts
                 states = min(actions, config.replay.capacity)
                 state_bytes = math.prod(grid_shape(config, atoms))
                 describe_space(page, folder, frame_bytes, actions, size, states * state_bytes)

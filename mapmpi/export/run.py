@@ -11,6 +11,7 @@ from mapmpi.export.film import best_pathway, chosen_frame, episode_film, pathway
 from mapmpi.export.forces import with_forces
 from mapmpi.export.formats import FILMS, H5MD, SINGLE, write_film_h5md
 from mapmpi.export.values import with_values
+from mapmpi.report.answer import printable
 from mapmpi.report.gather import read_config
 from mapmpi.report.stored import read_settings
 from mapmpi.store.rundir import RunDirectory
@@ -85,7 +86,7 @@ def _export(args: argparse.Namespace) -> None:
     else:
         {**FILMS, **SINGLE}[ending](output, film)
     print(
-        f"{output}: {len(film)} frame{'s' * (len(film) > 1)} of {film.name}, {len(film.atoms)} atoms.",
+        f"{output}: {len(film)} frame{'s' * (len(film) > 1)} of {printable(film.name)}, {len(film.atoms)} atoms.",
         *words,
         sep="\n",
     )

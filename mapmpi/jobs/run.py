@@ -104,6 +104,10 @@ def _jobs(args: argparse.Namespace) -> None:
     print(f"wrote {train} and {pneb}\nstart: {SUBMIT[job.scheduler]} {shlex.quote(str(train))}")
 
 
+FILES = ("structure.file", "forcefield.reaxff_file", "forcefield.arguments", "exploration.prior")
+"""Keys that name files, which an input means beside itself and a run directory in it."""
+
+
 def make_job(args: argparse.Namespace, config: Config) -> Job:
     """Return what the scripts have to say. Raises UserError for what would fail later, or never end."""
     stop = config.train.stop
@@ -117,8 +121,11 @@ def make_job(args: argparse.Namespace, config: Config) -> Job:
             f"--time {args.time}: training stops train.stop.job_margin, {duration_text(stop.job_margin)}, before a "
             "job's end, so nothing is left; ask for more."
         )
-    if any(text.startswith("structure.file") for text in args.set):
-        raise UserError("--set structure.file: the jobs that go on would refuse it; write it into the input.")
+    for key in (text.partition("=")[0].strip() for text in args.set):
+        if key == "structure" or key.startswith(FILES):
+            raise UserError(
+                f"--set {key}: the jobs that go on would look for another file; write it into the input."
+            )
     beside = Path(sys.executable).with_name("mpiexec")
     allow = ["--allow-commands"] * args.allow_commands
     return Job(

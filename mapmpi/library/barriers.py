@@ -22,7 +22,7 @@ from mapmpi.library.source import Calculator, Source, source_of
 from mapmpi.path.pathway import Pathway
 from mapmpi.plausible import doubt
 from mapmpi.pneb import calculator as phase_2
-from mapmpi.pneb.choose import StoredPath
+from mapmpi.pneb.choose import StoredPath, with_fixed_atoms
 from mapmpi.pneb.progress import Tally
 from mapmpi.pneb.refine import Refinement
 
@@ -106,5 +106,5 @@ def _refined(
     config = load(tree, structure_needed=False)
     config.forcefield = source.forcefield
     calculator = phase_2.Calculator(config, source.engine.atoms, {}, None, Tally())
-    path = StoredPath("path", "frames of one's own", positions, None)
+    path = with_fixed_atoms(StoredPath("path", "frames of one's own", positions, None), source.engine.atoms)
     return solve(Refinement(config, calculator, path).run(), source.evaluate)

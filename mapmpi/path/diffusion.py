@@ -153,12 +153,11 @@ class Folded:
         there, back = (
             np.log([getattr(link.edge.hop, name) for link in self.links]) for name in ("forward_hz", "backward_hz")
         )
-        steps = np.zeros((len(self.links), len(self.energies)))
-        for row, link in zip(steps, self.links, strict=True):
-            row[link.last] += 1.0
-            row[link.first] -= 1.0
-        softness = np.linalg.lstsq(steps, there - back, rcond=None)[0]
-        means = 0.5 * (there + back + abs(steps) @ softness)
+        firsts, lasts = np.zeros((2, len(self.links), len(self.energies)))
+        for number, link in enumerate(self.links):
+            firsts[number, link.first] = lasts[number, link.last] = 1.0
+        softness = np.linalg.lstsq(lasts - firsts, there - back, rcond=None)[0]
+        means = 0.5 * (there + back + (firsts + lasts) @ softness)
         return softness - beta * self.energies, means - beta * heights
 
     def diffusion(self, start: int, temperature_k: float, prefactor: Prefactor) -> Diffusion:

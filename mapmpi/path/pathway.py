@@ -226,9 +226,13 @@ class Pathway:
         return pathway_time_s(self.barriers_ev(), temperature_k, self.attempts_hz(prefactor, temperature_k))
 
     def passage_time_s(self, prefactor: Prefactor, temperature_k: float) -> float:
-        """Return the mean first-passage time from the first basin to the last, hops back included."""
-        if temperature_k in dict(self.passage_times_s):
-            return dict(self.passage_times_s)[temperature_k]
+        """Return the mean first-passage time from the first basin to the last, hops back included.
+
+        Of a network's route, from which a walker may stray, it is known only at the temperatures, and with the
+        prefactor, of its computation; NaN at others.
+        """
+        if self.passage_times_s:
+            return dict(self.passage_times_s).get(temperature_k, float("nan"))
         if not self.complete or not self.hops:
             return float("nan")
         rates = [

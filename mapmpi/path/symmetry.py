@@ -43,6 +43,10 @@ class Operation:
         return self.labels.apply(positions @ self.rotation.T + self.translation)
 
 
+class StrainedError(Exception):
+    """The sum of two translations of a host is none, as the molecule strains it."""
+
+
 class Host:
     """What a molecule moves in: positions (n, 3) Å of all atoms; ``atoms`` are indices of those not the molecule's.
 
@@ -103,10 +107,11 @@ class Host:
     def labels(self, rotation: np.ndarray, translation: np.ndarray) -> Alignment:
         """Return what gives the images of the host the names of their places; the molecule keeps its own.
 
-        For isometries that lay the host on itself.
+        Raises StrainedError for an isometry that does not lay the host on itself.
         """
         laid = self.onto(rotation, translation)
-        assert laid is not None, "no symmetry of the host"
+        if laid is None:
+            raise StrainedError
         labels = Alignment.identity(len(self.positions))
         labels.order[laid[0]] = self.atoms
         images = self.positions[self.atoms] @ rotation.T + translation

@@ -129,6 +129,7 @@ class Calculator:
         A path of the two ends alone is interpolated. Saddles of ``known`` barriers are not checked again.
         ``began`` is the search's clock, see :class:`Search`.
         """
+        known = tuple(known)  # those of now: what others find meanwhile depends on who is fast
         line = without_drift(path, self.atoms)
         images = images_for(path_lengths(line)[-1], self.settings.band)
         limits = self.settings.model_dump(include={"quench", "band", "saddle", "same_distance", "same_energy"})

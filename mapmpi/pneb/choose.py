@@ -17,7 +17,7 @@ from mapmpi.plausible import FARTHEST
 from mapmpi.store.ancestry import Orphan, Place, standing
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
-from mapmpi.structures.files import read_frames
+from mapmpi.structures.files import in_lammps_form, read_frames
 
 _NAMED_LOST = 5
 """So many episodes without a whole path are named."""
@@ -187,15 +187,21 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
         frames = read_frames(file)
     except Exception as error:
         raise UserError(f"{file}: cannot read it ({why(error)}); give an extxyz file or a dump.") from None
-    if file.stem == "network" or file.stem.startswith("agent-"):
+    if file.stem.startswith(("network", "agent-")):
         raise UserError(f"{file}: pathways of the run bear such names; rename the file.")
     if len(frames) < 2:
         raise UserError(f"{file}: {len(frames)} frame; a path needs two or more.")
     for number, frame in enumerate(frames, start=1):
+        if frame.cell.rank == 3:
+            frame.positions -= np.asarray(
+                frame.get_celldisp(), dtype=float
+            ).ravel()  # a dump's box begins anywhere
+            frame.set_celldisp(np.zeros(3))
+            in_lammps_form(frame)
         _check_frame(file, number, frame, atoms, elements)
     positions: list[np.ndarray] = []
     for frame in frames:
-        here = frame.positions - frame.get_celldisp().ravel()  # the box of a dump need not begin at zero
+        here = frame.positions
         before = positions[-1] if positions else here
         positions.append(before + find_mic(here - before, atoms.cell, atoms.pbc)[0])
     return StoredPath(file.stem, str(file.name), np.array(positions), None)

@@ -13,7 +13,7 @@ from mapmpi.path.assembly import correctable
 from mapmpi.path.diffusion import Diffusion, Folded
 from mapmpi.path.network import Network
 from mapmpi.path.pathway import Pathway
-from mapmpi.path.symmetry import Symmetry, find_symmetry
+from mapmpi.path.symmetry import StrainedError, Symmetry, find_symmetry
 from mapmpi.path.tst import Prefactor
 from mapmpi.pneb.table import shown
 from mapmpi.store.files import write_rows
@@ -37,10 +37,13 @@ def network_diffusion(
     """Return D from minimum ``start`` of the pooled network for each temperature (K) and kind of nuclei.
 
     The kinds are ``classical`` and, for Vineyard's prefactors where all frequencies are known, ``quantum``. The
-    network is copied by the operations of a symmetry.
+    network is copied by the operations of a symmetry, unless the molecule strains its host too much for them.
     """
-    folded, quantum = Folded(network, symmetry), correctable(network, prefactor)
-    found = {}
+    try:
+        folded = Folded(network, symmetry)
+    except StrainedError:
+        folded = Folded(network)
+    found, quantum = {}, correctable(network, prefactor)
     for kelvin in temperatures:
         found[kelvin, "classical"] = folded.diffusion(start, kelvin, prefactor)
         if quantum:

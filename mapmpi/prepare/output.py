@@ -101,6 +101,8 @@ def write(atoms: Atoms, output: Path, arguments: list[str], ids: list[int]) -> N
 
 def yaml_lines(atoms: Atoms, output: Path, ids: list[int]) -> str:
     """Return the ``structure:`` part of an input; the tether pulls the molecule's heaviest atom."""
+    if not atoms.pbc.all():  # a data file does not say it
+        output = output.with_suffix(".extxyz")
     lines = ["structure:", f"  file: {output}"]
     if ids:
         masses = atoms.get_masses()

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import yaml
 from mpi4py import MPI
 
 from mapmpi.config import ForceField
@@ -56,7 +57,7 @@ def input_text(start: Attack, forcefield: ForceField, data: Path, command: str) 
 # mpiexec -n 3 python -m mapmpi.train {name} --run-dir RUN_DIR
 # mpiexec -n 2 python -m mapmpi.pneb RUN_DIR
 structure:
-  file: {data.name}
+  file: {yaml.safe_dump(data.name).splitlines()[0]}
   tagged_atoms: [{start.water[0]}]               # the oxygen of the water molecule
   molecule_atoms: {list(start.water)}
   fixed_atoms: {held}          # the far end of the ring, as the solid would hold it

@@ -17,6 +17,7 @@ from ase.io.formats import filetype, ioformats
 
 from mapmpi.errors import UserError, why
 from mapmpi.limits import limited
+from mapmpi.logs import log
 from mapmpi.plausible import doubt
 from mapmpi.yamltext import quoted
 
@@ -112,13 +113,25 @@ def read_structure(file: Path, elements: list[str] | None = None) -> Atoms:
         raise UserError(f"structure.file: {file}: {reason}; mend the file.")
     atoms.positions -= np.asarray(atoms.get_celldisp(), dtype=float).ravel()
     atoms.set_celldisp(np.zeros(3))
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
-    if prism.is_skewed() or not np.allclose(prism.lammps_cell, atoms.cell.array):
-        atoms.set_cell(prism.lammps_cell, scale_atoms=True)
+    before = atoms.cell.array.copy()
+    in_lammps_form(atoms)
+    if not np.allclose(before, atoms.cell.array, atol=1e-6):
+        log.warning(
+            "%s: the cell was turned into LAMMPS's form, the first vector along x and the second in the xy plane; "
+            "goal.direction, actions.directions and a region of fixed_atoms are meant there.",
+            file,
+        )
     atoms.calc = None
     if (reason := doubt(atoms)) is not None:
         raise UserError(f"structure.file: {file}, in LAMMPS's form: {reason}; mend the file.")
     return atoms
+
+
+def in_lammps_form(atoms: Atoms) -> None:
+    """Turn atoms with a three-dimensional cell so that its first vector is along x and the second in the xy plane."""
+    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
+    if prism.is_skewed() or not np.allclose(prism.lammps_cell, atoms.cell.array):
+        atoms.set_cell(prism.lammps_cell, scale_atoms=True)
 
 
 def write_lammps_data(file: Path, atoms: Atoms, header: str, note: str = "") -> None:

@@ -31,14 +31,21 @@ def read_atoms(path: Path, config: Config) -> Atoms:
 
     Raises UserError, with the input's ``path``, for whatever does not fit together.
     """
-    atoms = read_structure(config.structure.file, config.structure.elements)
-    if config.forcefield.simulated is not None and config.forcefield.simulated.atoms is not None:
-        atoms = resized(atoms, config.forcefield.simulated.atoms)
+    atoms = read_sized(config)
     check_atoms(path, config, atoms)
     make_whole(atoms, config.structure.molecule)
     settle_fixed_atoms(path, config, atoms)
     check_goal(path, config, atoms)
     return atoms
+
+
+def read_sized(config: Config) -> Atoms:
+    """Return the structure of a configuration, of the size that a simulated engine is to have. Raises UserError."""
+    atoms, simulated = (
+        read_structure(config.structure.file, config.structure.elements),
+        config.forcefield.simulated,
+    )
+    return atoms if simulated is None or simulated.atoms is None else resized(atoms, simulated.atoms)
 
 
 def make_whole(atoms: Atoms, ids: Sequence[int]) -> None:

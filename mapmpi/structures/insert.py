@@ -100,8 +100,10 @@ def largest_void(atoms: Atoms, axis: int = 0, start: tuple[float, float] = START
     ``start`` are two fractions of the cell vector ``axis`` (0, 1, 2); they may reach across the boundary, as
     (-0.1, 0.1) does. Raises UserError when the slab is empty.
     """
-    if not start[0] < start[1]:
-        raise UserError(f"start slab {start[0]:g} to {start[1]:g}: expected the smaller fraction first.")
+    if not -1.0 <= start[0] < start[1] <= 2.0:
+        raise UserError(
+            f"start slab {start[0]:g} to {start[1]:g}: expected the smaller fraction first, both between -1 and 2."
+        )
     fractions = []
     for number, length in enumerate(atoms.cell.lengths()):
         low, high = start if number == axis else (0.0, 1.0)

@@ -97,7 +97,7 @@ def attack(members: int) -> Attack:
     oxygen = hydrogen + O_H * away
     turn = np.radians(180.0 - WATER_BEND)
     other = oxygen + O_H * (np.cos(turn) * away + np.sin(turn) * np.array([0.0, 0.0, 1.0]))
-    count, far = len(atoms), members // 2  # the far silicon's number in the ring, from 0
+    count, far = len(atoms), (members + 1) // 2  # the number in the ring, from 0, of the silicon not at the bridge
     atoms += Atoms("OHH", [oxygen, hydrogen, other])
     atoms.set_cell([EDGE] * 3)
     atoms.pbc = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,10 @@ def _news(run: Run) -> str:
     files = [folder.config, folder.metrics, folder.learner]
     files += [folder.pathways / "journal", folder.pathways / "pathways.csv"]
     files += [*folder.checkpoints.glob("checkpoint-*.npz"), *(folder.pathways / "parts").glob("*")]
-    ages = [time.time() - file.stat().st_mtime for file in files if file.exists()]
+    ages = []
+    for file in files:
+        with suppress(OSError):  # it is not there yet, or not any more
+            ages.append(time.time() - file.stat().st_mtime)
     return f"{duration_text(max(min(ages), 0.0))} ago"
 
 
