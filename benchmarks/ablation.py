@@ -97,16 +97,6 @@ def _one_element() -> None:
     region.Region.__init__ = init  # type: ignore[method-assign]
 
 
-def _equal_weights() -> None:
-    """High energies count as much in the fit as low ones."""
-    fit = process.Process.fit
-
-    def alike(self: process.Process, features: np.ndarray, values: np.ndarray, weights: np.ndarray) -> None:
-        fit(self, features, values, np.ones_like(weights))
-
-    process.Process.fit = alike  # type: ignore[method-assign]
-
-
 def _no_straight() -> None:
     """The first episode explores like the others."""
     from mapmpi.train.agent import Agent
@@ -119,14 +109,12 @@ ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "nonlinear": (_constants(process, LENGTHS=(1e3,)), ()),
     "walls": (_constants(energymap, WALL=0.0), ()),
     "asinh": (_energies_as_they_are, ()),
-    "weights": (_equal_weights, ()),
     "optimism": (_constants(planner, OPTIMISM=0.0), ()),
     "elsewhere": (_constants(planner, FIRST_MARGIN=np.inf, MARGIN=np.inf), ()),
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
     "trust": (_constants(trust, DOUBT=np.inf), ()),
     "played": (_constants(planner, PLAYED=10**9), ()),
-    "smallest-scale": (_constants(planner, SMALLEST=0.0), ()),
     "discount": (_constants(planner, DISCOUNT=1.0), ()),
     "first-straight": (_no_straight, ()),
     "soft-maximum": (_constants(plan, SHARPNESS=4.0), ()),

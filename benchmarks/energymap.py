@@ -3,10 +3,10 @@
     python benchmarks/energymap.py [--prior FILE.npz] [--first 100] [--last N] RUN_DIR …
 
 The visits of finished trainings (exploration.kind: planned) come from their last checkpoints. After every 50 visits,
-from the first to the last that are named, the map is fitted to all so far, in units of the training's last scale, and
+from the first to the last that are named, the map is fitted to all so far, in units of the best path's climb, and
 the next 50 are predicted, but for those within NEAR of a known place. Printed are, over the runs: Spearman's rank
-correlation between prediction and energy, the error of the asinh of the energy (root mean square, with the weights of
-the fit), and by how many of the map's standard deviations it was wrong (alike). `linear` is the process without what
+correlation between prediction and energy, the error of the asinh of the energy (root mean square), and by how many of
+the map's standard deviations it was wrong (alike). `linear` is the process without what
 differs from a linear function of the features, `prior` the process that also knows what mapmpi.train.prior made of
 other trainings. The last line is JSON.
 """
@@ -37,7 +37,7 @@ MAPS = {"process": process.LENGTHS, "linear": (1e3,)}
 """The lengths that the process has to choose from; one that is far too long leaves a linear function."""
 
 Visits = tuple[Region, np.ndarray, np.ndarray, float]
-"""The region of a training, the places (m, 3) Å that it visited, their energies (m,) eV, and its scale."""
+"""The region of a training, the places (m, 3) Å that it visited, their energies (m,) eV, and its best path's climb."""
 
 
 def visits(run: Path) -> Visits:
@@ -48,7 +48,7 @@ def visits(run: Path) -> Visits:
     assert checkpoint is not None, f"{run} has no checkpoint"
     visited = checkpoint.arrays["guidance.visited"]
     atoms.positions[:] = checkpoint.arrays["guidance.positions"]
-    return make_region(config, atoms), visited[:, :3], visited[:, 3], float(checkpoint.arrays["guidance.scale"])
+    return make_region(config, atoms), visited[:, :3], visited[:, 3], float(checkpoint.arrays["guidance.best"])
 
 
 def score(stored: Visits, first: int, last: int, prior: Prior | None = None) -> list[float]:
@@ -63,10 +63,9 @@ def score(stored: Visits, first: int, last: int, prior: Prior | None = None) -> 
         mean, lower = (np.arcsinh(found.lower_bound(deviations)[nodes] / scale) for deviations in (0.0, 1.0))
         rows.append(np.stack([np.arcsinh(energies[following[far]] / scale), mean, mean - lower]))
     true, mean, deviation = np.concatenate(rows, axis=1)
-    weights = 1.0 / (1.0 + np.sinh(np.maximum(true, 0.0)) ** 2)
     # a bound may end at the lowest visit, so that nothing seems uncertain
     off = np.minimum(np.abs(true - mean) / np.maximum(deviation, 1e-3), 10.0)
-    errors = (np.sqrt(np.average(value**2, weights=weights)) for value in (true - mean, off))
+    errors = (np.sqrt(np.mean(value**2)) for value in (true - mean, off))
     return [float(spearmanr(mean, true)[0]), *map(float, errors)]
 
 

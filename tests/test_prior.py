@@ -59,7 +59,7 @@ def test_a_prior_knows_a_structure_that_was_never_visited(tmp_path: Path) -> Non
         learned = EnergyMap(region(other), known)
         learned.fit(few[:, :3], few[:, 3], 0.3)
         left[name] = np.median(np.abs(learned.lower_bound(0.0) - exact))
-    assert left["with"] < 0.25 * left["without"], left
+    assert left["with"] < 0.5 * left["without"], left
 
 
 def test_visits_outweigh_a_prior_that_is_wrong() -> None:

@@ -149,6 +149,20 @@ def test_the_map_learns_a_landscape_from_a_tenth_of_its_places() -> None:
     assert (learned.lower_bound(2.0) <= learned.lower_bound(0.0) + 1e-9).all()
 
 
+def test_the_map_keeps_walls_in_mind_among_many_low_places() -> None:
+    landscape = wall_with_a_gap()
+    host = Atoms(["Si"] * len(landscape.centers), landscape.centers, cell=landscape.lengths, pbc=True)
+    region = Region(host, np.array([2.0, 6.0, 6.0]), AXES, 6.0)
+    energies = np.array([landscape.energy_and_force(place)[0] for place in region.places])
+    random = np.random.default_rng(2)
+    low = random.choice(np.flatnonzero(energies < 0.2), 300, replace=False)
+    high = random.choice(np.flatnonzero((energies > 1.0) & (energies < 3.0)), 20, replace=False)
+    known = np.concatenate([low, high])
+    found = EnergyMap(region)
+    found.fit(region.places[known], energies[known], 2.0)
+    assert np.median(found.lower_bound(1.0)[high] / energies[high]) > 0.6
+
+
 def test_the_plan_goes_through_the_gap() -> None:
     landscape, start = wall_with_a_gap(), np.array([2.0, 6.0, 6.0])
     host = Atoms(["Si"] * len(landscape.centers), landscape.centers, cell=landscape.lengths, pbc=True)
@@ -299,14 +313,17 @@ def test_a_state_loses_with_every_try() -> None:
     np.testing.assert_allclose(prospects, (50.0 - promised) * DISCOUNT ** np.array(tries))
 
 
-def test_a_hopeful_plan_does_not_make_the_scale_vanish() -> None:
+def test_the_scale_is_the_climb_of_the_best_path() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
-    for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 2.0)):
+    for one in (visit([0, 0, 0], 0.0), visit([1, 0, 0], 0.0, 0.4), visit([2, 0, 0], 0.0, 0.6)):
         planner.add(one)
+    assert planner.plan is not None
+    assert planner.scale == pytest.approx(0.5)  # what was met so far
+    planner.add(visit([5.1, 0, 0], 0.0, 2.0))
     for place in np.random.default_rng(1).random((60, 3)):  # all lies low here; nothing is known of the way on
         planner.add(visit(list(place), 0.0, 1e-3))
-    assert float(planner.plan.height(np.zeros(3))[0]) < SMALLEST * planner.best
-    assert planner.scale == SMALLEST * planner.best
+    assert float(planner.plan.height(np.zeros(3))[0]) < 0.1 * planner.best
+    assert planner.scale == planner.best == 2.0  # a plan that is too hopeful does not make it smaller
 
 
 def test_searching_gives_way_to_practice() -> None:
@@ -330,10 +347,10 @@ def test_searching_gives_way_to_practice() -> None:
     assert planner.begin(searched=worth + 1, practised=999 - worth) is None
     planner.add(visit([5.1, 0, 0], 0.0, 0.8))
     assert planner.begin(searched=1001) is not None
-    lowest = float(planner.plan.height(start.place)[0])
-    planner.add(visit([5.1, 0, 0], 0.0, 1.01 * lowest))
+    planner.plan.heights[:] = 0.5
+    planner.add(visit([5.1, 0, 0], 0.0, 0.51))
     assert planner.begin() is not None
-    planner.add(visit([5.1, 0, 0], 0.0, lowest))
+    planner.add(visit([5.1, 0, 0], 0.0, 0.5))
     assert planner.begin() is None  # there is nothing better to be found
 
 

@@ -21,7 +21,9 @@ class EnergyMap:
     """Energies in eV over the places of a region, from visited places.
 
     What is fitted is ``asinh`` of the energy in units of ``scale``: it leaves the order of heights as it is, which is
-    all that a plan asks for, and keeps steep walls from ruling the fit. What a ``prior`` knows counts as WORTH visits.
+    all that a plan asks for, and keeps steep walls from ruling the fit. All visits count alike: a map that makes light
+    of high ones forgets walls, promises too much, and leads to them again. What a ``prior`` knows counts as WORTH
+    visits.
     """
 
     def __init__(self, region: Region, prior: Prior | None = None) -> None:
@@ -67,7 +69,7 @@ class EnergyMap:
             features = np.vstack([features, self._process.scaled(prior.features)])
             energies = np.concatenate([energies, prior.rises / self.scale])
             worth = np.concatenate([worth, np.full(len(prior.rises), WORTH / len(prior.rises))])
-        self._process.fit(features, np.arcsinh(energies), worth / (1.0 + np.maximum(energies, 0.0) ** 2))
+        self._process.fit(features, np.arcsinh(energies), worth)
 
     def lower_bound(self, deviations: float, doubt: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the energies at all places, less so many standard deviations, (g,) eV.

@@ -34,15 +34,13 @@ to the same again."""
 LEAST_WON = 0.01
 """What a path is expected to win at least, in units of the climb that wins nothing, so that no state stays untried."""
 SPREAD = 0.2
-"""Spread of energies at one place, in units of the best path's climb (before there is one, of the scale), above which
-they are no function of it."""
-PATIENCE, WORTH_A_SEARCH = 2.0, 0.01
+"""Spread of energies at one place, in units of the scale, above which they are no function of it."""
+PATIENCE, SMALLEST, WORTH_A_SEARCH = 2.0, 0.1, 0.01
 """Visits of all, in units of those after which a path was last better, after which searching gives way to practice
-where the plan promises nearly the best path's climb (the less it promises, the later); and the part of its climb by
-which a path has to be better for the search to have got on."""
-LEAST_SCALE, SMALLEST = 1e-3, 0.1
-"""eV: the scale of the barriers where there are none; and the part of the best path's climb that it is at least. A
-plan that is far too hopeful makes it small, then what lies low all but rules the next fit, and that hopes for more."""
+where the plan promises nearly the best path's climb; it is later the less it promises, down to the SMALLEST part that
+counts. And the part of its climb by which a path has to be better for the search to have got on."""
+LEAST_SCALE = 1e-3
+"""eV: the scale of the barriers where there are none."""
 DRAWS, DRAWN = 8, 1.0
 """Plans that agents follow before there is a way to the goal, lest many that begin at once all go the same way, and
 how far they differ: standard deviation of the asinh of the energy where nothing was visited. Each is made anew after
@@ -81,7 +79,7 @@ class Planner:
         self.visited: list[tuple[np.ndarray, float]] = []
         """Place (3,) Å and rise in eV of what the map is learned from."""
         self.scale = 1.0
-        """The scale of the barriers in eV: what was met so far, or once there is a way, what the plan expects."""
+        """The scale of the barriers in eV: the climb of the best path; before there is one, what was met so far."""
         self.trust = Trust()
         """How much of what the plan promises comes true."""
         self._plan: Plan | None = None
@@ -96,11 +94,6 @@ class Planner:
     def _arrived(self) -> bool:
         """Whether there is a way to the goal."""
         return bool(np.isfinite(self.best))
-
-    @property
-    def _unit(self) -> float:
-        """The climb of the best path in eV; before there is one, the scale."""
-        return max(self.best, LEAST_SCALE) if self._arrived else self.scale
 
     @property
     def _limit(self) -> float:
@@ -142,7 +135,7 @@ class Planner:
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
             if self._arrived and climb < (1.0 - WORTH_A_SEARCH) * self.best:
                 self.got_on_at = self.seen
-            self.best, self.scale = climb, max(min(climb, self.scale), LEAST_SCALE)
+            self.best, self.scale = climb, max(climb, LEAST_SCALE)
             self.archive.drop(lambda known: known.heights.climb >= self.best)
             return
         self.archive.offer(visit)
@@ -156,12 +149,9 @@ class Planner:
             if not self._arrived and (rises > 0.0).any():
                 self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)
             self._map.fit(places, rises, self.scale)
-            self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self._unit)
+            self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
             self._new = 0
-            if self._arrived:  # the first way may be far from the best
-                expected = float(self._plan.height(self.region.start)[0])
-                self.scale = max(min(expected, self.best), SMALLEST * self.best, LEAST_SCALE)
-            self.mapped = not self.spread() > SPREAD * self._unit
+            self.mapped = not self.spread() > SPREAD * self.scale
         return self._plan
 
     def _plan_of(self, agent: int) -> Plan:
@@ -175,7 +165,7 @@ class Planner:
         drawn, made_at = self._drawn.get(draw, (None, 0))
         if drawn is None or self.seen - made_at >= DRAWS * self._patience(made_at):
             lowered = self._map.lower_bound(OPTIMISM, DRAWN * self.region.random_field(draw))
-            drawn = Plan(self.region, lowered, self._unit)
+            drawn = Plan(self.region, lowered, self.scale)
             self._drawn[draw] = drawn, self.seen
         return drawn
 

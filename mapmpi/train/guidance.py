@@ -15,7 +15,7 @@ from mapmpi.env.station import station_dtype
 from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.search.archive import Visit
-from mapmpi.search.planner import Planner
+from mapmpi.search.planner import LEAST_SCALE, Planner
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.wholepath import WholePaths
@@ -134,6 +134,8 @@ class Guidance:
         planner.begun = Counter({int(agent): int(count) for agent, count in state.get("begun", ())})
         if not np.allclose(state.get("goal", self._goal()), self._goal()):  # the best path led to another
             planner.best, planner.got_on_at = np.inf, 0
+        if np.isfinite(planner.best):  # checkpoints of before have another one
+            planner.scale = max(planner.best, LEAST_SCALE)
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.archive.cells = {}
