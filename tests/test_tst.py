@@ -165,6 +165,14 @@ def test_hessian_of_some_atoms_holds_the_others_fixed() -> None:
     np.testing.assert_allclose(np.diag(hessian), [35.89, 0.0, 0.0], atol=1e-3)
 
 
+def test_a_hessian_of_a_large_system_asks_for_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    positions = np.array([[0.0, 0.0, 0.0], [0.741, 0.0, 0.0]])
+    whole = solve(tst.hessian_calculation(positions, [0, 1], 1e-3), spring)
+    monkeypatch.setattr(tst, "ASKED_BYTES", 5 * positions.nbytes)
+    assert len(next(tst.hessian_calculation(positions, [0, 1], 1e-3))) == 5
+    assert np.array_equal(solve(tst.hessian_calculation(positions, [0, 1], 1e-3), spring), whole)
+
+
 def test_hessian_is_symmetric_where_differences_are_coarse() -> None:
     positions = np.array([[0.0, 0.0, 0.0], [0.5, 0.3, 0.45]])
     hessian = solve(tst.hessian_calculation(positions, [0, 1], 0.2), spring)

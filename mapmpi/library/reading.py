@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from ase import Atoms
 
-from mapmpi.config import load
 from mapmpi.errors import UserError
 from mapmpi.library.result import RefinedPath
 from mapmpi.pneb.choose import choose_episodes
 from mapmpi.pneb.record import load as load_pathway
-from mapmpi.pneb.table import ranked
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import episode_atoms, start_structure
 from mapmpi.store.wholepath import WholePaths
@@ -39,7 +38,7 @@ def read_episode(run_dir: Path | str, agent: int | None = None, episode: int | N
 
 
 def read_pathway(source: Path | str, name: str | None = None) -> RefinedPath:
-    """Return a refined pathway: that of a file, or of a run directory the fastest one, or the one of a name.
+    """Return a refined pathway: that of a file, or of a run directory the first of pathways.csv, or the one of a name.
 
     Names are those of ``pathways/*.h5``, such as ``agent-00001-episode-00002`` or ``network``. Raises UserError where
     there is none.
@@ -49,9 +48,12 @@ def read_pathway(source: Path | str, name: str | None = None) -> RefinedPath:
     run = RunDirectory.open(source)
     if name is not None:
         return RefinedPath(load_pathway(run.pathways / f"{name}.h5"))
-    files = sorted(run.pathways.glob("*.h5"))
-    if not files:
-        raise UserError(f"{run.pathways} holds no refined pathway; run python -m mapmpi.pneb {source} first.")
-    settings = load(run.config, structure_needed=False, allow_commands=True).pneb
-    pathways = [load_pathway(file) for file in files]
-    return RefinedPath(ranked(pathways, settings.prefactor, settings.temperatures)[0])
+    files = {file.stem: file for file in run.pathways.glob("*.h5")}
+    try:
+        with open(run.pathways / "pathways.csv", encoding="utf-8", newline="") as table:
+            fastest = files[next(csv.DictReader(table, strict=True))["name"]]
+    except (OSError, StopIteration, KeyError, ValueError, csv.Error):
+        raise UserError(
+            f"{run.pathways} holds no refined pathway; run python -m mapmpi.pneb {source} first."
+        ) from None
+    return RefinedPath(load_pathway(fastest))

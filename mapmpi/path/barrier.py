@@ -115,13 +115,14 @@ class BarrierSearch:
             return (yield from self.collapsed())
         top = self.band.images[self.band.top]
         near = self.band.focus(self.settings.band.focus_width, self.settings.band.focus_images, self.metric(top))
+        tried = False
         for force in self.settings.band.forces:
-            if self.near is near or largest_force(self.band.gradients[self.band.top]) > force:
+            if tried or largest_force(self.band.gradients[self.band.top]) > force:
                 self.near = near
                 if near.computed and largest_force(near.gradients[near.top]) < force:
                     continue  # the last search began here
                 yield from near.relax(force, self.settings.band.iterations)
-            saddle = yield from self.climb()
+            saddle, tried = (yield from self.climb()), True
             if self.arrived(saddle):
                 return (yield from self.connected(saddle))
         guided = yield from self.climb(guided=True)

@@ -159,25 +159,30 @@ def moving_atoms(
     return np.flatnonzero(apart >= min(threshold_A, apart.max()))
 
 
+ASKED_BYTES = 20_000_000
+"""Configurations that a Hessian asks for at once: those of all hops wait on one rank, with their forces."""
+
+
 def hessian_calculation(
     positions: np.ndarray, movable: Sequence[int] | np.ndarray, displacement_A: float
 ) -> Calculation[np.ndarray]:
     """Compute the Hessian (3m, 3m) eV/Å² of the m atoms ``movable`` (indices), all others held fixed.
 
-    Central differences of the forces: 6m configurations, asked for all at once; made symmetric.
+    Central differences of the forces: 6m configurations, asked for together as far as ASKED_BYTES holds them; made
+    symmetric.
     """
     atoms = np.asarray(movable, dtype=int)
     if len(atoms) == 0 or len(np.unique(atoms)) != len(atoms) or not displacement_A > 0:
         raise ValueError("a Hessian needs atoms, each once, and a positive displacement")
-    configurations = []
-    for atom in atoms:
-        for axis in range(3):
-            for sign in (1.0, -1.0):
-                displaced = positions.copy()
-                displaced[atom, axis] += sign * displacement_A
-                configurations.append(displaced)
-    answers = yield configurations
-    forces = np.array([answer.forces[atoms].ravel() for answer in answers])
+    moves = [(atom, axis, sign * displacement_A) for atom in atoms for axis in range(3) for sign in (1.0, -1.0)]
+    together, rows = max(1, ASKED_BYTES // positions.nbytes), []
+    for first in range(0, len(moves), together):
+        configurations = [positions.copy() for _ in moves[first : first + together]]
+        for displaced, (atom, axis, way) in zip(configurations, moves[first:], strict=False):
+            displaced[atom, axis] += way
+        answers = yield configurations
+        rows += [answer.forces[atoms].ravel() for answer in answers]
+    forces = np.array(rows)
     hessian = (forces[1::2] - forces[0::2]) / (2.0 * displacement_A)
     return 0.5 * (hessian + hessian.T)
 
