@@ -62,6 +62,22 @@ def test_known_saddles(ends, saddle):
     assert np.isfinite(found.energies).all()
 
 
+def test_no_search_begins_twice_where_one_failed(monkeypatch):
+    """The top of the first band feels less force than asks for a relaxation, and no search comes anywhere."""
+    begun = []
+
+    def noted(positions, *others):
+        begun.append(positions.copy())
+        return (yield from find_saddle(positions, *others))
+
+    monkeypatch.setattr("mapmpi.path.barrier.find_saddle", noted)
+    settings = Pneb(band=BandSettings(forces=[1e3, 500.0, 200.0], iterations=3), saddle=SaddleSettings(calls=1))
+    barrier(minimum("deep"), minimum("middle"), settings=settings)
+    starts = begun[:-1]  # the last is guided
+    assert len(starts) == 2
+    assert all(np.abs(one - other).max() > 1e-6 for number, one in enumerate(starts) for other in starts[:number])
+
+
 def test_where_the_searchs_mode_leads_to_one_minimum_the_lowest_mode_is_taken(monkeypatch):
     """A saddle search that takes for the mode the direction in which the pass goes up on both sides."""
     along = []
