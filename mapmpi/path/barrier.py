@@ -115,14 +115,17 @@ class BarrierSearch:
             return (yield from self.collapsed())
         top = self.band.images[self.band.top]
         near = self.band.focus(self.settings.band.focus_width, self.settings.band.focus_images, self.metric(top))
-        tried = False
+        begun = None
         for force in self.settings.band.forces:
-            if tried or largest_force(self.band.gradients[self.band.top]) > force:
+            if begun is not None or largest_force(self.band.gradients[self.band.top]) > force:
                 self.near = near
                 if near.computed and largest_force(near.gradients[near.top]) < force:
                     continue  # the last search began here
                 yield from near.relax(force, self.settings.band.iterations)
-            saddle, tried = (yield from self.climb()), True
+            place = self.near.images[self.near.top]
+            if begun is not None and np.array_equal(place, begun):
+                continue  # nothing has moved
+            begun, saddle = place.copy(), (yield from self.climb())
             if self.arrived(saddle):
                 return (yield from self.connected(saddle))
         guided = yield from self.climb(guided=True)
