@@ -68,9 +68,9 @@ class Planner:
 
     def __init__(self, region: Region, agents: int = 1, mapped: bool = True, prior: Prior | None = None) -> None:
         """Begin to explore. If it is not ``mapped``, there is the archive alone, the lowest path first."""
-        self.region, self._prior = region, prior
+        self.region, self._prior, self._planned = region, prior, mapped
         self.mapped = mapped
-        """Whether there is a map; given up where the energy turns out to be no function of the place."""
+        """Whether there is a map; given up as long as the energy seems to be no function of the place."""
         self.best = np.inf
         """Climb of the best path to the goal in eV."""
         self.seen, self.got_on_at = 0, 0
@@ -196,6 +196,8 @@ class Planner:
         while any more.
         """
         self.trust.end(agent)
+        if self._planned:
+            _ = self.plan  # may take the map up again
         visits, promised, prospects = self._scores()
         lowest = float(promised.min())
         if (self.mapped and lowest >= self.best) or self._had_its_share(searched, practised, lowest):

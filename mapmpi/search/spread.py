@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-REPEATED, ALIKE, FEWEST_PAIRS = 0.2, 0.05, 30
+REPEATED, ALIKE, FEWEST_PAIRS = 0.2, 0.05, 100
 """Å between places of which one is the other visited again, and within which their distance says nothing; the
-fewest places, and pairs of them, that tell."""
+fewest pairs that tell: of fewer a few on a steep wall would pass for spread."""
 
 
 def spread(places: np.ndarray, energies: np.ndarray) -> float:
@@ -17,7 +17,7 @@ def spread(places: np.ndarray, energies: np.ndarray) -> float:
     what the slopes are, and what is left of it at none is the spread (Cressie, *Statistics for Spatial Data*, 1993,
     section 2.3). NaN where too few places were visited again.
     """
-    if len(places) < FEWEST_PAIRS:
+    if len(places) < 2:
         return np.nan
     pairs = cKDTree(places).query_pairs(REPEATED, output_type="ndarray")
     if len(pairs) < FEWEST_PAIRS:

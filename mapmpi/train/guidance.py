@@ -64,8 +64,8 @@ class Guidance:
         answer = self._answer(agent, data.view(QUESTION)[0])
         if mapped and not self.planner.mapped:
             log.warning(
-                "visits to the same place differ by %.2f eV: the energy is no function of the place here, and the "
-                "plan is given up for the archive alone; relax longer (dynamics.steps_per_action).",
+                "visits to the same place differ by %.2f eV: the energy is no function of the place here; as long as "
+                "that is so agents go on from the archive without a plan. Relax longer (dynamics.steps_per_action).",
                 self.planner.spread(),
             )
         return answer.pack()
