@@ -6,9 +6,9 @@ The visits of finished trainings (exploration.kind: planned) come from their las
 from the first to the last that are named, the map is fitted to all so far, in units of the best path's climb, and
 the next 50 are predicted, but for those within NEAR of a known place. Printed are, over the runs: Spearman's rank
 correlation between prediction and energy, the error of the asinh of the energy (root mean square), and by how many of
-the map's standard deviations it was wrong (alike). `linear` is the process without what
-differs from a linear function of the features, `prior` the process that also knows what mapmpi.train.prior made of
-other trainings. The last line is JSON.
+the map's standard deviations it was wrong (alike). `linear` is the process without what differs from a linear
+function of the features, `prior` the process that also knows what mapmpi.train.prior made of other trainings. The
+last line is JSON.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from unicodedata import category
 
 from mapmpi.errors import CONSENT
 
@@ -29,6 +30,9 @@ VARIABLES = frozenset(["atom", "delete", "equal", "index", "internal", "string",
 
 CODE = frozenset(["mliap", "python", "kim", "plugin", "unified"])
 """Words of pair styles and computes that load and run code, or unpickle it."""
+
+LETTERS = frozenset(["Lu", "Ll", "Lo", "Mn"])
+"""Unicode's categories of signs that may stand in the name of a file, besides ASCII: letters and their accents."""
 
 LONGEST = 1000
 """Characters; LAMMPS's lines are as long as they like, a mistake is longer."""
@@ -59,17 +63,16 @@ def _forbidden(command: str) -> str | None:
     """
     if "$" in command:
         return "$"
-    if not command.isascii():  # LAMMPS turns some of what looks like a quote into one
-        return next(letter for letter in command if not letter.isascii())
+    for sign in command:  # LAMMPS takes some that look like a quote, a blank or a hyphen for one
+        if not sign.isascii() and category(sign) not in LETTERS:
+            return sign
     words = [word.strip("\"'") for word in command.split()] or [""]
     name, style = words[0], _ACCELERATED.sub("", words[3]) if len(words) > 3 else ""
     if name not in COMMANDS:
         return name
     if name in ("compute", "fix", "group", "variable"):
         for word in command.split()[1:4]:
-            if (
-                word.count('"') % 2 or word.count("'") % 2
-            ):  # with blanks, which would move the word that is looked at
+            if word.count('"') % 2 or word.count("'") % 2:  # a name with blanks moves the style behind it
                 return word
     if name == "fix" and not any(fnmatch(style, pattern) for pattern in FIXES):
         return words[3] if style else name

@@ -12,8 +12,8 @@ import yaml
 from mapmpi.errors import UserError
 from mapmpi.limits import TooCostly, limited
 
-LARGEST = 1 << 20
-"""Bytes of an input file; a list of 100,000 atoms fits."""
+LARGEST = 512 << 10
+"""Bytes of an input file; a list of 50,000 atoms fits."""
 
 _WHOLE = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
 

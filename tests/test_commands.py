@@ -18,6 +18,7 @@ from mapmpi.prepare.arguments import read_forcefield
     [
         "pair_style eam/alloy",
         "pair_coeff * * Cu_mishin1.eam.alloy {elements}",
+        "pair_coeff * * /home/müller/SiO.1990.vashishta {elements}",
         'pair_coeff * * "/some where/SiO.1990.vashishta" {elements}',
         "pair_style hybrid/overlay lj/cut 10.0 coul/long 10.0",
         "pair_style reaxff NULL",

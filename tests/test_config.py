@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from mapmpi.config import Config, load
 from mapmpi.errors import UserError
+from mapmpi.store.rundir import RunDirectory
 from mapmpi.units import duration_text, seconds
 
 SMALL = "structure: {file: s.xyz, tagged_atoms: [1]}\ngoal: {distance: 5}\n"
@@ -140,11 +141,23 @@ def test_hostile_inputs_are_refused_in_a_few_words(folder: Path, text: str, part
 
 
 def test_a_large_input_and_a_binary_one_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="1024 kB at most"):
-        load(write(folder, SMALL + "# " + "x" * 1_100_000))
+    with pytest.raises(UserError, match="512 kB at most"):
+        load(write(folder, SMALL + "# " + "x" * 550_000))
     (folder / "input.yaml").write_bytes(b"\x89HDF\r\n\x1a\n\xff")
     with pytest.raises(UserError, match="not a YAML file"):
         load(folder / "input.yaml")
+
+
+def test_a_run_directory_never_has_an_input_that_is_too_large(folder: Path) -> None:
+    config, run = load(write(folder, SMALL)), RunDirectory.create(folder / "run")
+    for count in (40_000, 60_000):
+        config.structure.fixed_atoms = list(range(2, count))
+        if count < 50_000:
+            run.write_config(config, {})
+            assert load(run.config, structure_needed=False).structure.fixed_atoms == config.structure.fixed_atoms
+        else:
+            with pytest.raises(UserError, match="nothing could read it again; fix fewer atoms"):
+                run.write_config(config, {})
 
 
 def test_many_mistakes_are_not_all_told(folder: Path) -> None:

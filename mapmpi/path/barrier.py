@@ -119,12 +119,10 @@ class BarrierSearch:
         for force in self.settings.band.forces:
             if begun is not None or largest_force(self.band.gradients[self.band.top]) > force:
                 self.near = near
-                if near.computed and largest_force(near.gradients[near.top]) < force:
-                    continue  # the last search began here
                 yield from near.relax(force, self.settings.band.iterations)
             place = self.near.images[self.near.top]
             if begun is not None and np.array_equal(place, begun):
-                continue  # nothing has moved
+                continue  # the last search began here
             begun, saddle = place.copy(), (yield from self.climb())
             if self.arrived(saddle):
                 return (yield from self.connected(saddle))

@@ -193,10 +193,6 @@ def read_path(file: Path, atoms: Atoms, elements: list[str] | None) -> StoredPat
         raise UserError(f"{file}: {len(frames)} frame; a path needs two or more.")
     for number, frame in enumerate(frames, start=1):
         if frame.cell.rank == 3:
-            frame.positions -= np.asarray(
-                frame.get_celldisp(), dtype=float
-            ).ravel()  # a dump's box begins anywhere
-            frame.set_celldisp(np.zeros(3))
             in_lammps_form(frame)
         _check_frame(file, number, frame, atoms, elements)
     positions: list[np.ndarray] = []

@@ -78,10 +78,9 @@ class Planner:
         self.archive = Archive(region.start)
         self.visited: list[tuple[np.ndarray, float]] = []
         """Place (3,) Å and rise in eV of what the map is learned from."""
-        self.scale = 1.0
-        """The scale of the barriers in eV: the climb of the best path; before there is one, what was met so far."""
         self.trust = Trust()
         """How much of what the plan promises comes true."""
+        self._met = 1.0  # eV, the median of the rises when the plan was last made
         self._plan: Plan | None = None
         self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
@@ -94,6 +93,11 @@ class Planner:
     def _arrived(self) -> bool:
         """Whether there is a way to the goal."""
         return bool(np.isfinite(self.best))
+
+    @property
+    def scale(self) -> float:
+        """The scale of the barriers in eV: the climb of the best path; before there is one, what was met so far."""
+        return max(self.best if self._arrived else self._met, LEAST_SCALE)
 
     @property
     def _limit(self) -> float:
@@ -135,7 +139,7 @@ class Planner:
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
             if self._arrived and climb < (1.0 - WORTH_A_SEARCH) * self.best:
                 self.got_on_at = self.seen
-            self.best, self.scale = climb, max(climb, LEAST_SCALE)
+            self.best = climb
             self.archive.drop(lambda known: known.heights.climb >= self.best)
             return
         self.archive.offer(visit)
@@ -146,8 +150,8 @@ class Planner:
         known = len(self.visited) - self._new
         if self._plan is None or self._new >= self._patience(known):
             places, rises = self._known()
-            if not self._arrived and (rises > 0.0).any():
-                self.scale = max(float(np.median(rises[rises > 0.0])), LEAST_SCALE)
+            if (rises > 0.0).any():
+                self._met = float(np.median(rises[rises > 0.0]))
             self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
             self._new = 0

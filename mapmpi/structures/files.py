@@ -111,8 +111,6 @@ def read_structure(file: Path, elements: list[str] | None = None) -> Atoms:
         raise UserError(f"structure.file: {file} has no three-dimensional cell; add one.")
     if (reason := doubt(atoms)) is not None:
         raise UserError(f"structure.file: {file}: {reason}; mend the file.")
-    atoms.positions -= np.asarray(atoms.get_celldisp(), dtype=float).ravel()
-    atoms.set_celldisp(np.zeros(3))
     before = atoms.cell.array.copy()
     in_lammps_form(atoms)
     if not np.allclose(before, atoms.cell.array, atol=1e-6):
@@ -128,7 +126,12 @@ def read_structure(file: Path, elements: list[str] | None = None) -> Atoms:
 
 
 def in_lammps_form(atoms: Atoms) -> None:
-    """Turn atoms with a three-dimensional cell so that its first vector is along x and the second in the xy plane."""
+    """Turn atoms with a three-dimensional cell so that its first vector is along x and the second in the xy plane.
+
+    Its corner comes to the origin; the box of a dump may begin anywhere.
+    """
+    atoms.positions -= np.asarray(atoms.get_celldisp(), dtype=float).ravel()
+    atoms.set_celldisp(np.zeros(3))
     prism = Prism(atoms.cell.array, pbc=atoms.pbc)
     if prism.is_skewed() or not np.allclose(prism.lammps_cell, atoms.cell.array):
         atoms.set_cell(prism.lammps_cell, scale_atoms=True)

@@ -17,7 +17,8 @@ from mapmpi.errors import UserError
 from mapmpi.md.fixed import fix, is_fixed
 from mapmpi.structures.files import check_elements, read_structure
 
-SAME_PLACE_A = 1e-6
+ROUNDING_A = 1e-6
+"""An atom that is no farther from where it belongs is there."""
 
 
 def read_input(path: Path, settings: list[str], allow_commands: bool = False) -> tuple[Config, Atoms]:
@@ -41,10 +42,8 @@ def read_atoms(path: Path, config: Config) -> Atoms:
 
 def read_sized(config: Config) -> Atoms:
     """Return the structure of a configuration, of the size that a simulated engine is to have. Raises UserError."""
-    atoms, simulated = (
-        read_structure(config.structure.file, config.structure.elements),
-        config.forcefield.simulated,
-    )
+    atoms = read_structure(config.structure.file, config.structure.elements)
+    simulated = config.forcefield.simulated
     return atoms if simulated is None or simulated.atoms is None else resized(atoms, simulated.atoms)
 
 
@@ -61,7 +60,7 @@ def make_whole(atoms: Atoms, ids: Sequence[int]) -> None:
     order, before = breadth_first_order(minimum_spanning_tree(lengths), 0, directed=False)
     for one in order[1:]:
         nearest = places[chosen[before[one]]] + apart[before[one], one]
-        if np.abs(nearest - places[chosen[one]]).max() > SAME_PLACE_A:
+        if np.abs(nearest - places[chosen[one]]).max() > ROUNDING_A:
             places[chosen[one]] = nearest
 
 

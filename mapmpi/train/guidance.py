@@ -15,7 +15,7 @@ from mapmpi.env.station import station_dtype
 from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.search.archive import Visit
-from mapmpi.search.planner import LEAST_SCALE, Planner
+from mapmpi.search.planner import Planner
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.wholepath import WholePaths
@@ -107,7 +107,6 @@ class Guidance:
         planner.plan_anew()
         return {
             "best": np.array(planner.best),
-            "scale": np.array(planner.scale),
             "seen": np.array([planner.seen, planner.got_on_at]),
             "trust": np.array([planner.trust.lost, planner.trust.walked]),
             "begun": np.array(sorted(planner.begun.items()), dtype="i8").reshape(-1, 2),
@@ -127,15 +126,13 @@ class Guidance:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what another planner knew."""
         planner = self.planner
-        planner.best, planner.scale = float(state["best"]), float(state["scale"])
+        planner.best = float(state["best"])
         planner.trust.lost, planner.trust.walked = (float(value) for value in state.get("trust", (0.0, 0.0)))
         planner.mapped = bool(state["mapped"])
         planner.seen, planner.got_on_at = (int(value) for value in state["seen"])
         planner.begun = Counter({int(agent): int(count) for agent, count in state.get("begun", ())})
         if not np.allclose(state.get("goal", self._goal()), self._goal()):  # the best path led to another
             planner.best, planner.got_on_at = np.inf, 0
-        if np.isfinite(planner.best):  # checkpoints of before have another one
-            planner.scale = max(planner.best, LEAST_SCALE)
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.archive.cells = {}
