@@ -73,6 +73,7 @@ def checkpoint_with_a_map(run: RunDirectory, visits: int = 60, mapped: bool = Tr
     arrays = {
         "guidance.visited": np.column_stack([places, rises]),
         "guidance.positions": ancestors.START.positions,
+        "guidance.scale": np.array(1.0),
         "guidance.best": np.array(np.inf),
         "guidance.mapped": np.array(mapped),
     }
