@@ -293,6 +293,20 @@ def test_measurements_are_shown_of_water_in_silica_alone() -> None:
     assert list(kinetics.SIMULATED_CM2_S) == pytest.approx([4.2e-18, 2.7e-19], rel=0.01)
 
 
+def test_a_time_that_is_known_at_some_temperatures_alone_is_dots(tmp_path: Path) -> None:
+    run = reported.make_run(tmp_path / "run")
+    kelvin = reported.KELVINS[0]
+    route = replace(pathway(1.0, 0.5), name="network", passage_times_s=((kelvin, 1234.0),))
+    assert route.passage_time_s("hbar", kelvin) == 1234.0
+    assert np.isnan(route.passage_time_s("hbar", kelvin + 0.01))  # the chain of its hops alone has another
+    reported.refine(run, route, replace(pathway(1.5), name="pathway-002"))
+    times = kinetics.kinetics_drawings(gather(run.path))[0].figure.axes[0]
+    lines = {line.get_label(): line for line in times.get_lines()}
+    assert lines["network"].get_xydata().tolist() == [[1e3 / kelvin, 1234.0]]
+    assert lines["network"].get_marker() == "o"
+    assert len(lines["pathway-002"].get_xdata()) > 10
+
+
 def test_the_answer_is_honest_about_saddles(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     one = pathway(1.0, 0.5)

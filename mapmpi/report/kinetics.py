@@ -99,20 +99,19 @@ def _from_celsius(celsius: Any) -> np.ndarray:
 
 
 def _draw(axes: Axes, run: Run, shown: Sequence[Pathway], grid: np.ndarray, names: tuple[str, str]) -> None:
-    """Draw a pair of measures of each pathway, the first dashed: by Eq. 3, and with the ways back."""
+    """Draw a pair of measures of each pathway, the first dashed: by Eq. 3, and with the ways back.
+
+    Where the latter are known at the temperatures of their computation alone they are dots.
+    """
     for one, colour in zip(shown, COLOURS, strict=False):
-        found = [run.times(one, float(kelvin)) for kelvin in grid]
-        for name, line, label in zip(names, ((0, (4, 2)), "-"), ("_", plain(one.name)), strict=True):
-            values = np.array([getattr(times, name) for times in found])
+        known = np.array([kelvin for kelvin, _ in one.passage_times_s])
+        dashed: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.0, "label": "_"}
+        full: dict[str, Any] = {"linewidth": 1.6, "label": plain(one.name)}
+        full |= {"linestyle": "none", "marker": "o"} if len(known) else {"linestyle": "-"}
+        for name, kelvins, look in ((names[0], grid, dashed), (names[1], known if len(known) else grid, full)):
+            values = np.array([getattr(run.times(one, float(kelvin)), name) for kelvin in kelvins])
             values[~(np.isfinite(values) & (values > 0))] = np.nan
-            axes.plot(
-                1e3 / grid,
-                values,
-                color=colour,
-                linestyle=line,
-                label=label,
-                linewidth=1.6 if line == "-" else 1.0,
-            )
+            axes.plot(1e3 / kelvins, values, color=colour, **look)
 
 
 def _times(run: Run, shown: Sequence[Pathway], grid: np.ndarray) -> Drawing:
@@ -127,7 +126,8 @@ def _times(run: Run, shown: Sequence[Pathway], grid: np.ndarray) -> Drawing:
     axes.legend(loc="lower right")
     return Drawing(
         "arrhenius-time",
-        "The time of each pathway against temperature. Solid: mean first passage, the ways back counted; dashed: the "
+        "The time of each pathway against temperature. Solid, and dots where it is known at these temperatures alone: "
+        "mean first passage, the ways back counted; dashed: the "
         f"sum over the hops (Eq. 3). Prefactor {PREFACTOR_TEXT[run.settings.prefactor]}.",
         figure,
     )
