@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from launch import on_ranks, prepare, words_of
+from launch import on_ranks, prepare, seeds, words_of
 from search import Found, curve
 
 from mapmpi.climb import Heights
@@ -155,18 +155,17 @@ def main() -> None:
     if sys.argv[1:2] == ["--be"]:
         sys.exit(ablated(sys.argv[2], sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labyrinths", default="501-516", help="seeds, A-B")
+    parser.add_argument("--labyrinths", type=seeds, default="501-516", help="seeds, A-B")
     parser.add_argument("--without", default=",".join(ABLATIONS), help="of " + ", ".join(ABLATIONS))
     parser.add_argument("--agents", type=int, default=1, help="of each training")
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
     parser.add_argument("--out", type=Path, help="file for the table (JSON)")
     args = parser.parse_args()
-    first, last = (int(word) for word in args.labyrinths.split("-"))
     args.runs.mkdir(parents=True, exist_ok=True)
     table: dict[str, list[list[float]]] = {}
     for name in dict.fromkeys(["nothing", *args.without.split(",")]):
         began = time.monotonic()
-        table[name] = [one(name, seed, args.agents, args.runs) for seed in range(first, last + 1)]
+        table[name] = [one(name, seed, args.agents, args.runs) for seed in args.labyrinths]
         print(f"without {name}: {time.monotonic() - began:.0f} s", flush=True)
     rows = report(table, marks(args.agents))
     if args.out is not None:

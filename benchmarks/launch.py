@@ -16,6 +16,12 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 _FORCE_CALLS = re.compile(r"(\d+) force calls")
 
 
+def seeds(text: str) -> range:
+    """Return the seeds that ``A-B`` or one number names, for argparse."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 def words_of(settings: Sequence[str]) -> list[str]:
     """Return settings (KEY=VALUE) as words of a command line."""
     return [word for setting in settings for word in ("--set", setting)]

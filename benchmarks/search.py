@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from launch import prepare, train
+from launch import prepare, seeds, train
 
 from mapmpi.env.environment import Environment
 from mapmpi.md.factory import make_engine
@@ -209,17 +209,16 @@ def draw(table: dict[str, dict[str, Found]], file: Path) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labyrinths", default="101-108", help="seeds, A-B")
+    parser.add_argument("--labyrinths", type=seeds, default="101-108", help="seeds, A-B")
     parser.add_argument("--methods", default=",".join(METHODS), help="of " + ", ".join(METHODS))
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for all trainings")
     parser.add_argument("--runs", type=Path, help="folder in which runs are kept, to go on after an interruption")
     parser.add_argument("--out", type=Path, help="file for the table (JSON)")
     args = parser.parse_args()
-    first, last = (int(word) for word in args.labyrinths.split("-"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.runs or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        table = run_all(args.methods.split(","), list(range(first, last + 1)), folder, args.set)
+        table = run_all(args.methods.split(","), list(args.labyrinths), folder, args.set)
     table = with_earlier(table, args.out)
     figures = report(table)
     if args.out is not None:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from launch import prepare, refine, train
+from launch import prepare, refine, seeds, train
 from scipy.stats import spearmanr
 
 from mapmpi.config import load
@@ -220,19 +220,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
     parser.add_argument("--glasses", default="small,loose", help="of small, loose, and seeds of prepare silica")
-    parser.add_argument("--seeds", default="1-3", help="A-B")
+    parser.add_argument("--seeds", type=seeds, default="1-3", help="A-B")
     parser.add_argument("--methods", default="planned,paper,straight", help="of " + ", ".join(METHODS))
     parser.add_argument("--paths", type=int, default=1, help="paths of each training that are refined")
     parser.add_argument("--out", type=Path, help="file for the table (JSON)")
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    first, last = (int(word) for word in args.seeds.split("-"))
     rows: list[Row] = []
-    for seed in range(first, last + 1):
+    for seed in args.seeds:
         for name in args.glasses.split(","):
             input_file = glass(name, args.runs)
             for method in args.methods.split(","):
-                if method == "straight" and seed != first:  # the same for every seed
+                if method == "straight" and seed != args.seeds[0]:  # the same for every seed
                     continue
                 began = time.monotonic()
                 try:
