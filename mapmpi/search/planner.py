@@ -81,6 +81,7 @@ class Planner:
         self.trust = Trust()
         """How much of what the plan promises comes true."""
         self._met = 1.0  # eV, the median of the rises when the plan was last made
+        self._worst = 0.0  # eV, the largest climb of the archive's states when they were last compared
         self._plan: Plan | None = None
         self._drawn: dict[int, tuple[Plan, int]] = {}
         self._draws: dict[int, int] = {}
@@ -102,7 +103,7 @@ class Planner:
     @property
     def _limit(self) -> float:
         """The climb in eV of paths that win nothing: that of the best, or of the worst before one arrives."""
-        return self.best if self._arrived else max(visit.heights.climb for visit in self.archive.visits)
+        return self.best if self._arrived else self._worst
 
     @cached_property
     def _map(self) -> EnergyMap:
@@ -229,8 +230,9 @@ class Planner:
         """Tell whether an agent had better begin elsewhere than go on from a place (3,) Å."""
         if self._arrived and (agent + self.begun[agent]) % PLAYED == 0:  # half of the agents at any time
             return False
+        elsewhere = self._scores()[2].max()
         here = self._prospects(place[None], self._promised(self.plan, place[None], [heights]))
-        return bool((MARGIN if self._arrived else FIRST_MARGIN) * here[0] < self._scores()[2].max())
+        return bool((MARGIN if self._arrived else FIRST_MARGIN) * here[0] < elsewhere)
 
     def advice(self, place: np.ndarray, agent: int = 0) -> Advice:
         """Return the way on from a place (3,) Å."""
@@ -256,6 +258,7 @@ class Planner:
         visits = self.archive.visits
         places, heights = np.array([visit.place for visit in visits]), [visit.heights for visit in visits]
         climbs = np.array([known.climb for known in heights])
+        self._worst = float(climbs.max())
         promised = self._promised(self.plan, places, heights) if self.mapped else climbs
         discounts = DISCOUNT ** np.array([visit.tries for visit in visits])
         return visits, promised, self._prospects(places, promised) * discounts

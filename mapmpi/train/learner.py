@@ -182,7 +182,7 @@ class Training:
         if message.tag is Tag.EXPERIENCE:
             head, visit = message.data[: self.record.itemsize], message.data[self.record.itemsize :]
             record = head.view(self.record)[0]
-            self.replay.add_state(number - 1, int(record["sequence"]), np.moveaxis(record["state"], -1, 0))
+            self.replay.add_state(number - 1, int(record["sequence"]), record["state"].transpose(3, 0, 1, 2))
             finished = record["transition"][: record["transitions"]]
             self.books.transitions += self.replay.add_transitions(number - 1, finished)
             self.books.add_action(int(record["acted"]), int(record["version"]))
