@@ -19,7 +19,7 @@ _WORDS = {
     "combine": ("mapmpi.report.combine", "time and D over several glasses, with the spread between them"),
     "export": ("mapmpi.export.run", "an episode or pathway for other programs: extxyz, LAMMPS, H5MD, CIF"),
     "jobs": ("mapmpi.jobs.run", "write job scripts for Slurm or PBS: a chain of trainings, and phase 2"),
-    "keys": ("mapmpi.keys", "list every key of the input with its default and unit"),
+    "keys": ("mapmpi.config.keys", "list every key of the input with its default and unit"),
 }
 
 _TEXT = """usage: mapmpi COMMAND …   (mapmpi COMMAND --help says more)

@@ -21,7 +21,7 @@ from conftest import ROOT
 
 from mapmpi import cli
 from mapmpi.config import merged, parse
-from mapmpi.schema import input_schema, reference
+from mapmpi.config.schema import input_schema, reference
 
 SMALL = {"structure": {"file": "x.data", "tagged_atoms": [1]}, "goal": {"distance": 5}}
 MISTAKES = ROOT / "docs" / "mistakes.md"

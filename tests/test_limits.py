@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from mapmpi import limits, memory
-from mapmpi.config import Config
+from mapmpi.config import Config, capacity
+from mapmpi.config.capacity import check_replay, replay_bytes
 from mapmpi.errors import UserError
 from mapmpi.limits import TooCostly, limited
-from mapmpi.memory import check_replay, free_memory, replay_bytes
+from mapmpi.memory import free_memory
 
 
 def never_end() -> None:
@@ -89,7 +90,7 @@ def test_a_replay_buffer_that_memory_does_not_hold_is_refused(monkeypatch: pytes
     check_replay(path, config(1000), 3)
     with pytest.raises(UserError, match=r"input.yaml: replay.capacity: 1000000000000 states take 3064000.0 GB"):
         check_replay(path, config(10**12), 3)
-    monkeypatch.setattr(memory, "free_memory", lambda: 3064 * 500)
+    monkeypatch.setattr(capacity, "free_memory", lambda: 3064 * 500)
     with pytest.raises(UserError, match="enough for 500; give fewer"):
         check_replay(path, config(1000), 3)
 

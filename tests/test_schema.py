@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 
 from mapmpi.cli import main
-from mapmpi.schema import input_schema, reference
+from mapmpi.config.schema import input_schema, reference
 
 SMALL = {"structure": {"file": "x.data", "tagged_atoms": [1]}, "goal": {"distance": 5}}
 

@@ -15,13 +15,13 @@ from mpi4py import MPI
 
 from mapmpi import logs
 from mapmpi.config import Config
+from mapmpi.config.capacity import check_replay
 from mapmpi.env.environment import Environment
 from mapmpi.env.state import shape_and_actions
 from mapmpi.errors import EngineError, EngineLost, UserError
 from mapmpi.logs import log
 from mapmpi.md.engine import element_order
 from mapmpi.md.factory import make_engine
-from mapmpi.memory import check_replay
 from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import (
     abort,

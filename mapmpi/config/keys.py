@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from mapmpi.config import Config
-from mapmpi.schema import input_schema
+from mapmpi.config.model import Config
+from mapmpi.config.schema import input_schema
 
 
 def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from mapmpi.config import Config
+from mapmpi.config.model import Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LARGE = 1e6
