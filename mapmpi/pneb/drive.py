@@ -11,7 +11,7 @@ from functools import partial
 from ase import Atoms
 from mpi4py import MPI
 
-from mapmpi.calculation import Calculation, Evaluate
+from mapmpi.calculation import Evaluate
 from mapmpi.config import Config, load
 from mapmpi.errors import FAILED, UNFINISHED, EngineError, UserError, of_option
 from mapmpi.logs import log
@@ -20,15 +20,12 @@ from mapmpi.panel import Panel
 from mapmpi.parallel.agreement import heed_stop_signals
 from mapmpi.parallel.layout import Layout
 from mapmpi.parallel.tasks import Interrupted, Pool
-from mapmpi.path.pathway import Pathway
 from mapmpi.pneb import opinion
 from mapmpi.pneb.calculator import RESULTS, Calculator
 from mapmpi.pneb.choose import StoredPath, choose_episodes, read_path, with_fixed_atoms
-from mapmpi.pneb.comparison import against_straight
-from mapmpi.pneb.output import Output
 from mapmpi.pneb.parts import Parts
 from mapmpi.pneb.progress import Tally
-from mapmpi.pneb.refine import Refinement
+from mapmpi.pneb.work import Asking, Refining, Work
 from mapmpi.store.journal import Journal
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.trajectory import start_structure
@@ -79,31 +76,32 @@ def _check(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace, config: Config, atoms: Atoms) -> Callable[..., int]:
     """Choose the paths and open the journal; return :func:`drive`, which knows them then."""
-    paths: list[StoredPath] = []
-    asked: list[Pathway] = []
-    if args.other is not None:
-        directory = RunDirectory.open(args.run_dir)
-        asked = opinion.refined(directory)
-        choice = f"A second opinion on the {len(asked)} refined pathways, in the cell of the run."
-    elif args.trajectory is not None:
-        with of_option("--trajectory"):
-            paths = [read_path(args.trajectory, atoms, config.structure.elements)]
-        choice = "The path that was given."
-        directory = _folder_for(args, config, atoms)
-    else:
-        directory = RunDirectory.open(args.run_dir)
-        paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top, config.pneb.straight)
-        if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
-            # their energies are those of another force field: computed anew
-            paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
-    paths = [with_fixed_atoms(path, atoms) for path in paths]
+    work = _work(args, config, atoms)
+    directory = work.directory
     try:
         for folder in (directory.pathways, directory.figures):
             folder.mkdir(exist_ok=True)
         journal = Journal(directory.pathways / "journal", RESULTS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot write there ({error.strerror}); make room for it.") from None
-    return partial(drive, config, atoms, directory, paths, asked, opinion.label(args.other or ""), choice, journal)
+    return partial(drive, config, atoms, work, journal)
+
+
+def _work(args: argparse.Namespace, config: Config, atoms: Atoms) -> Work:
+    """Return what the command line asks for. Raises UserError where there is nothing of the kind."""
+    if args.other is not None:
+        return Asking(RunDirectory.open(args.run_dir), args.other)
+    if args.trajectory is not None:
+        with of_option("--trajectory"):
+            paths = [read_path(args.trajectory, atoms, config.structure.elements)]
+        choice, directory = "The path that was given.", _folder_for(args, config, atoms)
+    else:
+        directory = RunDirectory.open(args.run_dir)
+        paths, choice = choose_episodes(directory, args.episode, args.top or config.pneb.top, config.pneb.straight)
+        if load(directory.config, structure_needed=False, allow_commands=True).forcefield != config.forcefield:
+            # their energies are those of another force field: computed anew
+            paths = [StoredPath(path.name, path.source, path.positions, None) for path in paths]
+    return Refining(config, directory, [with_fixed_atoms(path, atoms) for path in paths], choice)
 
 
 def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDirectory:
@@ -125,42 +123,22 @@ def _folder_for(args: argparse.Namespace, config: Config, atoms: Atoms) -> RunDi
 def drive(
     config: Config,
     atoms: Atoms,
-    directory: RunDirectory,
-    paths: list[StoredPath],
-    asked: list[Pathway],
-    other: str,
-    choice: str,
+    work: Work,
     journal: Journal,
     world: MPI.Intracomm,
     groups: Layout,
     evaluate: Evaluate,
     renew: Callable[[], None],
 ) -> int:
-    """Be rank 0: refine paths, or ask an ``other`` potential about pathways (``asked``); return the exit code."""
-    pool = Pool(world, groups, evaluate, renew)
+    """Be rank 0: see the work done by all groups, and tell what came out; return the exit code."""
+    pool, tally, folder = Pool(world, groups, evaluate, renew), Tally(), work.directory.pathways
     heed_stop_signals(lambda: setattr(pool, "interrupted", True))
-    print(describe(config.forcefield))
-    print(choice)
-    print(
-        f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
-        f"{len(paths) + len(asked)} paths -> {directory.pathways}",
-        flush=True,
-    )
-    if groups.idle:
-        print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
-    tally = Tally()
-    parts = Parts(directory.pathways / "parts")
+    _announce(config, atoms, work, groups)
+    parts = Parts(folder / "parts")
     calculator = Calculator(config, atoms, journal, parts, tally, pool.lost)
-    output = Output(config, directory, calculator.matcher)
-    opinions: list[opinion.Opinion] = []
     try:
         with Panel() as panel:
-            tell = _reports(config, pool, tally, panel)
-            if asked:
-                opinions = pool.run(opinion.opinions(asked, calculator), tell)
-                opinion.write(directory, other, opinions)
-            else:
-                pool.run(_refine_all(config, calculator, output, paths, panel), tell)
+            pool.run(work.compute(calculator, panel.console), _reports(config, pool, tally, panel))
     except Interrupted:
         print("mapmpi: interrupted; what is done is kept, the same command goes on from there.", flush=True)
         return UNFINISHED
@@ -171,21 +149,15 @@ def drive(
         log.error(
             "%s: %s; see to that, make room if the disk is full. What was done before is kept, the same command goes "
             "on from there.",
-            error.filename or directory.pathways, error.strerror or error,
+            error.filename or folder, error.strerror or error,
         )  # fmt: skip
         return FAILED
     finally:
         with contextlib.suppress(OSError):  # whatever could be written was, entry by entry
             journal.close()
     parts.end()
-    if asked:
-        opinion.tell(panel.console, opinions, other, directory)
-    elif not output.pathways:
+    if not work.tell(panel.console):
         return FAILED
-    else:
-        output.tell(panel.console)
-    if (compared := against_straight(paths, output.pathways, config.pneb)) is not None:
-        print(compared)
     elapsed = time.monotonic() - tally.began
     print(
         f"Done in {duration_text(elapsed)}: {tally.segments} segments, {pool.force_calls} force calls, groups busy "
@@ -195,21 +167,17 @@ def drive(
     return 0
 
 
-def _refine_all(
-    config: Config, calculator: Calculator, output: Output, paths: list[StoredPath], panel: Panel
-) -> Calculation[None]:
-    """Refine all paths side by side; each is written when it is done."""
-
-    def one(stored: StoredPath) -> Calculation[Pathway | None]:
-        found = yield from Refinement(config, calculator, stored).run()
-        if found is None:
-            panel.console.print(f"{stored.name}: the simulation failed for every frame; left out.")
-        else:
-            output.write(found)
-        return found
-
-    found = yield [one(stored) for stored in paths]
-    output.write_all([pathway for pathway in found if pathway is not None])
+def _announce(config: Config, atoms: Atoms, work: Work, groups: Layout) -> None:
+    """Say what is going to be done, by which forces, and on how many ranks."""
+    print(describe(config.forcefield))
+    print(work.choice)
+    print(
+        f"{len(groups.leaders)} groups of {config.pneb.ranks_per_image} ranks, {len(atoms)} atoms, "
+        f"{work.paths} paths -> {work.directory.pathways}",
+        flush=True,
+    )
+    if groups.idle:
+        print(f"Idle: ranks {', '.join(map(str, groups.idle))} do not fill a group of pneb.ranks_per_image.")
 
 
 def _reports(config: Config, pool: Pool, tally: Tally, panel: Panel) -> Callable[[], None]:
