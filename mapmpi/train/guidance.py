@@ -107,9 +107,7 @@ class Guidance:
         planner.plan_anew()
         return {
             "best": np.array(planner.best),
-            "scale": np.array(
-                planner.scale
-            ),  # for those who fit the map again; the planner knows it from its best
+            "scale": np.array(planner.scale),  # follows from the best; for those who fit the map again
             "seen": np.array([planner.seen, planner.got_on_at]),
             "trust": np.array([planner.trust.lost, planner.trust.walked]),
             "begun": np.array(sorted(planner.begun.items()), dtype="i8").reshape(-1, 2),
