@@ -7,7 +7,8 @@ Each method trains with each seed on each glass as a user would (650 actions of 
 best path; the straight drag, which no seed changes, is refined once. Every path is a row of the table: the measure by
 which trainings rank it (climb), the highest energy above the start (what they ranked by before), and what refinement
 made of it. A path without a time (a hop whose saddle was not found) has none in the table, and counts as infinitely
-slow in medians. Runs are kept in DIR: started again, the benchmark goes on where it was. The last line is JSON.
+slow in medians. Runs are kept in DIR: started again, the benchmark goes on where it was. Rows of other trainings that
+are in the output file already are kept. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -131,6 +132,15 @@ def _number(text: str) -> float | None:
     return float(text) if text else None
 
 
+def with_earlier(rows: list[Row], out: Path) -> tuple[list[Row], dict[str, str]]:
+    """Return the rows with those of other trainings in a file that is there already, and the file's remarks."""
+    earlier = json.loads(out.read_text()) if out.exists() else {"rows": []}
+    made = {(row.glass, row.method, row.seed) for row in rows}
+    kept = [Row(**row) for row in earlier["rows"] if (row["glass"], row["method"], row["seed"]) not in made]
+    remarks = {"remarks": earlier["remarks"]} if "remarks" in earlier else {}
+    return [*rows, *kept], remarks
+
+
 def report(rows: list[Row]) -> dict[str, object]:
     """Print the table; return the figures of the last line."""
     print("\nglass   method    seed  climb  highest  frames  barrier  passage time  Eq. 3        calls  refined")
@@ -163,15 +173,18 @@ def report(rows: list[Row]) -> dict[str, object]:
     return figures
 
 
-def draw_profiles(rows: list[Row], folder: Path, file: Path) -> None:
-    """Draw the six fastest pathways before and after refinement: figure 3 of the MAP paper."""
+def draw_profiles(rows: list[Row], folder: Path, figure_file: Path) -> None:
+    """Draw the six fastest pathways in ``folder`` before and after refinement: figure 3 of the MAP paper."""
     import matplotlib.pyplot as plt
 
-    timed = [row for row in rows if row.passage_time_s is not None and row.reached]
+    files = {}
+    for row in sorted(rows, key=lambda row: row.passage_time_s or 0.0):
+        file = RunDirectory(folder / f"{row.glass}-{row.method}-{row.seed}").pathways / f"{row.name}.h5"
+        if row.passage_time_s is not None and row.reached and file.exists():
+            files[file] = row
     figure, panels = plt.subplots(2, 3, figsize=(12, 6), layout="constrained")
-    for row, axes in zip(sorted(timed, key=lambda row: row.passage_time_s or 0.0), panels.flat, strict=False):
-        run = RunDirectory(folder / f"{row.glass}-{row.method}-{row.seed}")
-        pathway = record.load(run.pathways / f"{row.name}.h5")
+    for (stored, row), axes in zip(files.items(), panels.flat, strict=False):
+        pathway = record.load(stored)
         refined, zero = curves(pathway), pathway.basins[0].energy
         if pathway.before is not None:
             axes.plot(
@@ -189,7 +202,7 @@ def draw_profiles(rows: list[Row], folder: Path, file: Path) -> None:
         title = f"{row.glass} glass, {row.method}, seed {row.seed}: {duration_text(row.passage_time_s or 0.0)}"
         axes.set(xlabel="way of the molecule (Å)", ylabel="energy (eV)")
         axes.set_title(title, fontsize=9)
-    figure.savefig(file, dpi=150)
+    figure.savefig(figure_file, dpi=150)
     plt.close(figure)
 
 
@@ -239,11 +252,19 @@ def main() -> None:
                 except UserError as error:
                     print(f"{name} {method} {seed}: {error}", file=sys.stderr)
                 print(f"{name} {method} seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
+    remarks: dict[str, str] = {}
+    if args.out is not None:
+        rows, remarks = with_earlier(rows, args.out)
     rows.sort(key=lambda row: (row.glass, row.method, row.seed))
     figures = report(rows)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        content = {"command": " ".join(["python", *sys.argv]), "rows": [asdict(row) for row in rows], **figures}
+        content = {
+            "command": " ".join(["python", *sys.argv]),
+            **remarks,
+            "rows": [asdict(row) for row in rows],
+            **figures,
+        }
         args.out.write_text(json.dumps(content, indent=1) + "\n")
         draw_profiles(rows, args.runs, args.out.with_name(f"{args.out.stem}-profiles.png"))
         draw_measures(rows, args.out.with_name(f"{args.out.stem}-measures.png"))
