@@ -194,14 +194,20 @@ def draw_profiles(rows: list[Row], folder: Path, figure_file: Path) -> None:
                 color=BEFORE,
                 markersize=2,
                 linewidth=0.8,
+                label="in the training",
             )
         for way, energy in refined.bands:
             axes.plot(way, energy, color=AFTER)
-        axes.plot(*refined.basins, "o", color=AFTER, markersize=4)
-        axes.plot(*zip(*[point for point in refined.saddles if point is not None], strict=True), "^", color=SADDLE)
-        title = f"{row.glass} glass, {row.method}, seed {row.seed}: {duration_text(row.passage_time_s or 0.0)}"
+        axes.plot(*refined.basins, "o", color=AFTER, markersize=4, label="refined")
+        saddles = zip(*[point for point in refined.saddles if point is not None], strict=True)
+        axes.plot(*saddles, "^", color=SADDLE, label="transition state")
+        name = f"glass {row.glass}" if row.glass.isdigit() else f"{row.glass} glass"
+        title = f"{name}, {row.method}, seed {row.seed}: {duration_text(row.passage_time_s or 0.0)}"
         axes.set(xlabel="way of the molecule (Å)", ylabel="energy (eV)")
         axes.set_title(title, fontsize=9)
+    figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    for axes in panels.flat[len(files) :]:
+        axes.set_axis_off()
     figure.savefig(figure_file, dpi=150)
     plt.close(figure)
 
