@@ -27,7 +27,6 @@ from search import Found, curve
 from mapmpi.climb import Heights
 from mapmpi.search import archive, energymap, plan, planner, process, pursuit, region, trust
 from mapmpi.structures.labyrinth import read_truth
-from mapmpi.train import guidance
 
 SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
 
@@ -108,7 +107,6 @@ def _no_straight() -> None:
 ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "nothing": (lambda: None, ()),
     "nonlinear": (_constants(process, LENGTHS=(1e3,)), ()),
-    "slopes": (_constants(guidance, LEAST_SLOPE=np.inf), ()),
     "walls": (_constants(energymap, WALL=0.0), ()),
     "asinh": (_energies_as_they_are, ()),
     "optimism": (_constants(planner, OPTIMISM=0.0), ()),

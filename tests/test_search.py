@@ -31,7 +31,7 @@ from mapmpi.store.ancestry import Ancestry
 from mapmpi.store.records import NO_ACTION
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
-from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
+from mapmpi.train.advice import KINDS, QUESTION, Answer
 from mapmpi.train.guidance import Guidance, make_guidance
 from mapmpi.train.resume import spent
 
@@ -580,57 +580,6 @@ def test_what_no_stored_path_leads_to_is_forgotten(tmp_path: Path) -> None:
     assert planner.archive.cells == {}
     guidance.forget_lost(WholePaths([]))
     assert (planner.best, planner.got_on_at) == (np.inf, 0)
-
-
-@pytest.mark.parametrize(
-    ("relaxation", "pull", "step_and_rise"),
-    [
-        ("minimize", 0.2, (0.2, 0.2 * 0.2)),
-        ("minimize", 0.5, (0.25, 0.25 * 0.5)),
-        ("minimize", 0.01, None),
-        ("md", 0.5, None),
-    ],
-)
-def test_the_tethers_pull_tells_how_the_energy_rises_ahead(
-    tmp_path: Path, relaxation: str, pull: float, step_and_rise: tuple[float, float] | None
-) -> None:
-    config = planned_config(tmp_path, 1)
-    config.dynamics.relaxation = relaxation  # type: ignore[assignment]
-    config.tether.spring_constant = 100.0  # kcal/mol/Å²: 4.336 eV/Å²
-    atoms = analytic_engine(config, wall_with_a_gap()).atoms
-    guidance = make_guidance(config, atoms, 1)
-    place = guidance.planner.region.start + [1.0, 0.5, 0.0]
-    record = np.zeros(1, dtype=visit_dtype(len(atoms)))
-    record["episode"], record["place"], record["station"]["energy"] = 1, place, 0.3
-    record["station"]["agent"] = place + [0.0, pull, 0.0]
-    guidance.take(1, record.view(np.uint8))
-    assert len(guidance.planner.visited) == 1
-    found = guidance.planner.ahead
-    if step_and_rise is None:
-        assert found == []
-        return
-    step, rise = step_and_rise
-    np.testing.assert_allclose(found[0][0], place + [0.0, step, 0.0])
-    assert found[0][1] == pytest.approx(0.3 + 4.3364 * rise, rel=1e-4)
-    again = make_guidance(config, atoms, 1)
-    again.load_state_dict(guidance.state_dict())
-    np.testing.assert_allclose(again.planner.ahead[0][0], found[0][0])
-    assert again.planner.ahead[0][1] == found[0][1]
-
-
-def test_the_map_knows_a_wall_that_nobody_has_passed() -> None:
-    beyond = []
-    for ahead in (2.5, None):
-        planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
-        planner.add(visit([0.0, 0.0, 0.0], 0.0))
-        for number in range(30):  # again and again at the foot of a steep rise, never on it
-            y = 0.1 * (number % 10)
-            planner.add(
-                visit([2.0, y, 0.0], 0.0, 0.5), None if ahead is None else (np.array([2.25, y, 0.0]), ahead)
-            )
-        _ = planner.plan
-        beyond.append(planner._map.lower_bound(1.0)[planner.region.nearest(np.array([2.4, 0.4, 0.0]))][0])
-    assert beyond[0] > 1.0 > beyond[1]
 
 
 def test_another_goal_has_no_best_path_yet(tmp_path: Path) -> None:

@@ -106,21 +106,20 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
     check_atoms(directory.config, config, atoms)
     try:
         visited = np.asarray(arrays[f"{_PART}visited"], dtype=float)
-        ahead = np.asarray(arrays.get(f"{_PART}ahead", np.empty((0, 4))), dtype=float)
         best = float(arrays[f"{_PART}best"])
         believed = bool(arrays[f"{_PART}mapped"])
         scale = float(arrays[f"{_PART}scale"])
         atoms.positions[:] = arrays[f"{_PART}positions"]
-        known = np.concatenate([visited[-MOST_VISITS:], ahead[-MOST_VISITS:]])
-        if known.shape[1] != 4 or not np.isfinite(known).all() or not 0 < scale < 1e6:
+        if visited.ndim != 2 or visited.shape[1] != 4 or not np.isfinite(visited).all() or not 0 < scale < 1e6:
             raise ValueError("its visits are no numbers")
         if not len(visited):
             return None
         region = make_region(config, atoms)
         found = EnergyMap(region, _prior(config, region))
-        found.fit(known[:, :3], known[:, 3], scale)
+        places, rises = visited[-MOST_VISITS:, :3], visited[-MOST_VISITS:, 3]
+        found.fit(places, rises, scale)
         energies = found.lower_bound(0.0).reshape(region.shape)
-        return Map(region, energies, visited[-MOST_VISITS:, :3], len(visited), scale, best, believed)
+        return Map(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise UserError(
             f"{directory.checkpoints}: no energy map can be made of the last checkpoint ({why(error)})."

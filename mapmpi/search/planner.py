@@ -46,15 +46,10 @@ DRAWS, DRAWN = 8, 1.0
 how far they differ: standard deviation of the asinh of the energy where nothing was visited. Each is made anew after
 DRAWS times as many visits as the common one, so that all together cost no more."""
 MOST_VISITS = 8000
-"""Visits that the map is learned from, and as many places up slopes; of the older half every second is left out when
-there are more."""
+"""Visits that the map is learned from; of the older half every second is left out when there are more."""
 MOST_STATES = 4000
 """States of the archive; the half with the poorer prospects is forgotten when there are more. Each has a snapshot, of
 1,600 atoms 0.1 MB, and all of them are in every checkpoint."""
-
-
-Known = list[tuple[np.ndarray, float]]
-"""Places (3,) Å and rises in eV."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +76,8 @@ class Planner:
         self.seen, self.got_on_at = 0, 0
         """Visits so far, and up to when one last found a path better than the best before (0: never)."""
         self.archive = Archive(region.start)
-        self.visited: Known = []
-        """What was visited."""
-        self.ahead: Known = []
-        """What lies a little up the slopes there; the map is learned from both."""
+        self.visited: list[tuple[np.ndarray, float]] = []
+        """Place (3,) Å and rise in eV of what the map is learned from."""
         self.trust = Trust()
         """How much of what the plan promises comes true."""
         self._met = 1.0  # eV, the median of the rises when the plan was last made
@@ -118,19 +111,24 @@ class Planner:
 
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place, none high above the barriers."""
-        places, rises = _rows(self.visited)
+        places, rises = self._known()
         low = rises < 2.0 * self.scale
         told = np.unique(np.column_stack([places, rises])[low], axis=0)  # an episode's first state is told again
         return spread(told[:, :3], told[:, 3])
 
-    def add(self, visit: Visit, ahead: tuple[np.ndarray, float] | None = None) -> None:
-        """Take up a visit, and place (3,) Å and rise in eV a little up the slope that it is on, if it is on one."""
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places that were visited, (m, 3) Å, and the rises there, (m,) eV."""
+        places, rises = zip(*self.visited, strict=True)
+        return np.array(places), np.array(rises)
+
+    def add(self, visit: Visit) -> None:
+        """Take up a visit."""
         self.visited.append((visit.place, visit.rise))
-        if ahead is not None:
-            self.ahead.append(ahead)
-        self.visited, self.ahead = _thinned(self.visited), _thinned(self.ahead)
         self._new += 1
         self.seen += 1
+        if len(self.visited) > MOST_VISITS:
+            half = MOST_VISITS // 2
+            self.visited = self.visited[:half:2] + self.visited[half:]
         agent, climb = visit.origin[0], visit.heights.climb
         if visit.origin[2] == 0:
             self.trust.first(agent)
@@ -152,10 +150,10 @@ class Planner:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
         if self._plan is None or self._new >= self._patience(known):
-            _, rises = _rows(self.visited)
+            places, rises = self._known()
             if (rises > 0.0).any():
                 self._met = float(np.median(rises[rises > 0.0]))
-            self._map.fit(*_rows(self.visited + self.ahead), self.scale)
+            self._map.fit(places, rises, self.scale)
             self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
             self._new = 0
             self.mapped = not self.spread() > SPREAD * self.scale
@@ -264,15 +262,3 @@ class Planner:
         promised = self._promised(self.plan, places, heights) if self.mapped else climbs
         discounts = DISCOUNT ** np.array([visit.tries for visit in visits])
         return visits, promised, self._prospects(places, promised) * discounts
-
-
-def _thinned(known: Known) -> Known:
-    """Return what is known, but of the older half every second where there are more than MOST_VISITS."""
-    half = MOST_VISITS // 2
-    return known if len(known) <= MOST_VISITS else known[:half:2] + known[half:]
-
-
-def _rows(known: Known) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places, (m, 3) Å, and the rises there, (m,) eV."""
-    places, rises = zip(*known, strict=True)
-    return np.array(places), np.array(rises)

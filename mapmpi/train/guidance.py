@@ -20,10 +20,6 @@ from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
-from mapmpi.units import KCAL_PER_MOL_IN_EV
-
-AHEAD, LEAST_SLOPE = 0.25, 0.4
-"""Å up the slope for which the energy is taken to go on rising as it does, and eV/Å below which it counts as level."""
 
 
 def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
@@ -37,9 +33,7 @@ def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
         )
     if config.exploration.kind == "planned":
         region.prepare()  # while the agents are still being made
-    planner = Planner(region, agents, config.exploration.kind == "planned", prior)
-    at_rest = config.dynamics.relaxation == "minimize"
-    return Guidance(planner, atoms, config.tether.spring_constant * KCAL_PER_MOL_IN_EV if at_rest else 0.0)
+    return Guidance(Planner(region, agents, config.exploration.kind == "planned", prior), atoms)
 
 
 def make_region(config: Config, atoms: Atoms) -> Region:
@@ -51,13 +45,10 @@ def make_region(config: Config, atoms: Atoms) -> Region:
 
 
 class Guidance:
-    """What the learner does with a planner for agents whose episodes begin with ``atoms``; a part of a checkpoint.
+    """What the learner does with a planner for agents whose episodes begin with ``atoms``; a part of a checkpoint."""
 
-    ``spring`` is the tether's constant in eV/Å², where actions end at rest under it; 0 where they do not.
-    """
-
-    def __init__(self, planner: Planner, atoms: Atoms, spring: float = 0.0) -> None:
-        self.planner, self._positions, self._spring = planner, atoms.positions, spring
+    def __init__(self, planner: Planner, atoms: Atoms) -> None:
+        self.planner, self._positions = planner, atoms.positions
         self._visit, self._station = visit_dtype(len(atoms)), station_dtype(len(atoms))
 
     def take(self, agent: int, data: np.ndarray) -> None:
@@ -65,22 +56,7 @@ class Guidance:
         record = data.view(self._visit)[0]
         station = record["station"]  # a view: each message has its own memory
         origin = agent, int(record["episode"]), int(record["frame"])
-        visit = _visit(record["place"].copy(), origin, station)
-        self.planner.add(visit, self._ahead(visit, station["agent"]))
-
-    def _ahead(self, visit: Visit, agent: np.ndarray) -> tuple[np.ndarray, float] | None:
-        """Return a place up the slope that a visit is on, (3,) Å, and the rise there in eV; None where it is level.
-
-        At rest the tether pulls as steeply as the energy rises, so that with each energy its gradient is known, and
-        whoever is stopped by a wall tells of what lies in it; without that a map knows only how high it was before.
-        (Koistinen et al., J. Chem. Phys. 147, 152720 (2017), learn the energies of bands from gradients as well.)
-        """
-        pull = agent - visit.place
-        length = float(np.linalg.norm(pull))
-        if self._spring * length < LEAST_SLOPE:
-            return None
-        step = min(AHEAD, length)
-        return visit.place + step / length * pull, visit.rise + step * self._spring * length
+        self.planner.add(_visit(record["place"].copy(), origin, station))
 
     def answer(self, agent: int, data: np.ndarray) -> np.ndarray:
         """Return the answer to a WANT_ADVICE message of an agent, both as bytes."""
@@ -139,7 +115,6 @@ class Guidance:
             "mapped": np.array(planner.mapped),
             "positions": self._positions,
             "visited": np.array([[*place, rise] for place, rise in planner.visited]).reshape(-1, 4),
-            "ahead": np.array([[*place, rise] for place, rise in planner.ahead]).reshape(-1, 4),
             "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
             "origins": np.array([[*visit.origin, visit.tries] for visit in visits], dtype="i8").reshape(-1, 4),
             "stations": np.array([visit.station for visit in visits], dtype=self._station).view(np.uint8),
@@ -160,7 +135,6 @@ class Guidance:
         if not np.allclose(state.get("goal", self._goal()), self._goal()):  # the best path led to another
             planner.best, planner.got_on_at = np.inf, 0
         planner.visited = [(row[:3].copy(), float(row[3])) for row in state["visited"]]
-        planner.ahead = [(row[:3].copy(), float(row[3])) for row in state.get("ahead", ())]
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.archive.cells = {}
         for place, (agent, episode, frame, tries), station in zip(
