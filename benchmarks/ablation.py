@@ -155,7 +155,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--be"]:
         sys.exit(ablated(sys.argv[2], sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labyrinths", type=seeds, default="501-516", help="seeds, A-B")
+    parser.add_argument("--labyrinths", type=seeds, default="501-516", help="seeds, A-B or one")
     parser.add_argument("--without", default=",".join(ABLATIONS), help="of " + ", ".join(ABLATIONS))
     parser.add_argument("--agents", type=int, default=1, help="of each training")
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")

@@ -209,7 +209,7 @@ def draw(table: dict[str, dict[str, Found]], file: Path) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labyrinths", type=seeds, default="101-108", help="seeds, A-B")
+    parser.add_argument("--labyrinths", type=seeds, default="101-108", help="seeds, A-B or one")
     parser.add_argument("--methods", default=",".join(METHODS), help="of " + ", ".join(METHODS))
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for all trainings")
     parser.add_argument("--runs", type=Path, help="folder in which runs are kept, to go on after an interruption")

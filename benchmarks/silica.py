@@ -239,7 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
     parser.add_argument("--glasses", default="small,loose", help="of small, loose, and seeds of prepare silica")
-    parser.add_argument("--seeds", type=seeds, default="1-3", help="A-B")
+    parser.add_argument("--seeds", type=seeds, default="1-3", help="A-B or one")
     parser.add_argument("--methods", default="planned,paper,straight", help="of " + ", ".join(METHODS))
     parser.add_argument("--paths", type=int, default=1, help="paths of each training that are refined")
     parser.add_argument("--out", type=Path, help="file for the table (JSON)")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from mapmpi.config.section import SHORTEST, Count, NotNegative, Positive, Section, Vector
+from mapmpi.config.section import Count, NotNegative, Positive, Section, Vector
 
 
 class Tether(Section):
@@ -18,6 +18,9 @@ class Tether(Section):
         "clamp", description="an agent that runs ahead is held at the limit, or its episode ends"
     )
 
+
+SHORTEST = 1e-6
+"""Components of a direction that are all smaller make a zero vector."""
 
 MOST_DIRECTIONS = 1000
 

@@ -19,9 +19,6 @@ Count = Annotated[int, Field(ge=1, le=10**12)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 """A number of something that is kept in memory."""
 
-SHORTEST = 1e-6
-"""Components of a direction that are all smaller make a zero vector."""
-
 
 class Section(BaseModel):
     """A part of the input; unknown keys are errors, and so is a yes or no where a number belongs."""
