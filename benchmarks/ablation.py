@@ -1,13 +1,15 @@
-"""What each ingredient of the planned exploration is worth: labyrinths trained without it.
+"""What each ingredient of the planned exploration is worth: trainings without it.
 
-    python benchmarks/ablation.py --labyrinths 501-516 [--without optimism,walls …] [--agents 16] [--runs DIR]
-        [--out FILE.json]
+    python benchmarks/ablation.py --seeds 501-516 [--in labyrinths] [--without optimism,walls …] [--agents 16]
+        --runs DIR [--out FILE.json]
+    python benchmarks/ablation.py --seeds 1-4 --in loose --agents 2 …
 
-Every row is the default with one thing taken out or replaced, by the same trainings as benchmarks/search.py but with
-hardly any gradient steps, for the network has no part in the search. Figures are ratios to the exact minimax after
-300 and 500 actions of one agent, 500 and 1,000 of many together, infinite where there is no way yet; `worse` counts
-the labyrinths in which the row has a ratio more than 2 % above the default's at the end, `better` those more than 2 %
-below.
+Every row is the default with one thing taken out or replaced, by the same trainings as benchmarks/search.py and
+silica.py but with hardly any gradient steps, for the network has no part in the search. In labyrinths, one for each
+seed, figures are ratios to the exact minimax; in a glass (those of silica.py), with each seed once, they are climbs of
+the best path in eV. They are taken after 300 and 500 actions of one agent, 150 and 300 of two, 500 and 1,000 of more,
+all together, and infinite where there is no way yet; `worse` counts the seeds for which the row is more than 2 % above
+the default at the end, `better` those for which it is more than 2 % below.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from typing import Any
 
 import numpy as np
 from launch import on_ranks, prepare, seeds, words_of
-from search import Found, curve
+from search import Found, climbs, curve
+from silica import glass
 
 from mapmpi.climb import Heights
 from mapmpi.search import archive, energymap, plan, planner, process, pursuit, region, trust
@@ -33,7 +36,7 @@ SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
 
 def marks(agents: int) -> tuple[int, int]:
     """Return after how many actions the best path is looked at."""
-    return (300, 500) if agents == 1 else (500, 1000)
+    return {1: (300, 500), 2: (150, 300)}.get(agents, (500, 1000))
 
 
 def _constants(module: Any, **values: float) -> Callable[[], None]:
@@ -133,20 +136,28 @@ def ablated(name: str, words: list[str]) -> int:
     return train(words)
 
 
-def one(name: str, seed: int, agents: int, folder: Path) -> list[float]:
-    """Return the ratios of a labyrinth's training without an ingredient."""
-    labyrinth, run = folder / f"labyrinth-{seed}", folder / f"without-{name}-{seed}-{agents}"
-    truth_file = labyrinth.with_suffix(".truth.json")
-    if not truth_file.exists():
-        prepare("labyrinth", str(labyrinth), "--seed", str(seed))
+def labyrinth(seed: int, folder: Path) -> Path:
+    """Return the input file of a labyrinth, which is made if it is not there."""
+    stem = folder / f"labyrinth-{seed}"
+    if not stem.with_suffix(".truth.json").exists():
+        prepare("labyrinth", str(stem), "--seed", str(seed))
+    return stem.with_suffix(".yaml")
+
+
+def one(name: str, where: str, seed: int, agents: int, folder: Path) -> list[float]:
+    """Return how high the best paths are of a training without an ingredient."""
+    input_file = labyrinth(seed, folder) if where == "labyrinths" else glass(where, folder)
+    run = folder / f"{where}-without-{name}-{seed}-{agents}"
     if not (run / "done").exists():
-        words = [str(labyrinth.with_suffix(".yaml")), "--run-dir", str(run)]
+        words = [str(input_file), "--run-dir", str(run)]
         settings = words_of(
             (*SETTINGS, f"train.stop.actions={marks(agents)[-1]}", f"seed={seed}", *ABLATIONS[name][1])
         )
         on_ranks(agents + 1, [__file__, "--be", name, *words, *settings])
         (run / "done").touch()
-    found = Found(curve(run, read_truth(truth_file)), greedy=np.inf, seconds=0.0)
+    truth = input_file.with_suffix(".truth.json")
+    heights = curve(run, read_truth(truth)) if where == "labyrinths" else climbs(run)
+    found = Found(heights, greedy=np.inf, seconds=0.0)
     return [found.at(mark) for mark in marks(agents)]
 
 
@@ -155,7 +166,8 @@ def main() -> None:
     if sys.argv[1:2] == ["--be"]:
         sys.exit(ablated(sys.argv[2], sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labyrinths", type=seeds, default="501-516", help="seeds, A-B or one")
+    parser.add_argument("--in", dest="where", default="labyrinths", help="labyrinths, or a glass of silica.py")
+    parser.add_argument("--seeds", type=seeds, default="501-516", help="A-B or one")
     parser.add_argument("--without", default=",".join(ABLATIONS), help="of " + ", ".join(ABLATIONS))
     parser.add_argument("--agents", type=int, default=1, help="of each training")
     parser.add_argument("--runs", type=Path, required=True, help="folder in which runs are kept")
@@ -165,7 +177,7 @@ def main() -> None:
     table: dict[str, list[list[float]]] = {}
     for name in dict.fromkeys(["nothing", *args.without.split(",")]):
         began = time.monotonic()
-        table[name] = [one(name, seed, args.agents, args.runs) for seed in args.labyrinths]
+        table[name] = [one(name, args.where, seed, args.agents, args.runs) for seed in args.seeds]
         print(f"without {name}: {time.monotonic() - began:.0f} s", flush=True)
     rows = report(table, marks(args.agents))
     if args.out is not None:
@@ -173,7 +185,7 @@ def main() -> None:
             "command": " ".join(["python", *sys.argv]),
             "marks": marks(args.agents),
             "rows": rows,
-            "ratios": table,
+            "found": table,
         }
         args.out.write_text(json.dumps(content, indent=1) + "\n")
     print(json.dumps(rows))
@@ -182,21 +194,21 @@ def main() -> None:
 def report(table: dict[str, list[list[float]]], marked: tuple[int, int]) -> dict[str, dict[str, float]]:
     """Print a row for each ingredient; return them."""
     early, late = marked
-    print(f"\nwithout          median ratio at {early}, {late}   worst   no way   worse  better")
+    print(f"\nwithout          median at {early}, {late}   worst   no way   worse  better")
     default, rows = np.array(table["nothing"])[:, 1], {}
     for name, found in table.items():
         at_early, at_late = np.array(found)[:, 0], np.array(found)[:, 1]
         ways = at_late[np.isfinite(at_late)]
         row = {
-            f"ratio_{early}": round(float(np.median(at_early)), 3),
-            f"ratio_{late}": round(float(np.median(at_late)), 3),
+            f"at_{early}": round(float(np.median(at_early)), 3),
+            f"at_{late}": round(float(np.median(at_late)), 3),
             "worst": round(float(ways.max(initial=0.0)), 2),
             "no_way": int(np.isinf(at_late).sum()),
             "worse": int((at_late > 1.02 * default).sum()),
             "better": int((at_late < default / 1.02).sum()),
         }
         rows[name] = row
-        medians = f"{row[f'ratio_{early}']:12.2f} {row[f'ratio_{late}']:12.2f}"
+        medians = f"{row[f'at_{early}']:12.2f} {row[f'at_{late}']:12.2f}"
         print(f"{name:15}  {medians}  {row['worst']:7.2f} {row['no_way']:8} {row['worse']:7} {row['better']:7}")
     return rows
 

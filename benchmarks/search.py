@@ -17,6 +17,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,16 +78,29 @@ def marks(method: str) -> list[int]:
     return [mark for mark in MARKS if mark <= METHODS[method].actions] or [MARKS[0]]
 
 
+def better_and_better(paths: WholePaths) -> Iterator[tuple[int, np.void]]:
+    """Yield each episode whose path ranked first when it ended, with the actions of all agents until then."""
+    episodes = paths.episodes[np.argsort(paths.episodes["ended"], kind="stable")]
+    lowest = np.inf
+    for row, done in zip(episodes, np.cumsum(episodes["actions"]), strict=True):
+        if row["outcome"] == b"goal" and row["climb"] < lowest:
+            lowest = float(row["climb"])
+            yield int(done), row
+
+
+def climbs(run: Path) -> list[tuple[int, float]]:
+    """Return the climb in eV of the path that ranks first, from when on: actions of all agents together."""
+    paths = WholePaths(RunDirectory(run).trajectory_files())
+    return [(done, round(float(row["climb"]), 4)) for done, row in better_and_better(paths)]
+
+
 def curve(run: Path, truth: Labyrinth) -> list[tuple[int, float]]:
     """Return the ratio of the path that ranks first, from when on: actions of all agents together."""
     paths = WholePaths(RunDirectory(run).trajectory_files())
-    rows = paths.episodes[np.argsort(paths.episodes["ended"], kind="stable")]
-    lowest, found = np.inf, []
-    for row, done in zip(rows, np.cumsum(rows["actions"]), strict=True):
-        if row["outcome"] == b"goal" and row["climb"] < lowest:
-            lowest = float(row["climb"])
-            places = paths.path(int(row["agent"]), int(row["episode"])).tagged_position
-            found.append((int(done), round(truth.path_height(places) / truth.height, 4)))
+    found = []
+    for done, row in better_and_better(paths):
+        places = paths.path(int(row["agent"]), int(row["episode"])).tagged_position
+        found.append((done, round(truth.path_height(places) / truth.height, 4)))
     return found
 
 
