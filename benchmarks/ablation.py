@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -149,6 +150,7 @@ def one(name: str, where: str, seed: int, agents: int, folder: Path) -> list[flo
     input_file = labyrinth(seed, folder) if where == "labyrinths" else glass(where, folder)
     run = folder / f"{where}-without-{name}-{seed}-{agents}"
     if not (run / "done").exists():
+        shutil.rmtree(run, ignore_errors=True)  # it was interrupted
         words = [str(input_file), "--run-dir", str(run)]
         settings = words_of(
             (*SETTINGS, f"train.stop.actions={marks(agents)[-1]}", f"seed={seed}", *ABLATIONS[name][1])
