@@ -1,6 +1,6 @@
 """What each ingredient of the planned exploration is worth: trainings without it.
 
-    python benchmarks/ablation.py --seeds 501-516 [--in labyrinths] [--without optimism,walls …] [--agents 16]
+    python benchmarks/ablation.py --seeds 501-516 [--in labyrinths] [--without asinh,walls …] [--agents 16]
         --runs DIR [--out FILE.json]
     python benchmarks/ablation.py --seeds 1-4 --in loose --agents 2 …
 
@@ -29,7 +29,7 @@ from search import Found, climbs, curve
 from silica import glass
 
 from mapmpi.climb import Heights
-from mapmpi.search import archive, energymap, plan, planner, process, pursuit, region, trust
+from mapmpi.search import archive, energymap, plan, planner, process, pursuit, region
 from mapmpi.structures.labyrinth import read_truth
 
 SETTINGS = ("train.stop.wall_time=1h", "learning.replay_ratio=0.01")
@@ -113,11 +113,9 @@ ABLATIONS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "nonlinear": (_constants(process, LENGTHS=(1e3,)), ()),
     "walls": (_constants(energymap, WALL=0.0), ()),
     "asinh": (_energies_as_they_are, ()),
-    "optimism": (_constants(planner, OPTIMISM=0.0), ()),
     "elsewhere": (_constants(planner, FIRST_MARGIN=np.inf, MARGIN=np.inf), ()),
     "height-of-way": (_by_height_alone, ()),
     "archive": (_from_the_start, ()),
-    "trust": (_constants(trust, DOUBT=np.inf), ()),
     "played": (_constants(planner, PLAYED=10**9), ()),
     "discount": (_constants(planner, DISCOUNT=1.0), ()),
     "first-straight": (_no_straight, ()),

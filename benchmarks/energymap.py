@@ -5,10 +5,9 @@
 The visits of finished trainings (exploration.kind: planned) come from their last checkpoints. After every 50 visits,
 from the first to the last that are named, the map is fitted to all so far, in units of the best path's climb, and
 the next 50 are predicted, but for those within NEAR of a known place. Printed are, over the runs: Spearman's rank
-correlation between prediction and energy, the error of the asinh of the energy (root mean square), and by how many of
-the map's standard deviations it was wrong (alike). `linear` is the process without what differs from a linear
-function of the features, `prior` the process that also knows what mapmpi.train.prior made of other trainings. The
-last line is JSON.
+correlation between prediction and energy, and the error of the asinh of the energy (root mean square). `linear` is the
+process without what differs from a linear function of the features, `prior` the process that also knows what
+mapmpi.train.prior made of other trainings. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def visits(run: Path) -> Visits:
 
 
 def score(stored: Visits, first: int, last: int, prior: Prior | None = None) -> list[float]:
-    """Return rank correlation, error and error in standard deviations of the predictions of one training."""
+    """Return rank correlation and error of the predictions of one training."""
     region, places, energies, scale = stored
     found, rows = EnergyMap(region, prior), []
     for known in range(first, min(last, len(places) - EVERY // 2), EVERY):
@@ -60,13 +59,9 @@ def score(stored: Visits, first: int, last: int, prior: Prior | None = None) -> 
         far = cKDTree(places[:known]).query(places[following])[0] > NEAR
         found.fit(places[:known], energies[:known], scale)
         nodes = region.nearest(places[following[far]])
-        mean, lower = (np.arcsinh(found.lower_bound(deviations)[nodes] / scale) for deviations in (0.0, 1.0))
-        rows.append(np.stack([np.arcsinh(energies[following[far]] / scale), mean, mean - lower]))
-    true, mean, deviation = np.concatenate(rows, axis=1)
-    # a bound may end at the lowest visit, so that nothing seems uncertain
-    off = np.minimum(np.abs(true - mean) / np.maximum(deviation, 1e-3), 10.0)
-    errors = (np.sqrt(np.mean(value**2)) for value in (true - mean, off))
-    return [float(spearmanr(mean, true)[0]), *map(float, errors)]
+        rows.append(np.arcsinh(np.stack([energies[following[far]], found.energies()[nodes]]) / scale))
+    true, predicted = np.concatenate(rows, axis=1)
+    return [float(spearmanr(predicted, true)[0]), float(np.sqrt(np.mean((true - predicted) ** 2)))]
 
 
 def main() -> None:
@@ -81,10 +76,8 @@ def main() -> None:
     figures: dict[str, float] = {"runs": len(stored)}
 
     def tell(name: str, scores: list[list[float]]) -> None:
-        correlation, error, deviations = np.mean(scores, axis=0)
-        print(
-            f"{name:8} rank correlation {correlation:.3f}, error {error:.3f}, {deviations:.2f} standard deviations off"
-        )
+        correlation, error = np.mean(scores, axis=0)
+        print(f"{name:8} rank correlation {correlation:.3f}, error {error:.3f}")
         figures.update({f"{name}_correlation": round(correlation, 3), f"{name}_error": round(error, 3)})
 
     for name, process.LENGTHS in MAPS.items():

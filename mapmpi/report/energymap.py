@@ -118,7 +118,7 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
         found = EnergyMap(region, _prior(config, region))
         places, rises = visited[-MOST_VISITS:, :3], visited[-MOST_VISITS:, 3]
         found.fit(places, rises, scale)
-        energies = found.lower_bound(0.0).reshape(region.shape)
+        energies = found.energies().reshape(region.shape)
         return Map(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
         raise UserError(

@@ -28,6 +28,8 @@ class Visit:
     """Agent, episode and frame."""
     station: Any
     """What it takes to go on from there; the planner does not look into it."""
+    beyond: tuple[np.ndarray, float] | None = None
+    """Where it is pulled to, (3,) Å, and how high at least it is there: the energy with the tether's, in eV."""
     tries: int = 0
     """How often one went on from it."""
 

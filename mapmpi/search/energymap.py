@@ -42,7 +42,7 @@ class EnergyMap:
         self._wall = WALL * np.maximum(closest - region.closest, 0.0).sum(axis=1)
         self._lowest = float(np.arcsinh(energies.min() / scale))
         self._fit(self._process.scaled(features), energies / scale)
-        self._mean, self._deviation = self._process.predict(self._features)
+        self._mean = self._process.predict(self._features)
         pairs = self._tree.sparse_distance_matrix(cKDTree(visited), 2 * REACH, output_type="coo_matrix")
         near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
         total = np.bincount(pairs.row, near, len(region))
@@ -71,14 +71,11 @@ class EnergyMap:
             worth = np.concatenate([worth, np.full(len(prior.rises), WORTH / len(prior.rises))])
         self._process.fit(features, np.arcsinh(energies), worth)
 
-    def lower_bound(self, deviations: float, doubt: np.ndarray | float = 0.0) -> np.ndarray:
-        """Return the energies at all places, less so many standard deviations, (g,) eV.
+    def energies(self, doubt: np.ndarray | float = 0.0) -> np.ndarray:
+        """Return the energies at all places, (g,) eV.
 
         None lies lower than the lowest that was visited: nothing speaks for it. ``doubt`` (g,) is added to the asinh
         where nothing was visited.
         """
-        mean = self._mean + doubt * self._unknown
-        spread = np.sqrt(self._deviation**2 + self._process.noise**2 * self._unknown)
-        return self.scale * np.sinh(
-            np.clip(np.maximum(mean - deviations * spread, self._lowest) + self._wall, None, STEEPEST)
-        )
+        mean = np.maximum(self._mean + doubt * self._unknown, self._lowest)
+        return self.scale * np.sinh(np.minimum(mean + self._wall, STEEPEST))

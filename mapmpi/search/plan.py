@@ -18,7 +18,7 @@ class Plan:
     A way costs Σ exp(E/w) dl, w = ``climb``/SHARPNESS: nearly the height of its pass, but of two ways over passes
     that differ by little the shorter and lower one is better; it is the sum of the paper's Eq. 3 at an artificial
     temperature. Any good shortest-path code can find the cheapest way then. ``climb`` is that of the best path in eV,
-    or the scale of the barriers; ``heights`` (g,) are the highest energies on the ways in eV, ``lengths`` (g,) Å.
+    or the scale of the barriers; ``heights`` (g,) are the highest energies on the ways in eV.
     """
 
     def __init__(self, region: Region, energies: np.ndarray, climb: float) -> None:
@@ -37,25 +37,19 @@ class Plan:
         _, onward = dijkstra(graph, directed=False, indices=goal, return_predecessors=True)
         ends = (onward[:goal] < 0) | (onward[:goal] == goal)
         self._next = np.where(ends, np.arange(goal), onward[:goal])
-        self.heights, self.lengths = self._along(energies)
+        self.heights = self._highest(energies)
 
-    def _along(self, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the highest energy on the way from each place to the goal plane, (g,) eV, and its length, (g,) Å."""
-        places, onward = self.region.places, self._next
-        heights, lengths = energies, np.linalg.norm(places[onward] - places, axis=1)
+    def _highest(self, energies: np.ndarray) -> np.ndarray:
+        """Return the highest energy on the way from each place to the goal plane, (g,) eV."""
+        heights, onward = energies, self._next
         while ((farther := onward[onward]) != onward).any():  # each time twice as far
             heights = np.maximum(heights, heights[onward])
-            lengths = lengths + lengths[onward]
             onward = farther
-        return np.maximum(heights, heights[onward]), lengths
+        return np.maximum(heights, heights[onward])
 
     def height(self, places: np.ndarray) -> np.ndarray:
         """Return the height that the way on from each of (m, 3) Å climbs to, (m,) eV."""
         return self.heights[self.region.nearest(places)]
-
-    def length(self, places: np.ndarray) -> np.ndarray:
-        """Return the length of the way on from each of (m, 3) Å to the goal plane, (m,) Å."""
-        return self.lengths[self.region.nearest(places)]
 
     def way(self, place: np.ndarray) -> np.ndarray:
         """Return the way from a place (3,) Å to the goal plane, (k, 3) Å."""

@@ -15,13 +15,10 @@ from mapmpi.search.plan import Plan
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.search.spread import spread
-from mapmpi.search.trust import Trust
 
 REPLAN, REPLAN_EACH, FIRST_PLANS, NEW_PART = 25, 4, 5, 0.2
 """A plan is made anew after 25 visits, or 4 of each agent; in the beginning when visits are 5 and a fifth more, or two
 of each agent."""
-OPTIMISM = 1.0
-"""Standard deviations by which a plan's energies lie below the map's."""
 FIRST_MARGIN, MARGIN = 2.0, 1.5
 """How many times as good as an episode's prospects those of the best state of the archive have to be for the episode
 to end: before there is a way to the goal, and afterwards."""
@@ -78,8 +75,6 @@ class Planner:
         self.archive = Archive(region.start)
         self.visited: list[tuple[np.ndarray, float]] = []
         """Place (3,) Å and rise in eV of what the map is learned from."""
-        self.trust = Trust()
-        """How much of what the plan promises comes true."""
         self._met = 1.0  # eV, the median of the rises when the plan was last made
         self._worst = 0.0  # eV, the largest climb of the archive's states when they were last compared
         self._plan: Plan | None = None
@@ -121,20 +116,27 @@ class Planner:
         places, rises = zip(*self.visited, strict=True)
         return np.array(places), np.array(rises)
 
-    def add(self, visit: Visit) -> None:
-        """Take up a visit."""
-        self.visited.append((visit.place, visit.rise))
+    def _learn(self, place: np.ndarray, rise: float) -> None:
+        """Note for the map that at a place (3,) Å it is so many eV above the start."""
+        self.visited.append((place, rise))
         self._new += 1
-        self.seen += 1
         if len(self.visited) > MOST_VISITS:
             half = MOST_VISITS // 2
             self.visited = self.visited[:half:2] + self.visited[half:]
-        agent, climb = visit.origin[0], visit.heights.climb
-        if visit.origin[2] == 0:
-            self.trust.first(agent)
-        if self._plan is not None and self.trust.follows(agent):
-            promised = float(self._promised(self._plan, visit.place[None], [visit.heights])[0])
-            self.trust.note(agent, visit.place, promised, self._limit)
+
+    def add(self, visit: Visit) -> None:
+        """Take up a visit.
+
+        From one on that is as high as the best path climbs, an episode of the search wins nothing and ends. What comes
+        behind is never seen, the map takes it for lower, and leads there again and again. So it is also told how high
+        it is at least where the tether pulls to: the least of the material's and the tether's energy together is
+        nowhere higher than the material's there (the Moreau envelope).
+        """
+        self.seen += 1
+        self._learn(visit.place, visit.rise)
+        if visit.beyond is not None and visit.energy - visit.heights.low >= self.best:
+            self._learn(visit.beyond[0], visit.beyond[1] - visit.heights.first)
+        climb = visit.heights.climb
         if climb >= self.best:
             return
         if float((visit.place - self.region.start) @ self.region.axes[0]) >= self.region.distance:
@@ -154,7 +156,7 @@ class Planner:
             if (rises > 0.0).any():
                 self._met = float(np.median(rises[rises > 0.0]))
             self._map.fit(places, rises, self.scale)
-            self._plan = Plan(self.region, self._map.lower_bound(OPTIMISM), self.scale)
+            self._plan = Plan(self.region, self._map.energies(), self.scale)
             self._new = 0
             self.mapped = not self.spread() > SPREAD * self.scale
         return self._plan
@@ -169,8 +171,8 @@ class Planner:
             return plan
         drawn, made_at = self._drawn.get(draw, (None, 0))
         if drawn is None or self.seen - made_at >= DRAWS * self._patience(made_at):
-            lowered = self._map.lower_bound(OPTIMISM, DRAWN * self.region.random_field(draw))
-            drawn = Plan(self.region, lowered, self.scale)
+            energies = self._map.energies(DRAWN * self.region.random_field(draw))
+            drawn = Plan(self.region, energies, self.scale)
             self._drawn[draw] = drawn, self.seen
         return drawn
 
@@ -200,7 +202,6 @@ class Planner:
         agent that asks has ``searched`` for so many actions, against those that it ``practised``, that it is not worth
         while any more.
         """
-        self.trust.end(agent)
         if self._planned:
             _ = self.plan  # may take the map up again
         visits, promised, prospects = self._scores()
@@ -213,8 +214,6 @@ class Planner:
             poorer = {visits[number].origin for number in prospects.argsort()[: len(visits) // 2]}
             self.archive.drop(lambda known: known.origin in poorer)
         self.begun[agent] += 1
-        if self.mapped:
-            self.trust.begin(agent)
         return chosen, self.advice(chosen.place, agent)
 
     def go_on(self, place: np.ndarray, heights: Heights, agent: int = 0) -> Advice | None:
@@ -231,7 +230,7 @@ class Planner:
         if self._arrived and (agent + self.begun[agent]) % PLAYED == 0:  # half of the agents at any time
             return False
         elsewhere = self._scores()[2].max()
-        here = self._prospects(place[None], self._promised(self.plan, place[None], [heights]))
+        here = self._prospects(self._promised(self.plan, place[None], [heights]))
         return bool((MARGIN if self._arrived else FIRST_MARGIN) * here[0] < elsewhere)
 
     def advice(self, place: np.ndarray, agent: int = 0) -> Advice:
@@ -245,10 +244,9 @@ class Planner:
         lows = np.array([known.low - known.first for known in heights])
         return np.maximum(climbs, plan.height(places) - lows)
 
-    def _prospects(self, places: np.ndarray, promised: np.ndarray) -> np.ndarray:
-        """Return what paths through places (m, 3) Å are expected to win that promise climbs of (m,) eV, (m,) eV."""
-        won = np.maximum(self._limit - promised, LEAST_WON * self._limit)
-        return won * self.trust.left(self.plan.length(places)) if self.mapped else won
+    def _prospects(self, promised: np.ndarray) -> np.ndarray:
+        """Return what paths win that promise climbs of (m,) eV, (m,) eV."""
+        return np.maximum(self._limit - promised, LEAST_WON * self._limit)
 
     def _scores(self) -> tuple[list[Visit], np.ndarray, np.ndarray]:
         """Return the states of the archive, the climbs that they promise, and their prospects, (m,) eV.
@@ -261,4 +259,4 @@ class Planner:
         self._worst = float(climbs.max())
         promised = self._promised(self.plan, places, heights) if self.mapped else climbs
         discounts = DISCOUNT ** np.array([visit.tries for visit in visits])
-        return visits, promised, self._prospects(places, promised) * discounts
+        return visits, promised, self._prospects(promised) * discounts

@@ -38,10 +38,6 @@ class Covariance:
         count = some.shape[1]
         return np.exp(np.maximum(apart, 0.0) / (-2.0 * count * self.length**2)) + self.sums / count * products
 
-    def variance(self, features: np.ndarray) -> np.ndarray:
-        """Return the variance at each of features (m, f), (m,)."""
-        return 1.0 + self.sums * (features**2).mean(axis=1)
-
 
 class Process:
     """Gaussian process regression of values on features, with the covariance and the noise of the most evidence.
@@ -73,16 +69,10 @@ class Process:
         ]
         self._fit = max(fits, key=lambda fit: fit.evidence)
 
-    @property
-    def noise(self) -> float:
-        """The noise of a value that counts once (standard deviation)."""
-        return self._unit * float(np.sqrt(self._fit.noise))
-
-    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean at scaled features (m, f), and its standard deviation, (m,) each."""
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the mean at scaled features (m, f), (m,)."""
         pieces = [self._fit.predict(features[first : first + PIECE]) for first in range(0, len(features), PIECE)]
-        means, variances = map(np.concatenate, zip(*pieces, strict=True))
-        return self._offset + self._unit * means, self._unit * np.sqrt(variances)
+        return self._offset + self._unit * np.concatenate(pieces)
 
 
 def far_apart(points: np.ndarray, most: int) -> np.ndarray:
@@ -98,45 +88,38 @@ def far_apart(points: np.ndarray, most: int) -> np.ndarray:
 class _Fit:
     """A process through centers (c, f) with a covariance, in units of the values' spread.
 
-    ``basis`` (c, c) makes functions φ of the covariances with the centers, whose products are the covariance again;
-    ``known`` (c, c) is W with W Wᵀ = (Σ w φφᵀ + noise)⁻¹, and coefficients (c,) are what the mean is in them.
+    Coefficients (c,) are what the mean is in the covariances with the centers.
     """
 
     covariance: Covariance
-    noise: float
     centers: np.ndarray
-    basis: np.ndarray
-    known: np.ndarray
     coefficients: np.ndarray
     evidence: float
     """The logarithm of the density of what is known, but for a constant."""
 
-    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance at features (m, f), (m,) each, computed in the precision of the features."""
-        centers, basis, known, coefficients = (
-            part.astype(features.dtype) for part in (self.centers, self.basis, self.known, self.coefficients)
-        )
-        functions = self.covariance(features, centers) @ basis
-        # of which no center tells anything
-        foreign = self.covariance.variance(features) - (functions**2).sum(axis=1)
-        uncertain = self.noise * ((functions @ known) ** 2).sum(axis=1)
-        return functions @ coefficients, np.maximum(foreign, 0.0) + uncertain
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the mean at features (m, f), (m,), computed in their precision."""
+        covariances = self.covariance(features, self.centers.astype(features.dtype))
+        return covariances @ self.coefficients.astype(features.dtype)
 
 
 def _fits(
     covariance: Covariance, centers: np.ndarray, features: np.ndarray, values: np.ndarray, roots: np.ndarray
 ) -> list[_Fit]:
-    """Return the fits with each of NOISES; with ``roots`` (m,), those of the weights, values are multiplied."""
+    """Return the fits with each of NOISES; with ``roots`` (m,), those of the weights, values are multiplied.
+
+    A ``basis`` (c, c) makes functions φ of the covariances with the centers, whose products are the covariance again.
+    """
     basis = _whitening(covariance(centers, centers))
     functions = covariance(features, centers) @ basis * roots[:, None]
     squares, along = functions.T @ functions, functions.T @ values
     fits = []
     for noise in NOISES:
-        known = _whitening(squares + noise * np.eye(len(squares)))
+        known = _whitening(squares + noise * np.eye(len(squares)))  # W with W Wᵀ = (Σ w φφᵀ + noise)⁻¹
         coefficients = known @ (known.T @ along)
         misfit = (values @ values - along @ coefficients) / noise
         volume = (len(values) - len(along)) * np.log(noise) - 2.0 * np.log(known.diagonal()).sum()
-        fits.append(_Fit(covariance, noise, centers, basis, known, coefficients, -0.5 * float(misfit + volume)))
+        fits.append(_Fit(covariance, centers, basis @ coefficients, -0.5 * float(misfit + volume)))
     return fits
 
 

@@ -20,6 +20,7 @@ from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.wholepath import WholePaths
 from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
+from mapmpi.units import KCAL_PER_MOL_IN_EV
 
 
 def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
@@ -33,7 +34,8 @@ def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
         )
     if config.exploration.kind == "planned":
         region.prepare()  # while the agents are still being made
-    return Guidance(Planner(region, agents, config.exploration.kind == "planned", prior), atoms)
+    planner = Planner(region, agents, config.exploration.kind == "planned", prior)
+    return Guidance(planner, atoms, config.tether.spring_constant * KCAL_PER_MOL_IN_EV)
 
 
 def make_region(config: Config, atoms: Atoms) -> Region:
@@ -45,10 +47,13 @@ def make_region(config: Config, atoms: Atoms) -> Region:
 
 
 class Guidance:
-    """What the learner does with a planner for agents whose episodes begin with ``atoms``; a part of a checkpoint."""
+    """What the learner does with a planner for agents whose episodes begin with ``atoms``; a part of a checkpoint.
 
-    def __init__(self, planner: Planner, atoms: Atoms) -> None:
-        self.planner, self._positions = planner, atoms.positions
+    Their tether's spring constant is in eV/Å².
+    """
+
+    def __init__(self, planner: Planner, atoms: Atoms, spring_constant: float) -> None:
+        self.planner, self._positions, self._spring_constant = planner, atoms.positions, spring_constant
         self._visit, self._station = visit_dtype(len(atoms)), station_dtype(len(atoms))
 
     def take(self, agent: int, data: np.ndarray) -> None:
@@ -56,7 +61,10 @@ class Guidance:
         record = data.view(self._visit)[0]
         station = record["station"]  # a view: each message has its own memory
         origin = agent, int(record["episode"]), int(record["frame"])
-        self.planner.add(_visit(record["place"].copy(), origin, station))
+        visit = _visit(record["place"].copy(), origin, station)
+        pull = 0.5 * self._spring_constant * float(((station["agent"] - visit.place) ** 2).sum())
+        visit.beyond = station["agent"].copy(), visit.energy + pull
+        self.planner.add(visit)
 
     def answer(self, agent: int, data: np.ndarray) -> np.ndarray:
         """Return the answer to a WANT_ADVICE message of an agent, both as bytes."""
@@ -109,7 +117,6 @@ class Guidance:
             "best": np.array(planner.best),
             "scale": np.array(planner.scale),  # follows from the best; for those who fit the map again
             "seen": np.array([planner.seen, planner.got_on_at]),
-            "trust": np.array([planner.trust.lost, planner.trust.walked]),
             "begun": np.array(sorted(planner.begun.items()), dtype="i8").reshape(-1, 2),
             "goal": self._goal(),
             "mapped": np.array(planner.mapped),
@@ -128,7 +135,6 @@ class Guidance:
         """Take over what another planner knew."""
         planner = self.planner
         planner.best = float(state["best"])
-        planner.trust.lost, planner.trust.walked = (float(value) for value in state.get("trust", (0.0, 0.0)))
         planner.mapped = bool(state["mapped"])
         planner.seen, planner.got_on_at = (int(value) for value in state["seen"])
         planner.begun = Counter({int(agent): int(count) for agent, count in state.get("begun", ())})
