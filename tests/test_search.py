@@ -29,7 +29,7 @@ from mapmpi.store.ancestry import Ancestry
 from mapmpi.store.records import NO_ACTION
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.store.wholepath import WholePaths
-from mapmpi.train.advice import KINDS, QUESTION, Answer
+from mapmpi.train.advice import KINDS, QUESTION, Answer, visit_dtype
 from mapmpi.train.guidance import Guidance, make_guidance
 from mapmpi.train.resume import spent
 
@@ -257,6 +257,26 @@ def test_where_an_episode_has_to_end_the_map_learns_what_lies_behind() -> None:
     assert [(place[0], round(rise, 9)) for place, rise in planner.visited[2:]] == [
         (1, 1.4), (2, 1.2), (2.5, 1.8), (3, 0.0)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("relaxation", ["minimize", "md"])
+def test_what_lies_behind_is_as_high_as_the_tether_is_long_if_all_is_at_rest(
+    tmp_path: Path, relaxation: str
+) -> None:
+    config = planned_config(tmp_path, 1, relaxation)
+    config.tether.spring_constant = 100.0  # kcal/mol/Å²: 4.336 eV/Å²
+    atoms = analytic_engine(config, wall_with_a_gap()).atoms
+    guidance = make_guidance(config, atoms, 1)
+    guidance.planner.best = 0.25
+    record = np.zeros(1, dtype=visit_dtype(len(atoms)))
+    record["episode"], record["station"]["energy"], record["place"] = 1, 0.3, guidance.planner.region.start
+    record["station"]["agent"] = guidance.planner.region.start + [0.0, 0.5, 0.0]
+    guidance.take(1, record.view(np.uint8))
+    behind = guidance.planner.visited[1:]
+    assert len(behind) == (relaxation == "minimize")
+    for place, rise in behind:
+        np.testing.assert_allclose(place, record["station"]["agent"][0])
+        assert rise == pytest.approx(0.3 + 0.5 * 4.3364 * 0.25, rel=1e-4)
 
 
 def test_a_state_loses_with_every_try() -> None:

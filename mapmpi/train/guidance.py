@@ -35,7 +35,8 @@ def make_guidance(config: Config, atoms: Atoms, agents: int) -> Guidance:
     if config.exploration.kind == "planned":
         region.prepare()  # while the agents are still being made
     planner = Planner(region, agents, config.exploration.kind == "planned", prior)
-    return Guidance(planner, atoms, config.tether.spring_constant * KCAL_PER_MOL_IN_EV)
+    at_rest = config.dynamics.relaxation == "minimize"
+    return Guidance(planner, atoms, config.tether.spring_constant * KCAL_PER_MOL_IN_EV if at_rest else None)
 
 
 def make_region(config: Config, atoms: Atoms) -> Region:
@@ -49,10 +50,10 @@ def make_region(config: Config, atoms: Atoms) -> Region:
 class Guidance:
     """What the learner does with a planner for agents whose episodes begin with ``atoms``; a part of a checkpoint.
 
-    Their tether's spring constant is in eV/Å².
+    The tether's spring constant is in eV/Å²; None where actions do not end at rest under it.
     """
 
-    def __init__(self, planner: Planner, atoms: Atoms, spring_constant: float) -> None:
+    def __init__(self, planner: Planner, atoms: Atoms, spring_constant: float | None) -> None:
         self.planner, self._positions, self._spring_constant = planner, atoms.positions, spring_constant
         self._visit, self._station = visit_dtype(len(atoms)), station_dtype(len(atoms))
 
@@ -62,8 +63,9 @@ class Guidance:
         station = record["station"]  # a view: each message has its own memory
         origin = agent, int(record["episode"]), int(record["frame"])
         visit = _visit(record["place"].copy(), origin, station)
-        pull = 0.5 * self._spring_constant * float(((station["agent"] - visit.place) ** 2).sum())
-        visit.beyond = station["agent"].copy(), visit.energy + pull
+        if self._spring_constant is not None:
+            pull = 0.5 * self._spring_constant * float(((station["agent"] - visit.place) ** 2).sum())
+            visit.beyond = station["agent"].copy(), visit.energy + pull
         self.planner.add(visit)
 
     def answer(self, agent: int, data: np.ndarray) -> np.ndarray:
