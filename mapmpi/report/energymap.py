@@ -116,8 +116,9 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
             return None
         region = make_region(config, atoms)
         found = EnergyMap(region, _prior(config, region))
-        places, rises = visited[-MOST_VISITS:, :3], visited[-MOST_VISITS:, 3]
-        found.fit(places, rises, scale)
+        places = visited[-MOST_VISITS:, :3]
+        known = np.vstack([visited[-MOST_VISITS:], arrays.get(f"{_PART}behind", np.empty((0, 4)))])
+        found.fit(known[:, :3], known[:, 3], scale)
         energies = found.energies().reshape(region.shape)
         return Map(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:

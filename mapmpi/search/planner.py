@@ -49,6 +49,10 @@ MOST_STATES = 4000
 1,600 atoms 0.1 MB, and all of them are in every checkpoint."""
 
 
+Known = list[tuple[np.ndarray, float]]
+"""Places (3,) Å, and energies there in eV above the start's."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """A way to follow, (k, 3) Å, and the climb in eV of the best path so far, from which on it is of no use.
@@ -73,8 +77,10 @@ class Planner:
         self.seen, self.got_on_at = 0, 0
         """Visits so far, and up to when one last found a path better than the best before (0: never)."""
         self.archive = Archive(region.start)
-        self.visited: list[tuple[np.ndarray, float]] = []
-        """Place (3,) Å and rise in eV of what the map is learned from."""
+        self.visited: Known = []
+        """Of each visit place (3,) Å and rise in eV; the map is learned from them,"""
+        self.behind: Known = []
+        """and from what lies at least so high behind those at which episodes had to end."""
         self._met = 1.0  # eV, the median of the rises when the plan was last made
         self._worst = 0.0  # eV, the largest climb of the archive's states when they were last compared
         self._plan: Plan | None = None
@@ -106,23 +112,10 @@ class Planner:
 
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place, none high above the barriers."""
-        places, rises = self._known()
+        places, rises = _rows(self.visited)
         low = rises < 2.0 * self.scale
         told = np.unique(np.column_stack([places, rises])[low], axis=0)  # an episode's first state is told again
         return spread(told[:, :3], told[:, 3])
-
-    def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places that were visited, (m, 3) Å, and the rises there, (m,) eV."""
-        places, rises = zip(*self.visited, strict=True)
-        return np.array(places), np.array(rises)
-
-    def _learn(self, place: np.ndarray, rise: float) -> None:
-        """Note for the map that at a place (3,) Å it is so many eV above the start."""
-        self.visited.append((place, rise))
-        self._new += 1
-        if len(self.visited) > MOST_VISITS:
-            half = MOST_VISITS // 2
-            self.visited = self.visited[:half:2] + self.visited[half:]
 
     def add(self, visit: Visit) -> None:
         """Take up a visit.
@@ -133,9 +126,10 @@ class Planner:
         nowhere higher than the material's there (the Moreau envelope).
         """
         self.seen += 1
-        self._learn(visit.place, visit.rise)
+        self._new += 1
+        _learn(self.visited, visit.place, visit.rise)
         if visit.beyond is not None and visit.energy - visit.heights.low >= self.best:
-            self._learn(visit.beyond[0], visit.beyond[1] - visit.heights.first)
+            _learn(self.behind, visit.beyond[0], visit.beyond[1] - visit.heights.first)
         climb = visit.heights.climb
         if climb >= self.best:
             return
@@ -152,7 +146,7 @@ class Planner:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
         if self._plan is None or self._new >= self._patience(known):
-            places, rises = self._known()
+            places, rises = _rows(self.visited + self.behind)
             if (rises > 0.0).any():
                 self._met = float(np.median(rises[rises > 0.0]))
             self._map.fit(places, rises, self.scale)
@@ -260,3 +254,17 @@ class Planner:
         promised = self._promised(self.plan, places, heights) if self.mapped else climbs
         discounts = DISCOUNT ** np.array([visit.tries for visit in visits])
         return visits, promised, self._prospects(promised) * discounts
+
+
+def _learn(known: Known, place: np.ndarray, rise: float) -> None:
+    """Add to what is known, and forget every second of the older half where there are more than MOST_VISITS."""
+    known.append((place, rise))
+    if len(known) > MOST_VISITS:
+        half = MOST_VISITS // 2
+        known[:half] = known[:half:2]
+
+
+def _rows(known: Known) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places, (m, 3) Å, and the rises there, (m,) eV."""
+    places, rises = zip(*known, strict=True)
+    return np.array(places), np.array(rises)
