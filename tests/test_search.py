@@ -529,7 +529,8 @@ def test_what_no_stored_path_leads_to_is_forgotten(tmp_path: Path) -> None:
     parents = Counter(visit.origin[:2] for visit in kept.values())
     lost = max(parents, key=lambda numbers: parents[numbers])  # as if its agent had been killed in this episode
     gone = (paths.episodes["agent"] == lost[0]) & (paths.episodes["episode"] == lost[1])
-    paths.ancestry = Ancestry(paths.episodes[~gone])
+    paths.episodes = paths.episodes[~gone]  # which may itself have come to the goal
+    paths.ancestry = Ancestry(paths.episodes)
     orphans = {lost, *paths.orphans()}
     guidance.forget_lost(paths)
     assert {visit.origin for visit in planner.archive.visits} == {
