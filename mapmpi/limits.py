@@ -26,13 +26,14 @@ class _OutOfTime(BaseException):
 
 
 @contextmanager
-def limited(file_bytes: int) -> Iterator[None]:
+def limited(file_bytes: int, s_per_mb: float = S_PER_MB) -> Iterator[None]:
     """Read a file of so many bytes in here. Raises TooCostly instead of taking minutes or filling the memory.
 
-    The time is the processor's, so that a slow disk costs nothing. Outside the main thread, which alone gets signals,
-    only the memory is limited. A calculation that never comes back from C is not stopped.
+    ``s_per_mb`` is several times what the reader needs for each MB of a sound file. The time is the processor's, so
+    that a slow disk costs nothing. Outside the main thread, which alone gets signals, only the memory is limited. A
+    calculation that never comes back from C is not stopped.
     """
-    seconds = BASE_S + S_PER_MB * file_bytes / 1e6
+    seconds = BASE_S + s_per_mb * file_bytes / 1e6
     try:
         with _time(seconds), _memory(BASE_BYTES + BYTES_PER_BYTE * file_bytes):
             yield

@@ -15,6 +15,9 @@ from mapmpi.limits import TooCostly, limited
 LARGEST = 512 << 10
 """Bytes of an input file; a list of 50,000 atoms fits."""
 
+S_PER_MB = 40.0
+"""What each MB may take to read: PyYAML's reader in Python needs 3 to 7 s, and a busy or old processor longer."""
+
 _WHOLE = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
 
 
@@ -58,7 +61,7 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(text: str) -> Any:
     """Return what a YAML text holds. Raises ValueError when it is none, or takes long to read."""
     try:
-        with limited(len(text)):
+        with limited(len(text), S_PER_MB):
             return yaml.load(text, Loader=_Loader)  # a SafeLoader: only plain values
     except RecursionError:
         raise ValueError("it nests too deeply") from None
