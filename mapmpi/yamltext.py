@@ -16,7 +16,7 @@ LARGEST = 512 << 10
 """Bytes of an input file; a list of 50,000 atoms fits."""
 
 S_PER_MB = 40.0
-"""What each MB may take to read: PyYAML's reader in Python needs 3 to 7 s, and a busy or old processor longer."""
+"""What each MB may take to read: PyYAML's reader in Python took 5.5 s where it was measured; others are slower."""
 
 _WHOLE = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
 
