@@ -77,6 +77,14 @@ def test_a_whole_run(both: RunDirectory, capsys: pytest.CaptureFixture[str]) -> 
     )  # nothing is loaded from anywhere
 
 
+def test_how_far_agents_came_is_counted_from_the_start_as_the_goal_is(both: RunDirectory) -> None:
+    run = gather(both.path)
+    axes = next(one for one in curves.training_curves(run) if one.name == "training-position").figure.axes[0]
+    marked = np.concatenate([line.get_ydata() for line in axes.lines if line.get_marker() in "o^s*"])
+    assert sorted(marked) == sorted(run.episodes["progress"])
+    assert any(set(line.get_ydata()) == {run.config.goal.distance} for line in axes.lines)
+
+
 def test_a_run_that_was_only_trained(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     reported.train(run)

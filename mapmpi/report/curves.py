@@ -11,6 +11,9 @@ from mapmpi.store.records import REWARD_TERMS
 BINS = 40
 """Stretches of an agent's actions over which its episodes are averaged, where there are so many episodes."""
 
+FEW = 20
+"""Updates up to which each is marked: of one alone a line would show nothing."""
+
 ACTIONS, EACH = "actions of all agents", "actions of each agent"
 
 POLICIES = {
@@ -28,7 +31,7 @@ def training_curves(run: Run) -> list[Drawing]:
         drawings = []
         if len(run.episodes):
             grid, agents = by_agent(run.episodes)
-            drawings += [_final_x(run, grid, agents), _best_path(run)]
+            drawings += [_progress(run, grid, agents), _best_path(run)]
             drawings += [draw(run, grid, agents) for draw in (_reward, _terms, _epsilon)]
         if np.isfinite(run.learner["loss"]).any():
             drawings.append(_loss(run))
@@ -62,8 +65,8 @@ def _label(agents: dict[int, np.ndarray]) -> str:
     return "mean and SD over agents" if len(agents) > 1 else "the agent"
 
 
-def _final_x(run: Run, grid: np.ndarray, agents: dict[int, np.ndarray]) -> Drawing:
-    figure, axes = with_axes(EACH, "final position (Å)")
+def _progress(run: Run, grid: np.ndarray, agents: dict[int, np.ndarray]) -> Drawing:
+    figure, axes = with_axes(EACH, "way to the goal (Å)")
     spent = np.zeros(len(run.episodes))
     for agent in agents:
         own = run.episodes["agent"] == agent
@@ -73,15 +76,15 @@ def _final_x(run: Run, grid: np.ndarray, agents: dict[int, np.ndarray]) -> Drawi
         chosen = run.episodes["policy"] == policy.encode()
         if chosen.any():
             axes.plot(
-                spent[chosen], run.episodes["final_x"][chosen], marker, color=colour, markersize=3.2, label=policy,
+                spent[chosen], run.episodes["progress"][chosen], marker, color=colour, markersize=3.2, label=policy,
                 rasterized=many,
             )  # fmt: skip
-    band(axes, grid, _over_agents(run.episodes["final_x"], agents), COLOURS[0], _label(agents))
+    band(axes, grid, _over_agents(run.episodes["progress"], agents), COLOURS[0], _label(agents))
     axes.axhline(run.config.goal.distance, color="0.4", linewidth=0.8, linestyle=(0, (4, 3)))
     figure.legend(loc="outside upper left", ncols=5, columnspacing=1.0, handletextpad=0.4)
     return Drawing(
         "training-position",
-        "Where the agents are at the end of their episodes, along the goal direction; dashed: the goal.",
+        "How far the molecule has come along the goal direction at the end of each episode; dashed: the goal.",
         figure,
     )
 
@@ -149,7 +152,8 @@ def _loss(run: Run) -> Drawing:
     for name, label, colour in (("loss", "loss", COLOURS[0]), ("td_error", "mean |TD error|", COLOURS[1])):
         values = run.learner[name]
         shown = np.isfinite(values) & (values > 0)
-        axes.plot(run.learner["actions"][shown], values[shown], color=colour, label=label)
+        marker = "o" if shown.sum() < FEW else ""
+        axes.plot(run.learner["actions"][shown], values[shown], marker, color=colour, label=label)
     axes.set_yscale("log")
     axes.legend(loc="best")
     return Drawing(

@@ -34,18 +34,19 @@ LEARNER_FIELDS = (
     "plan_share",
     "weights_age",
     "untold",
-    "best_final_x",
+    "best_progress",
     "best_climb",
     "best_reward",
     "mean_reward",
 )
 """The columns of learner.csv.
 
-``buffer`` is the number of transitions that can be replayed, ``best_climb`` in eV that of the best episode that
-reached the goal. ``message_share`` and ``plan_share`` are the parts of the time in which the learner's processor is
-at messages and at plans; ``weights_age`` the actions that an agent makes, in the median, after there are newer
-weights than those that it acts by; ``untold`` the part of the actions of which a learner that had fallen behind was
-told no more than the episode's row.
+``buffer`` is the number of transitions that can be replayed, ``best_progress`` how far any episode came, in Å from
+the start along the goal direction, and ``best_climb`` in eV that of the best episode that reached the goal.
+``message_share`` and ``plan_share`` are the parts of the time in which the learner's processor is at messages and at
+plans; ``weights_age`` the actions that an agent makes, in the median, after there are newer weights than those that it
+acts by; ``untold`` the part of the actions of which a learner that had fallen behind was told no more than the
+episode's row.
 """
 
 

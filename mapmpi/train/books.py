@@ -119,7 +119,7 @@ class Books:
             "plan_share": self.plan_s / span,
             "weights_age": float(np.median(self._ages)) / self._agents if self._ages else np.nan,
             "untold": self._untold / max(self.actions - actions, 1),
-            "best_final_x": max((float(e["final_x"]) for e in self.episodes), default=np.nan),
+            "best_progress": max((float(e["progress"]) for e in self.episodes), default=np.nan),
             "best_climb": min(
                 (float(e["climb"]) for e in self.episodes if e["outcome"] == b"goal"), default=np.nan
             ),
