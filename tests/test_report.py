@@ -85,6 +85,21 @@ def test_how_far_agents_came_is_counted_from_the_start_as_the_goal_is(both: RunD
     assert any(set(line.get_ydata()) == {run.config.goal.distance} for line in axes.lines)
 
 
+def test_the_answer_tells_a_climb_over_several_hops(tmp_path: Path) -> None:
+    """Barriers of 1.0 and 0.7 eV, the second from a basin at 0.6 eV: 1.3 eV in all."""
+    run, steps = reported.make_run(tmp_path / "run"), pathway(1.0, 1.3)
+    assert steps.climb_ev == pytest.approx(1.3)
+    steps.basins[1] = replace(steps.basins[1], energy=-99.4)
+    assert max(steps.barriers_ev()) == pytest.approx(1.0)
+    assert steps.climb_ev == pytest.approx(1.3)
+    steps.basins[0] = replace(steps.basins[0], energy=-98.0)  # downhill first: only the second hop climbs
+    assert steps.climb_ev == pytest.approx(0.7)
+    assert np.isnan(doubtful().climb_ev)
+    steps.basins[0] = replace(steps.basins[0], energy=-100.0)
+    reported.refine(run, steps)
+    assert "over a highest barrier of 1.00 eV and a climb of 1.30 eV over several, by" in answer(gather(run.path))
+
+
 def test_a_run_that_was_only_trained(tmp_path: Path) -> None:
     run = reported.make_run(tmp_path / "run")
     reported.train(run)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Annotated
 
 import numpy as np
 from ase import Atoms
 
+from mapmpi.climb import Heights
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.matching import Alignment, StationaryPoint
 from mapmpi.path.saddle import Saddle
@@ -180,6 +182,15 @@ class Pathway:
         """The distance in Å between the tagged atoms' centers in the first basin and in the last."""
         first, last = (center(self.basins[end].positions, self.atoms, self.tagged) for end in (0, -1))
         return float(np.linalg.norm(last - first))
+
+    @property
+    def climb_ev(self) -> float:
+        """The largest rise of the energy from a basin to any later saddle; NaN if a saddle is missing."""
+        saddles = [hop.saddle.energy for hop in self.hops if hop.saddle is not None]
+        if len(saddles) < len(self.hops):
+            return float("nan")
+        basins = [basin.energy for basin in self.basins]
+        return Heights.of(np.array([*chain(*zip(basins, saddles, strict=False)), basins[-1]])).climb
 
     def frames(self) -> Iterator[tuple[StationaryPoint, str, int, int]]:
         """Yield the way over all saddles frame by frame, a basin between two hops once: each with its kind and place.

@@ -10,6 +10,9 @@ from mapmpi.report.gather import Run
 from mapmpi.store.ancestry import best_first
 from mapmpi.units import duration_text
 
+MORE_EV = 0.005
+"""eV by which a pathway climbs higher than any of its barriers before it is said."""
+
 
 def printable(text: str) -> str:
     """Return a text without signs that would command a terminal; whoever made a run wrote it."""
@@ -57,10 +60,11 @@ def shortest(run: Run, one: Pathway) -> str:
 
 
 def _time(run: Run, one: Pathway) -> str:
-    kelvin = run.settings.temperatures[0]
+    kelvin, barrier = run.settings.temperatures[0], highest_barrier_ev(one)
+    climb = f" and a climb of {one.climb_ev:.2f} eV over several" if one.climb_ev > barrier + MORE_EV else ""
     return (
         f"{shortest(run, one)} for {one.length_A:.1f} Å at {kelvin - 273.15:.0f} °C ({kelvin:g} K), over a highest "
-        f"barrier of {highest_barrier_ev(one):.2f} eV, by {run.forces}; {trust(one)}."
+        f"barrier of {barrier:.2f} eV{climb}, by {run.forces}; {trust(one)}."
     )
 
 

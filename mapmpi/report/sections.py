@@ -46,6 +46,7 @@ def tiles(run: Run) -> str:
         facts = [
             ("temperature", f"{kelvin - 273.15:.0f} °C"),
             ("highest barrier", f"{highest_barrier_ev(one):.2f} eV"),
+            ("climb of all hops", f"{one.climb_ev:.2f} eV"),
             ("length", f"{one.length_A:.1f} Å"),
             ("saddles verified", f"{one.verified} of {len(one.hops)}"),
         ]
