@@ -18,6 +18,7 @@ from rich.table import Table
 
 from mapmpi.config import Config, Pneb
 from mapmpi.errors import UserError
+from mapmpi.panel import WIDTH
 from mapmpi.path.assembly import fastest_pathway, pool
 from mapmpi.path.matching import Matcher, StationaryPoint
 from mapmpi.path.pathway import Hop, Pathway, Profile
@@ -305,7 +306,7 @@ def test_pathways_csv(tmp_path: Path) -> None:
         ("4", "pathway-001"),
     ]
     told = ("rank", "name", "source", "status", "hops", "verified", "highest_barrier_ev", "length_A", "prefactor")
-    kelvins = ("time_s_{}K", "passage_time_s_{}K", "diffusion_cm2_s_{}K")
+    kelvins = ("time_s_{}K", "passage_time_s_{}K", "diffusion_cm2_s_{}K", "passage_diffusion_cm2_s_{}K")
     each = [name.format(kelvin) for kelvin in ("623.15", "300") for name in kelvins]
     assert tuple(read[0]) == (*told, *each, "arrhenius_d0_cm2_s", "arrhenius_energy_ev")
     one = read[1]
@@ -366,7 +367,7 @@ def test_hops_csv(tmp_path: Path) -> None:
 
 
 def text(shown: Table) -> str:
-    console = Console(width=140, color_system=None)
+    console = Console(width=WIDTH, color_system=None)
     with console.capture() as capture:
         console.print(shown)
     return capture.get()
@@ -374,15 +375,19 @@ def text(shown: Table) -> str:
 
 def test_tables_for_people() -> None:
     paper = pathway(2.366, name="[paper]")  # which is no markup
-    shown = text(table.terminal_table([doubtful(), paper], "hbar", [PAPER_K, 300.0]))
+    slow = pathway(3.0, name="agent-00012-episode-00345")
+    shown = text(table.terminal_table([doubtful(), paper, slow], "hbar", [PAPER_K, 300.0]))
     assert "k_BT/ℏ (Eq. 3 of the paper)" in shown
     assert "46.5 h" in shown  # 1.94 days
     assert "[paper]" in shown
-    assert f"2 is incomplete: {FAILED}" in shown
+    assert f"3 is incomplete: {FAILED}" in " ".join(shown.split())
+    assert "12:345" in shown
     hops = text(table.hops_table(doubtful()))
-    assert "not verified: the way down towards" in hops
-    assert "no saddle: not converged" in hops
+    words = " ".join(hops.split())  # what a cell folds stands alone on its lines
+    assert "not verified: the way down towards" in words
+    assert "no saddle: not converged" in words
     assert "1.500" in hops
+    assert "…" not in shown + hops  # nothing is cut off
 
 
 def test_a_missing_prefactor_is_told() -> None:

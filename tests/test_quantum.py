@@ -119,8 +119,8 @@ def test_columns_are_added_only_to_vineyards(tmp_path: Path) -> None:
 def test_people_are_told_where_wigner_does_not_hold() -> None:
     shown = text(corrections.corrections_table(hydrogen_like(0.5), [300.0, 600.0]))
     assert "0.438" in shown
-    assert shown.count("not valid for 1→2") == 1
-    assert max(len(line.rstrip()) for line in shown.splitlines() if "│" in line) <= 80
+    assert " ".join(shown.split()).count("not valid for 1→2") == 1
+    assert "…" not in shown  # nothing is cut off
     text(corrections.corrections_table(pathway(0.5), [300.0]))  # nothing known, nothing wrong
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -78,7 +79,7 @@ def test_the_reference_has_every_key(capsys: pytest.CaptureFixture[str]) -> None
         elif line.startswith("| `"):
             told.add(section + line.split("`")[1])
     main(["keys"])
-    printed = {line.split(" = ")[0].strip() for line in capsys.readouterr().out.splitlines() if " = " in line}
+    printed = set(re.findall(r"^  (\S+) = ", capsys.readouterr().out, re.MULTILINE))
     assert printed <= told
     inside = ("structure.fixed_atoms.", "forcefield.simulated.")  # sections that one may leave out
     assert {key for key in told - printed if not key.startswith(inside)} == set()

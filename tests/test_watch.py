@@ -65,9 +65,10 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path) -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heeded
     )
     assert process.stdout is not None
-    assert "Nothing yet" in process.stdout.readline()
-    reported.train(run)
     deadline = time.monotonic() + 60
+    while "Nothing yet" not in process.stdout.readline():
+        assert time.monotonic() < deadline
+    reported.train(run)
     while "Not refined yet" not in process.stdout.readline():
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGINT)

@@ -132,9 +132,7 @@ def describe_learner(page: Page, config: Config, pace: UpdateTime, action_s: flo
 
 def table(config: Config, action_s: float, learner: UpdateTime | None) -> str:
     """Return the pace at several numbers of ranks as lines, one rank a core as fast as here."""
-    rows = [
-        ("ranks", "agents", "actions/hour", "gradient steps/s needed", "learner keeps up", "the training lasts")
-    ]
+    rows = [("ranks", "agents", "actions/hour", "updates/s needed", "keeps up", "the training lasts")]
     for ranks in RANKS:
         agents = (ranks - 1) // config.train.ranks_per_agent
         if agents == 0:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from mapmpi.errors import EngineError, UserError, told
+from mapmpi.panel import WIDTH
 
 Verdict = Literal["ok", "note", "fails"]
 
-_WIDTH = 115
 _STYLES = {"ok": "green", "note": "yellow", "fails": "bold red"}
 _NAME, _VERDICT = 15, 6
 
@@ -24,8 +25,8 @@ class Page:
 
     def __init__(self, silent: bool = False) -> None:
         self._console = Console(highlight=False, quiet=silent)
-        width = self._console.width if self._console.is_terminal else _WIDTH
-        self._width = max(60, min(_WIDTH, width))
+        width = self._console.width if self._console.is_terminal else WIDTH
+        self._width = max(60, min(WIDTH, width))
         self._console.width = self._width
         self.counts: dict[Verdict, int] = {"ok": 0, "note": 0, "fails": 0}
 
@@ -41,10 +42,11 @@ class Page:
         """Print what was found. Each line of the finding is a paragraph of its own."""
         self.counts[verdict] += 1
         margin = 2 + _VERDICT + _NAME
-        paragraphs = [textwrap.wrap(part, self._width - margin) for part in finding.splitlines()]
+        wrap = partial(textwrap.wrap, width=self._width - margin, break_on_hyphens=False, break_long_words=False)
+        paragraphs = [wrap(part) for part in finding.splitlines()]  # names of files in one piece
         body = ("\n" + " " * margin).join(row for paragraph in paragraphs for row in paragraph)
         head = Text(f"  {verdict:{_VERDICT}}", _STYLES[verdict])
-        self._console.print(head.append(f"{name:{_NAME}}{body}", "not bold default"))
+        self._console.print(head.append(f"{name:{_NAME}}{body}", "not bold default"), soft_wrap=True)
 
     def ok(self, name: str, finding: str) -> None:
         """Print a line about something that is well."""

@@ -12,13 +12,14 @@ from mapmpi.check.rundir import check_run
 from mapmpi.check.trial import check_input
 from mapmpi.errors import REFUSED, EngineLost, UserError
 from mapmpi.parallel.agreement import abort, on_root, parse, run
+from mapmpi.parser import Parser
 from mapmpi.store.rundir import RunDirectory
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
-        prog="mapmpi.check",
+    parser = Parser(
+        prog="mapmpi check",
         description="Of an input: whether all is well on this machine, and how fast a training will be. Of a run "
         "directory: whether its files are whole; what a killed writer left is mended. Without either: whether LAMMPS "
         "and MPI are, and a step of ReaxFF on up to two ranks. Exit code 2 when something will fail.",

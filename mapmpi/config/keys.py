@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from textwrap import fill
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mapmpi.config.model import Config
 from mapmpi.config.schema import input_schema
+from mapmpi.panel import WIDTH
+from mapmpi.parser import Parser
 
 
 def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -28,7 +31,7 @@ def describe(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi keys",
         description="List every key of the input with its default, unit and meaning, or those whose line has a word.",
         epilog="examples: mapmpi keys pneb; mapmpi keys rewards tether; mapmpi keys --schema > schema.json",
@@ -46,5 +49,6 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     for line in describe(Config):
         if not args.words or any(word in line for word in args.words):
-            print(line)
+            indent = " " * (8 if line.startswith(" ") else 2)
+            print(*(fill(part, WIDTH, subsequent_indent=indent) for part in line.split("\n")), sep="\n")
     return 0

@@ -11,6 +11,7 @@ from mapmpi.export.film import best_pathway, chosen_frame, episode_film, pathway
 from mapmpi.export.forces import with_forces
 from mapmpi.export.formats import FILMS, H5MD, SINGLE, write_film_h5md
 from mapmpi.export.values import with_values
+from mapmpi.parser import Parser
 from mapmpi.report.answer import printable
 from mapmpi.report.gather import read_config
 from mapmpi.report.stored import read_settings
@@ -19,13 +20,12 @@ from mapmpi.store.rundir import RunDirectory
 EXAMPLES = """examples:
   mapmpi export runs/silica-small-001 --episode 2:9 --output path.lammpstrj
   mapmpi export runs/silica-small-001 --frame saddle:3 --output saddle.cif
-  mapmpi export runs/silica-small-001 --forces --values --output best.extxyz
 """
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi export",
         usage="mapmpi export RUN_DIR --output FILE [options]",
         description="Write a refined pathway (the best, unless named) or the whole path of an episode\nas a film "

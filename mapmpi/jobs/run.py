@@ -13,6 +13,7 @@ from mapmpi.config import Config, load
 from mapmpi.errors import UserError, exit_code
 from mapmpi.jobs.template import LAUNCH, PHASES, SCHEDULERS, SUBMIT, Job
 from mapmpi.parallel.layout import divide
+from mapmpi.parser import Parser
 from mapmpi.store.rundir import RunDirectory
 from mapmpi.units import duration_text, seconds
 
@@ -56,7 +57,7 @@ _count.__name__ = "whole number"  # argparse names it when the word is no number
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi jobs",
         usage="mapmpi jobs INPUT --scheduler slurm|pbs --ranks-per-node N [options]",
         description="Writes a chain of training jobs (INPUT-train) and phase 2 (INPUT-pneb).",

@@ -165,7 +165,7 @@ def fastest_pathway(
         return None
     basins, laid = lay_out(network, *found)
     hops = [hop for hop in laid if hop is not None]
-    model, count = pathways[0], len(pathways)
+    model = pathways[0]
     return Pathway(
         name=NAME,
         source=", ".join(dict.fromkeys(name for edge in found[1] for name in edge.pathways)),
@@ -174,7 +174,7 @@ def fastest_pathway(
         molecule=model.molecule,
         basins=basins,
         hops=_named(hops, basins, network.matcher, model.molecule, remote_distance_A),
-        notes=(f"the fastest route through {count} pathway{'s' * (count > 1)}",),
+        notes=(_route_note(pathways),),
         passage_times_s=tuple(
             (kelvin, network.passage_time_s(found[0][0], goals, kelvin, prefactor)) for kelvin in temperatures_k
         ),
@@ -184,6 +184,13 @@ def fastest_pathway(
             if correctable(network, prefactor)
         ),
     )
+
+
+def _route_note(pathways: Sequence[Pathway]) -> str:
+    """Return through what the fastest walk leads, and what it cannot use."""
+    note = f"the fastest route through the verified saddles of {len(pathways)} pathway{'s' * (len(pathways) > 1)}"
+    doubtful = sum(len(pathway.hops) - pathway.verified for pathway in pathways)
+    return f"{note}; hops over others, of which there are {doubtful}, are no part of it" if doubtful else note
 
 
 def correctable(network: Network, prefactor: Prefactor) -> bool:

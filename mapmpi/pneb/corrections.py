@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from mapmpi.panel import results_table
 from mapmpi.path.pathway import Pathway
 from mapmpi.path.quantum import (
     SAFE,
@@ -18,7 +19,7 @@ from mapmpi.path.quantum import (
     wigner_holds,
     zero_point_barriers_ev,
 )
-from mapmpi.pneb.table import duration, kelvin_text, kinetics, shown
+from mapmpi.pneb.table import duration, kelvin_text, kinetics, short, shown
 
 
 def hop_columns(pathway: Pathway, temperatures: Sequence[float]) -> list[dict[str, float | str]]:
@@ -55,7 +56,7 @@ def hop_columns(pathway: Pathway, temperatures: Sequence[float]) -> list[dict[st
 def corrections_table(pathway: Pathway, temperatures: Sequence[float]) -> Table:
     """Return the corrections of a pathway for people: hop by hop at the first temperature (K), times at all."""
     kelvin = temperatures[0]
-    table = Table(title=Text(f"Quantum nuclei in {pathway.name}, {kelvin:g} K"), title_justify="left")
+    table = results_table(f"Quantum nuclei in {short(pathway.name)}, {kelvin:g} K")
     columns = ("hop", "barrier\n(eV)", "zero point\n(eV)", "rate\nratio", "Wigner's\nfactor", "crossover\n(K)")
     for name in columns:
         table.add_column(name, justify="right")

@@ -20,13 +20,14 @@ from rich.text import Text
 from mapmpi.calculation import Calculation
 from mapmpi.config import ForceField, load_forcefield
 from mapmpi.errors import UserError, of_option
+from mapmpi.panel import results_table
 from mapmpi.path.assembly import NAME
 from mapmpi.path.barrier import Barrier
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quench import Minimum
 from mapmpi.pneb import record
 from mapmpi.pneb.calculator import Calculator
-from mapmpi.pneb.table import shown
+from mapmpi.pneb.table import short, shown
 from mapmpi.store.files import write_rows
 from mapmpi.store.rundir import RunDirectory
 
@@ -138,7 +139,7 @@ def _doubts(barrier: Barrier) -> str:
 
 def _table(found: Iterable[Opinion], other: str) -> Table:
     """Return the barriers of both potentials for people, side by side; ``other`` names the second."""
-    table = Table(title="A second opinion: barriers in eV", title_justify="left")
+    table = results_table("A second opinion: barriers in eV")
     for name in ("pathway", "hop", "what moves"):
         table.add_column(name, overflow="fold")
     for name in ("run\n", "back\n", f"{other}\n", "back\n", "moved\n(Å)"):
@@ -147,7 +148,7 @@ def _table(found: Iterable[Opinion], other: str) -> Table:
     for one in found:
         pathway, start, end, name, *barriers, moved, remark = (one[field] for field in FIELDS)
         figures = [*(shown(barrier, "{:.3f}") for barrier in barriers), shown(moved, "{:.2f}")]
-        table.add_row(Text(pathway), f"{start}→{end}", Text(name), *figures, Text(remark))
+        table.add_row(Text(short(pathway)), f"{start}→{end}", Text(name), *figures, Text(remark))
     return table
 
 

@@ -23,18 +23,18 @@ from mapmpi.parallel import scheduler
 from mapmpi.parallel.agreement import heed_stop_signals, leave_together, on_all, on_root, parse, run
 from mapmpi.parallel.groups import follow, make_groups
 from mapmpi.parallel.layout import Layout
+from mapmpi.parser import Parser
 from mapmpi.store.rundir import RunDirectory
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
-        prog="mapmpi.pneb",
-        usage="mpiexec -n N python -m mapmpi.pneb RUN_DIR [options]",
+    parser = Parser(
+        prog="mapmpi pneb",
+        usage="mpiexec -n N mapmpi pneb RUN_DIR [options]",
         description="Phase 2: refines stored pathways to barriers, transition states and a diffusion time. "
         "Killed and started again, it goes on. Exit codes: 0 finished, 75 more to do, 2 bad input, 1 and 3 failed.",
-        epilog="example: mpiexec -n 2 python -m mapmpi.pneb runs/silica-small-001 --top 3 "
-        "--set pneb.temperatures=[500,623.15]",
+        epilog="example: mpiexec -n 2 mapmpi pneb runs/silica-small-001 --top 3",
     )
     add = parser.add_argument
     add("run_dir", type=Path, help="folder of a training")

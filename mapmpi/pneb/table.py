@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from mapmpi.panel import results_table
 from mapmpi.path.pathway import Hop, Pathway
 from mapmpi.path.quantum import corrected_pathway, zero_point_barriers_ev
 from mapmpi.path.tst import Prefactor, arrhenius_fit
@@ -51,8 +53,8 @@ class Kinetics(NamedTuple):
     passage_diffusion_cm2_s: float
 
 
-KINETICS_FIELDS = Kinetics._fields[:3]
-"""What of it is in pathways.csv."""
+EPISODE_NAME = re.compile(r"^agent-(\d+)-episode-(\d+)$")
+"""Of a pathway that began as an episode."""
 
 
 def kinetics(pathway: Pathway, prefactor: Prefactor, temperature_k: float) -> Kinetics:
@@ -103,9 +105,9 @@ def write_csv(
 def _pathway_row(
     rank: int, pathway: Pathway, prefactor: Prefactor, temperatures: Sequence[float]
 ) -> dict[str, Any]:
-    """Return a row of pathways.csv: three columns for each temperature in K follow the first ones, then the fit.
+    """Return a row of pathways.csv: columns for each temperature in K follow the first ones, then the fit.
 
-    With Vineyard's prefactor there come behind them the highest barrier with zero-point energies, and the three again,
+    With Vineyard's prefactor there come behind them the highest barrier with zero-point energies, and these again,
     with the corrections of :mod:`mapmpi.path.quantum`.
     """
     row: dict[str, Any] = {
@@ -137,7 +139,7 @@ def _kinetics_columns(kind: str, temperatures: Sequence[float], found: Sequence[
     return {
         f"{kind}{field}_{kelvin_text(temperature)}": getattr(one, field)
         for temperature, one in zip(temperatures, found, strict=True)
-        for field in KINETICS_FIELDS
+        for field in Kinetics._fields
     }
 
 
@@ -167,15 +169,16 @@ def write_hops_csv(path: Path, pathway: Pathway, more: Sequence[Mapping[str, Any
 
 def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatures: Sequence[float]) -> Table:
     """Return the ranked pathways for people, a line for each temperature (K)."""
-    table = Table(title=f"Pathways by time; prefactor {PREFACTOR_TEXT[prefactor]}", title_justify="left")
+    table = results_table(f"Pathways by time; prefactor {PREFACTOR_TEXT[prefactor]}")
     table.add_column("", justify="right")
-    table.add_column("pathway", overflow="fold")
-    for name in ("hops", "verified", "highest barrier\n(eV)", "T\n(K)", "time\n", "passage time\n", "D\n(cm²/s)"):
+    table.add_column("pathway\n(agent:\nepisode)", overflow="fold")
+    times = "time\nby Eq. 3", "passage\ntime", "D by it\n(cm²/s)"
+    for name in ("saddles\nverified", "highest\nbarrier\n(eV)", "T\n(K)", *times):
         table.add_column(name, justify="right")
     remarks = []
     for rank, pathway in enumerate(ranked(pathways, prefactor, temperatures), 1):
-        head: list[Text | str] = [str(rank), Text(pathway.name), str(len(pathway.hops)), str(pathway.verified)]
-        head.append(shown(highest_barrier_ev(pathway), "{:.3f}"))
+        head: list[Text | str] = [str(rank), Text(short(pathway.name))]
+        head += [f"{pathway.verified} of {len(pathway.hops)}", shown(highest_barrier_ev(pathway), "{:.3f}")]
         if not pathway.complete:
             table.add_row(*head, "", Text("incomplete", style="red"), end_section=True)
             remarks.append(f"{rank} is {status(pathway)}")
@@ -183,9 +186,9 @@ def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatur
         if unknown := np.isnan(pathway.attempts_hz(prefactor, 1.0)).sum():
             remarks.append(f"{rank} has no time: {unknown} of {len(pathway.hops)} hops have no prefactor")
         for temperature in temperatures:
-            time, passage, diffusion, _ = kinetics(pathway, prefactor, temperature)
-            figures = [duration(time), duration(passage), shown(diffusion, "{:.3g}")]
-            table.add_row(*head, f"{temperature:g}", *figures, end_section=temperature == temperatures[-1])
+            time, passage, _, diffusion = kinetics(pathway, prefactor, temperature)
+            found = [duration(time), duration(passage), shown(diffusion, "{:.2e}")]
+            table.add_row(*head, f"{temperature:g}", *found, end_section=temperature == temperatures[-1])
             head = [""] * len(head)
     if remarks:  # below the table, where a sentence has room
         table.caption, table.caption_justify = Text("\n".join(remarks)), "left"
@@ -194,10 +197,10 @@ def terminal_table(pathways: Sequence[Pathway], prefactor: Prefactor, temperatur
 
 def hops_table(pathway: Pathway) -> Table:
     """Return the hops of a pathway for people: what moves, the barriers, and why one is missing or doubtful."""
-    table = Table(title=Text(f"Hops of {pathway.name}"), title_justify="left")
+    table = results_table(f"Hops of {short(pathway.name)}")
     table.add_column("hop", justify="right")
     table.add_column("what moves", overflow="fold")
-    for name in ("barrier\n(eV)", "back\n(eV)", "force left\n(eV/Å)", "lowest curvatures\n(eV/Å²)"):
+    for name in ("barrier\n(eV)", "back\n(eV)", "force\nleft\n(eV/Å)", "lowest\ncurvatures\n(eV/Å²)"):
         table.add_column(name, justify="right")
     table.add_column("saddle", overflow="fold")
     for hop, (number, name, *figures, told) in zip(pathway.hops, hop_cells(pathway), strict=True):
@@ -216,6 +219,11 @@ def hop_cells(pathway: Pathway) -> list[list[str]]:
         told = ": ".join(part for part in (hop_status(hop), " ".join(hop.reason.split())) if part)
         rows.append([f"{index + 1}→{index + 2}", hop.name, *figures, curvatures, told])
     return rows
+
+
+def short(name: str) -> str:
+    """Return the name of a pathway as ``--episode`` takes it, AGENT:EPISODE; others as they are."""
+    return EPISODE_NAME.sub(lambda found: f"{int(found[1])}:{int(found[2])}", name)
 
 
 def kelvin_text(temperature_k: float) -> str:

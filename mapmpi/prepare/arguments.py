@@ -1,4 +1,4 @@
-"""The command line of ``python -m mapmpi.prepare``."""
+"""The command line of ``mapmpi prepare``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 
 from mapmpi.config import ForceField, load_forcefield
 from mapmpi.errors import of_option
+from mapmpi.parser import Parser
 from mapmpi.structures.insert import START
 from mapmpi.structures.labyrinth import DISTANCE, LENGTH, OBSTACLES
 
-EXAMPLES = """examples (COMMAND --help has more):
-  mapmpi prepare silica --formula-units 64 --insert H2O --output glass.data
-"""
+EXAMPLE = """COMMAND --help has an example of each: mapmpi prepare silica --help"""
 
 SILICA = """example:
   mapmpi prepare silica --formula-units 64 --insert H2O --output glass.data"""
@@ -51,8 +50,7 @@ def _placing(command: argparse.ArgumentParser) -> None:
     add("--forcefield", type=Path, metavar="FILE", help="YAML file with a forcefield: section")
     written = "to write; an extxyz file comes beside it"
     add("--output", type=Path, required=True, metavar="FILE.data", help=written)
-    anything = "let the force field hold any LAMMPS command, also those that write files, and name any Python code"
-    add("--allow-commands", action="store_true", help=anything)
+    add("--allow-commands", action="store_true", help="let it hold any LAMMPS command or Python code")
     add("--force", action="store_true", help="overwrite existing files")
     command.set_defaults(no_relax=False)
 
@@ -64,7 +62,7 @@ def _structure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--elements", nargs="+", metavar="SYMBOL", help=elements)
 
 
-def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _labyrinth(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command that makes a labyrinth."""
     labyrinth = commands.add_parser(
         "labyrinth", help="obstacles whose lowest pass is known",
@@ -81,7 +79,7 @@ def _labyrinth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--force", action="store_true", help="overwrite existing files")
 
 
-def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _crystals(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the commands that make a crystal with an atom that hops."""
     vacancy = commands.add_parser(
         "vacancy", help="a vacancy in a crystal, and its input",
@@ -93,6 +91,7 @@ def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )  # fmt: skip
     slab = commands.add_parser(
         "slab", help="an adatom on a slab, and its input",
+        usage="%(prog)s ELEMENT OUTPUT --eam FILE [options]",
         epilog="example: mapmpi prepare slab Cu copper-slab --facet 111 --eam Cu_mishin1.eam.alloy",
     )  # fmt: skip
     for command in (vacancy, interstitial, slab):
@@ -114,11 +113,12 @@ def _crystals(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     slab.add_argument("--fixed", type=COUNT, default=2, help=held)
 
 
-def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _polymer(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command that makes a polymer."""
     polymer = commands.add_parser(
         "polyethylene", help="amorphous polyethylene",
         description="Straight chains in a wide cell are compressed step by step in hot dynamics, cooled and relaxed.",
+        usage="%(prog)s --output FILE.data [options]",
         epilog="example: mapmpi prepare polyethylene --chains 5 --carbons 14 --insert O2 "
         "--forcefield cho.yaml --output polyethylene.data",
     )  # fmt: skip
@@ -130,7 +130,7 @@ def _polymer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _placing(polymer)
 
 
-def _siloxane(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _siloxane(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command that makes a strained siloxane with water beside it."""
     siloxane = commands.add_parser(
         "siloxane", help="water by a strained Si–O ring, and its input",
@@ -146,7 +146,7 @@ def _siloxane(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add("--force", action="store_true", help="overwrite existing files")
 
 
-def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _probe(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command that measures good settings."""
     probe = commands.add_parser(
         "probe", help="good settings, measured on your input",
@@ -167,9 +167,9 @@ def _probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its namespace has ``command`` and that command's options."""
     raw = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26)  # fits a terminal of 80 columns
-    top = argparse.ArgumentParser(
-        prog="python -m mapmpi.prepare", description="Make the structure that a path is to be found in.",
-        epilog=EXAMPLES, formatter_class=raw,
+    top = Parser(
+        prog="mapmpi prepare", description="Make the structure that a path is to be found in.",
+        epilog=EXAMPLE, formatter_class=raw,
     )  # fmt: skip
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from rich.console import Console
-from rich.table import Table
 
 from mapmpi.errors import UserError, exit_code
+from mapmpi.panel import results_table
+from mapmpi.parser import Parser
 from mapmpi.path.assembly import NAME
 from mapmpi.path.pathway import Pathway
 from mapmpi.pneb.table import Kinetics, duration, shown
@@ -107,7 +108,7 @@ def combined(found: Sequence[Glass], temperatures: Sequence[float]) -> list[dict
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi combine",
         description="Combine refined runs, best of many glasses: the median over the glasses of the passage time and "
         "of D = L²/2t of the fastest pathway, and of the diffusion tensor where networks lead through the cell, and "
@@ -145,10 +146,7 @@ def print_table(console: Console, rows: Sequence[dict[str, float]], found: Seque
     """Print the medians and intervals, and what they rest on."""
     # the networks' routes are made of the others
     count = sum(one.name != NAME for glass in found for _, one in glass.pathways)
-    table = Table(
-        title=f"{count} pathway{'s' * (count != 1)}, {len(found)} glass{'es' * (len(found) != 1)}",
-        title_justify="left",
-    )
+    table = results_table(f"{count} pathway{'s' * (count != 1)}, {len(found)} glass{'es' * (len(found) != 1)}")
     for name in ("T\n(K)", "glasses\n", "passage time\n", "95 % of medians\n", "D\n(cm²/s)", "95 % of medians\n"):
         table.add_column(name, justify="right")
     for row in rows:

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib import rc_context
 
 from mapmpi.errors import exit_code
+from mapmpi.parser import Parser
 from mapmpi.pneb.figure import profile_figure
 from mapmpi.report.answer import answer
 from mapmpi.report.curves import training_curves
@@ -23,7 +24,7 @@ from mapmpi.store.files import replace_file
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi report",
         description="Write what a run has found as one page, RUN_DIR/report.html, that opens in any browser without a "
         "network, and its figures as PNG and PDF in RUN_DIR/figures. Also of a run that is not finished.",

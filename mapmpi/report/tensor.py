@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
+from mapmpi.panel import results_table
 from mapmpi.path.diffusion import Diffusion
 from mapmpi.pneb.diffusion import ENTRIES, FILE, read_diffusion
 from mapmpi.pneb.table import shown
@@ -87,9 +87,7 @@ def print_table(console: Console, rows: Sequence[dict[str, float | str]], glasse
             soft_wrap=True,
         )
         return
-    table = Table(
-        title=f"D of a walker on the networks, {glasses} glass{'es' * (glasses != 1)}", title_justify="left"
-    )
+    table = results_table(f"D of a walker on the networks, {glasses} glass{'es' * (glasses != 1)}")
     for name in ("T\n(K)", "nuclei\n", "entry\n", "glasses\n", "D\n(cm²/s)", "95 % of medians\n"):
         table.add_column(name, justify="right")
     for row in told:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mapmpi.config import load
 from mapmpi.errors import UserError, exit_code
+from mapmpi.parser import Parser
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.checkpoint import Checkpoints
@@ -20,7 +21,7 @@ from mapmpi.train.guidance import make_region
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi.train.prior",
         description="Make a prior for exploration.prior: what trainings saw of places, for the searches in other "
         "structures of the same elements and in the same force field. It holds no structures.",

@@ -77,13 +77,13 @@ def summary(episodes: Sequence[np.void], lost: set[int], directory: RunDirectory
     ]
     if lost:
         lines.append(f"Lost on the way: agent{'s' * (len(lost) > 1)} {', '.join(map(str, sorted(lost)))}.")
-    lines.append("Best episodes (largest rise of the energy along the whole path; goal first, then the furthest):")
+    lines.append("Best episodes, by the largest rise of the energy along the whole path; then the furthest:")
     for episode in best_episodes(episodes):
         last = episode["first_frame"] + episode["frames"] - 1
         lines.append(
             f"  {episode['outcome'].decode():10} {episode['progress']:6.2f} Å  {episode['climb']:6.2f} eV"
-            f"  reward {episode['total_reward']:7.2f}  agent {episode['agent']} episode {episode['episode']}:"
-            f" frames {episode['first_frame']}–{last} of {directory.trajectory(int(episode['agent']))}"
+            f"  reward {episode['total_reward']:7.2f}  agent {episode['agent']} episode {episode['episode']}\n"
+            f"      frames {episode['first_frame']}–{last} of {directory.trajectory(int(episode['agent']))}"
             f"{_behind(episode)}"
         )
     lines.append(f"Curves: {directory.metrics}, {directory.learner}")

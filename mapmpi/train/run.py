@@ -38,6 +38,7 @@ from mapmpi.parallel.agreement import (
 from mapmpi.parallel.board import Board, make_board
 from mapmpi.parallel.layout import Layout, learner_threads, make_layout
 from mapmpi.parallel.messages import AgentLink, LearnerSilent, Tag, weights_dtype
+from mapmpi.parser import Parser
 from mapmpi.rl.architecture import architecture
 from mapmpi.rl.exploration import epsilons
 from mapmpi.rl.inference import QFunction
@@ -55,8 +56,8 @@ WORTH_SAYING_EV = 0.05
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
-        prog="mapmpi.train",
+    parser = Parser(
+        prog="mapmpi train",
         description="Phase 1: agents drag a molecule through a material and learn paths that cost little energy.",
         epilog="example: mpiexec -n 3 python -m mapmpi.train inputs/silica-small.yaml --set train.stop.actions=99; "
         "to go on: mpiexec -n 3 python -m mapmpi.train --resume runs/silica-small-001. "

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from mapmpi.errors import FINISHED, exit_code
 from mapmpi.panel import Panel
+from mapmpi.parser import Parser
 from mapmpi.report.answer import answer, printable
 from mapmpi.report.gather import Run, gather
 from mapmpi.store.files import replace_file
@@ -25,7 +26,7 @@ LEAST_S = 1.0
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mapmpi watch",
         description="Follow a training or phase 2 from the files in RUN_DIR: in the terminal, or as a page that the "
         "browser reads again by itself. It only reads; Ctrl-C ends it and harms nothing.",
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _watch(path: Path, page: Path | None, interval_s: float, once: bool) -> None:
     """Look at a run again and again. Raises UserError, OSError where the page cannot be written."""
-    with Panel() as panel:
+    with Panel(between="\n") as panel:
         while True:
             run = gather(path, with_map=page is not None)
             figures = state(run)
