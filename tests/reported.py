@@ -55,13 +55,13 @@ def train(run: RunDirectory) -> None:
     learner.close()
 
 
-def refine(run: RunDirectory, *pathways: Any) -> None:
+def refine(run: RunDirectory, *pathways: Any, prefactor: Any = "hbar") -> None:
     """Add refined pathways, ranked; without any, one of two hops and one that is worse."""
     run.pathways.mkdir(exist_ok=True)
     some = pathways or (pathway(1.0, 0.5), replace(pathway(1.5), name="pathway-002"))
     for one in some:
         record.save(run.pathways / f"{one.name}.h5", one, {"pneb": {}})
-    table.write_csv(run.pathways / "pathways.csv", list(some), "hbar", KELVINS)
+    table.write_csv(run.pathways / "pathways.csv", list(some), prefactor, KELVINS)
 
 
 def checkpoint_with_a_map(run: RunDirectory, visits: int = 60, mapped: bool = True) -> None:

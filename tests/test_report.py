@@ -16,6 +16,7 @@ from ase import Atoms
 from browser import CHROMIUM, Browser
 from matplotlib.image import imread
 from test_pathway_files import DOUBTS, doubtful, pathway, with_a_pass_beside
+from test_quantum import hydrogen_like
 
 from mapmpi.path.diffusion import Diffusion
 from mapmpi.pneb.diffusion import write_diffusion
@@ -98,6 +99,17 @@ def test_the_answer_tells_a_climb_over_several_hops(tmp_path: Path) -> None:
     steps.basins[0] = replace(steps.basins[0], energy=-100.0)
     reported.refine(run, steps)
     assert "over a highest barrier of 1.00 eV and a climb of 1.30 eV over several, by" in answer(gather(run.path))
+
+
+def test_quantum_nuclei_are_in_the_page(tmp_path: Path) -> None:
+    run = reported.make_run(tmp_path / "run")
+    reported.refine(run, hydrogen_like(0.5), prefactor="vineyard")
+    page = report(run)
+    assert '<th class="number">zero point (eV)</th>' in page
+    assert '<td class="number">0.438</td>' in page  # 0.5 eV less the zero point of the mode that is lost, 0.062
+    assert re.search("623.15 K: time .*, corrected .*; passage time", page)
+    reported.refine(run, hydrogen_like(0.5))
+    assert "zero point (eV)" not in report(run)
 
 
 def test_a_run_that_was_only_trained(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from mapmpi.path.quantum import (
 )
 from mapmpi.pneb.table import duration, kelvin_text, kinetics, short, shown
 
+HEAD = ("hop", "barrier\n(eV)", "zero point\n(eV)", "rate\nratio", "Wigner's\nfactor", "crossover\n(K)")
+"""Of the table for people."""
+
 
 def hop_columns(pathway: Pathway, temperatures: Sequence[float]) -> list[dict[str, float | str]]:
     """Return for each hop the columns that follow those of its row; temperatures in K, NaN for what is not known.
@@ -55,28 +58,33 @@ def hop_columns(pathway: Pathway, temperatures: Sequence[float]) -> list[dict[st
 
 def corrections_table(pathway: Pathway, temperatures: Sequence[float]) -> Table:
     """Return the corrections of a pathway for people: hop by hop at the first temperature (K), times at all."""
-    kelvin = temperatures[0]
-    table = results_table(f"Quantum nuclei in {short(pathway.name)}, {kelvin:g} K")
-    columns = ("hop", "barrier\n(eV)", "zero point\n(eV)", "rate\nratio", "Wigner's\nfactor", "crossover\n(K)")
-    for name in columns:
+    table = results_table(f"Quantum nuclei in {short(pathway.name)}, {temperatures[0]:g} K")
+    for name in HEAD:
         table.add_column(name, justify="right")
-    rows = zip(pathway.barriers_ev(), hop_columns(pathway, temperatures), strict=True)
-    for number, (barrier, row) in enumerate(rows, 1):
-        ratio, factor = row[f"quantum_ratio_forward_{kelvin_text(kelvin)}"], row[f"wigner_{kelvin_text(kelvin)}"]
-        table.add_row(
-            f"{number}→{number + 1}",
-            shown(barrier, "{:.3f}"),
-            shown(float(row["zero_point_barrier_forward_ev"]), "{:.3f}"),
-            shown(float(ratio), "{:.3g}"),
-            shown(float(factor), "{:.3g}"),
-            shown(float(row["crossover_K"]), "{:.0f}"),
-        )
-    said = [_times(pathway, one) for one in temperatures]
+    for cells in correction_cells(pathway, temperatures[0]):
+        table.add_row(*cells)
+    said = [corrected_times(pathway, one) for one in temperatures]
     table.caption, table.caption_justify = Text("\n".join(said)), "left"
     return table
 
 
-def _times(pathway: Pathway, kelvin: float) -> str:
+def correction_cells(pathway: Pathway, kelvin: float) -> list[list[str]]:
+    """Return a row of texts below HEAD for each hop at a temperature in K."""
+    rows = []
+    hops = zip(pathway.barriers_ev(), hop_columns(pathway, [kelvin]), strict=True)
+    for number, (barrier, row) in enumerate(hops, 1):
+        figures = [
+            (barrier, "{:.3f}"),
+            (row["zero_point_barrier_forward_ev"], "{:.3f}"),
+            (row[f"quantum_ratio_forward_{kelvin_text(kelvin)}"], "{:.3g}"),
+            (row[f"wigner_{kelvin_text(kelvin)}"], "{:.3g}"),
+            (row["crossover_K"], "{:.0f}"),
+        ]
+        rows.append([f"{number}→{number + 1}", *(shown(float(value), form) for value, form in figures)])
+    return rows
+
+
+def corrected_times(pathway: Pathway, kelvin: float) -> str:
     """Return the times at a temperature with and without corrections, and where Wigner's factor does not hold."""
     pairs = zip(
         kinetics(pathway, "vineyard", kelvin),

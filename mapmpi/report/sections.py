@@ -9,6 +9,7 @@ from importlib import resources
 from string import Template
 
 from mapmpi.path.pathway import Pathway
+from mapmpi.pneb.corrections import HEAD, corrected_times, correction_cells
 from mapmpi.pneb.diffusion import sentences
 from mapmpi.pneb.table import PREFACTOR_TEXT, highest_barrier_ev, hop_cells, hop_status, shown, status
 from mapmpi.report.answer import best, spelled, trust
@@ -108,10 +109,10 @@ def pathways(run: Run) -> str:
         f'<p class="note">Prefactor {prefactor}. The passage time counts the ways back, too; Eq. 3 does not.</p>'
     )
     text += table(head, rows, numbers=range(2, 10))
-    return text + "".join(_hops(place, one) for place, one in enumerate(run.refined))
+    return text + "".join(_hops(run, place, one) for place, one in enumerate(run.refined))
 
 
-def _hops(place: int, one: Pathway) -> str:
+def _hops(run: Run, place: int, one: Pathway) -> str:
     head = ["hop", "what moves", "barrier (eV)", "back (eV)"]
     head += ["force left (eV/Å)", "lowest curvatures (eV/Å²)", "saddle", ""]
     rows = []
@@ -119,13 +120,24 @@ def _hops(place: int, one: Pathway) -> str:
         saddle = f'<span class="{_CLASSES[hop_status(hop)]}">{escape(told)}</span>'
         show = f'<button data-film="{place}" data-hop="{number}">show</button>' if place < MOST_FILMS else ""
         rows.append([*map(escape, cells), saddle, show])
-    notes = "".join(f"<li>{escape(note)}</li>" for note in one.notes)
+    quantum, corrected = _quantum(run, one)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*one.notes, *corrected))
     opened = " open" if not place else ""
     return (
         f"<details{opened}><summary>{place + 1}. {escape(one.name)}: {escape(status(one))}</summary>"
-        f'<p class="note">From {escape(one.source)}.</p>{table(head, rows, numbers=(2, 3, 4))}'
+        f'<p class="note">From {escape(one.source)}.</p>{table(head, rows, numbers=(2, 3, 4))}{quantum}'
         f'<ul class="note">{notes}</ul></details>'
     )
+
+
+def _quantum(run: Run, one: Pathway) -> tuple[str, list[str]]:
+    """Return the table of zero points, rates and tunnelling, and what it makes of the times; nothing if unknown."""
+    if run.settings.prefactor != "vineyard":
+        return "", []
+    kelvins = run.settings.temperatures
+    title = f'<p class="note">Quantum nuclei, {kelvins[0]:g} K:</p>'
+    head, rows = [name.replace("\n", " ") for name in HEAD], correction_cells(one, kelvins[0])
+    return title + table(head, rows, numbers=range(1, 6)), [corrected_times(one, kelvin) for kelvin in kelvins]
 
 
 def episodes(run: Run) -> str:
