@@ -14,6 +14,8 @@ endif
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
+TESTED := $(VENV)/ready-to-test
+PIP    := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 # mpiexec hides the terminal from its ranks; this lets rank 0 draw on it all the same
 DRAW   := if [ -t 1 ]; then export TTY_COMPATIBLE=1 TTY_INTERACTIVE=1 COLUMNS=$$(tput cols 2>/dev/null || echo 100); fi;
 
@@ -25,24 +27,29 @@ run: $(READY)
 	@$(DRAW) $(BIN)/mpiexec -n $(REFINE_RANKS) $(BIN)/python -m mapmpi.pneb $(RUN_DIR)
 	@$(BIN)/python -m mapmpi.report $(RUN_DIR)
 
-test: $(READY)
+test: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-docs: $(READY)
+docs: $(TESTED)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
 
-setup: $(READY)
+setup: $(TESTED)
 
 $(READY): setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "mapmpi needs Python 3.10 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up $(VENV) (about two minutes, once) ..."
+	@echo "Setting up $(VENV) (a minute or two, once) ..."
 	@$(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) \
 	  || { echo "This Python has neither venv nor virtualenv; install one (Debian: apt install python3-venv)."; exit 1; }
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[laptop,test]'
+	@$(PIP) '.[laptop]'
+	@touch $@
+
+$(TESTED): $(READY)
+	@echo "Adding what only tests and documentation need ..."
+	@$(PIP) '.[laptop,test]'
 	@touch $@
 
 clean:

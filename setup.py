@@ -54,6 +54,7 @@ setup(
             "jsonschema>=4.20",
             "MDAnalysis>=2.7",
             "mypy>=1.10",
+            "ovito>=3.10",
             "pytest>=8.0",
             "pytest-timeout>=2.3",
             "ruff",

@@ -67,6 +67,10 @@ def test_runs_of_several_glasses(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert float(row["passage_time_s"]) == pytest.approx(times[1.0])
     assert float(row["passage_time_s_low"]) == pytest.approx(times[0.9])
     assert float(row["passage_time_s_high"]) == pytest.approx(times[1.1])
+    assert row["pathways"] == "8"
+    assert float(row["fastest_s"]) == pytest.approx(times[0.9])
+    assert float(row["slowest_s"]) == pytest.approx(pathway(1.5).passage_time_s("hbar", kelvin))
+    assert "One by one the pathways take from" in told
     # 3 Å: (3e-8 cm)² / 2t
     assert float(row["diffusion_cm2_s"]) == pytest.approx(4.5e-16 / times[1.0], rel=1e-6)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import ModuleType
 
 import ase.io
 import h5py
@@ -100,9 +101,14 @@ def test_h5md_read_by_mdanalysis(run: RunDirectory, tmp_path: Path, words: tuple
             assert np.array_equal(agent, right.agent)
 
 
+@pytest.fixture(scope="module")
+def ovito() -> ModuleType:
+    """OVITO's reader; on machines without a display's libraries it cannot be loaded."""
+    return pytest.importorskip("ovito.io", exc_type=ImportError)
+
+
 @pytest.mark.parametrize("ending", [".extxyz", ".lammpstrj"])
-def test_films_read_by_ovito(run: RunDirectory, tmp_path: Path, ending: str) -> None:
-    ovito = pytest.importorskip("ovito.io")
+def test_films_read_by_ovito(run: RunDirectory, tmp_path: Path, ovito: ModuleType, ending: str) -> None:
     right = expected(run, PATHWAY)
     pipeline = ovito.import_file(str(export(run, tmp_path / f"film{ending}", *PATHWAY)))
     assert pipeline.source.num_frames == len(right)
@@ -111,6 +117,17 @@ def test_films_read_by_ovito(run: RunDirectory, tmp_path: Path, ending: str) -> 
         np.testing.assert_allclose(data.particles.positions, right.positions[number], atol=1e-7)
         if ending == ".extxyz":
             assert data.attributes["energy"] == pytest.approx(right.energies[number], abs=1e-9)
+
+
+@pytest.mark.parametrize("ending", [".cif", ".data"])
+def test_a_saddle_read_by_ovito(run: RunDirectory, tmp_path: Path, ovito: ModuleType, ending: str) -> None:
+    right = film.pathway_film(run, "pathway-001")
+    positions = right.positions[film.chosen_frame(right, "saddle:1")]
+    data = ovito.import_file(str(export(run, tmp_path / f"s{ending}", *PATHWAY, "--frame", "saddle:1"))).compute()
+    apart = data.particles.positions[:, None] - positions  # the order may differ, and a whole cell
+    nearest = find_mic(apart.reshape(-1, 3), right.atoms.cell, right.atoms.pbc)[1].reshape(apart.shape[:2])
+    assert sorted(nearest.argmin(axis=1)) == list(range(len(positions)))
+    assert nearest.min(axis=1).max() < 1e-5
 
 
 def test_a_saddle_as_cif_and_as_a_data_file(run: RunDirectory, tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ from test_quantum import hydrogen_like
 
 from mapmpi.path.diffusion import Diffusion
 from mapmpi.pneb.diffusion import write_diffusion
-from mapmpi.report import curves, kinetics, network
+from mapmpi.report import curves, kinetics, network, saddle
 from mapmpi.report.answer import answer
 from mapmpi.report.energymap import read_map
 from mapmpi.report.film import film, near_the_way
 from mapmpi.report.gather import gather
 from mapmpi.report.run import main
+from mapmpi.report.saddle import saddle_drawing
 from mapmpi.store.rundir import RunDirectory
 
 EVIL = "<script>alert(1)</script></style><!--\"'&"
@@ -68,7 +69,7 @@ def test_a_whole_run(both: RunDirectory, capsys: pytest.CaptureFixture[str]) -> 
     names = {file.name for file in both.figures.iterdir()}
     expected = {"training-position", "training-best-path", "training-reward", "training-terms", "training-epsilon"}
     expected |= {"training-loss", "energy-map", "network-of-minima", "arrhenius-time", "arrhenius-diffusion"}
-    expected |= {"pathway-001-profile", "pathway-002-profile"}
+    expected |= {"pathway-001-profile", "pathway-002-profile", "pathway-001-saddle", "pathway-002-saddle"}
     assert names == {f"{name}.{form}" for name in expected for form in ("png", "pdf")}
     for name in expected:
         assert np.ptp(imread(both.figures / f"{name}.png")) > 0.5  # something is drawn
@@ -99,6 +100,22 @@ def test_the_answer_tells_a_climb_over_several_hops(tmp_path: Path) -> None:
     steps.basins[0] = replace(steps.basins[0], energy=-100.0)
     reported.refine(run, steps)
     assert "over a highest barrier of 1.00 eV and a climb of 1.30 eV over several, by" in answer(gather(run.path))
+
+
+def test_the_picture_of_a_saddle_shows_each_atom_near_it_once_and_how_far_it_moved() -> None:
+    one = pathway(1.0, 1.5)
+    drawing = saddle_drawing(one)
+    assert drawing is not None
+    assert "hop 2→3, 1.50 eV above its basin" in drawing.caption
+    axes = drawing.figure.axes[0]
+    indices, shifts = near_the_way(one)
+    top = one.hops[1].band[one.hops[1].top]
+    apart = np.linalg.norm(top[indices] + shifts - top[0], axis=1)
+    assert len(axes.patches) == (apart < saddle.NEAR).sum() > 2
+    drawn = np.array([disc.get_center() for disc in axes.patches])
+    assert np.linalg.norm(drawn, axis=1).max() < saddle.NEAR
+    assert np.abs(drawn).min() == pytest.approx(0.0)  # the tagged atom in the middle
+    assert saddle_drawing(replace(doubtful(), hops=[doubtful().hops[2]], basins=doubtful().basins[2:])) is None
 
 
 def test_quantum_nuclei_are_in_the_page(tmp_path: Path) -> None:

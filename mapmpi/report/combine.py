@@ -92,7 +92,11 @@ def _same(first: Atoms, second: Atoms) -> bool:
 
 
 def combined(found: Sequence[Glass], temperatures: Sequence[float]) -> list[dict[str, float]]:
-    """Return a row for each temperature in K: how many glasses have a time, medians and bounds of each measure."""
+    """Return a row for each temperature in K: how many glasses have a time, medians and bounds of each measure.
+
+    Behind them how many pathways there are in all, and the times of the fastest and the slowest: in a glass only the
+    fastest counts, and these tell how much depends on which are known.
+    """
     rows = []
     for kelvin in temperatures:
         fastest = [one.fastest(kelvin) for one in found if one.pathways]
@@ -102,6 +106,9 @@ def combined(found: Sequence[Glass], temperatures: Sequence[float]) -> list[dict
             values = [getattr(times, attribute) for times in timed]
             three = median_and_interval(values) if values else (math.nan,) * 3
             row.update({f"{name}{end}": one for end, one in zip(("", "_low", "_high"), three, strict=True)})
+        each = [run.times(one, kelvin).passage_time_s for run, one in _alone(found)]
+        known = [time for time in each if math.isfinite(time) and time > 0] or [math.nan]
+        row |= {"pathways": len(each), "fastest_s": min(known), "slowest_s": max(known)}
         rows.append(row)
     return rows
 
@@ -142,10 +149,14 @@ def _combine(args: argparse.Namespace) -> None:
         write_rows(args.output.with_name(f"{args.output.stem}-tensor.csv"), tensor.FIELDS, entries)
 
 
+def _alone(found: Sequence[Glass]) -> list[tuple[Run, Pathway]]:
+    """Return all pathways but the networks' routes, which are made of the others."""
+    return [(run, one) for glass in found for run, one in glass.pathways if one.name != NAME]
+
+
 def print_table(console: Console, rows: Sequence[dict[str, float]], found: Sequence[Glass]) -> None:
     """Print the medians and intervals, and what they rest on."""
-    # the networks' routes are made of the others
-    count = sum(one.name != NAME for glass in found for _, one in glass.pathways)
+    count = len(_alone(found))
     table = results_table(f"{count} pathway{'s' * (count != 1)}, {len(found)} glass{'es' * (len(found) != 1)}")
     for name in ("T\n(K)", "glasses\n", "passage time\n", "95 % of medians\n", "D\n(cm²/s)", "95 % of medians\n"):
         table.add_column(name, justify="right")
@@ -155,6 +166,12 @@ def print_table(console: Console, rows: Sequence[dict[str, float]], found: Seque
         head = f"{row['temperature_K']:g}", f"{row['glasses']:g}"
         table.add_row(*head, time, f"{low} to {high}", d, f"{least} to {most}")
     console.print(table)
+    if count > 1:
+        for row in rows:
+            fastest, slowest = duration(row["fastest_s"]), duration(row["slowest_s"])
+            console.print(
+                f"One by one the pathways take from {fastest} to {slowest} at {row['temperature_K']:g} K."
+            )
     if missing := sum(not one.pathways for one in found):
         console.print(f"{missing} of {len(found)} glasses have no pathway with a time and do not count.")
     if 1 < len(found) < ENOUGH:

@@ -19,6 +19,7 @@ from mapmpi.report.kinetics import kinetics_drawings
 from mapmpi.report.mapfigure import map_drawing
 from mapmpi.report.network import make_network, network_drawing
 from mapmpi.report.page import Figures, make_page
+from mapmpi.report.saddle import saddle_drawing
 from mapmpi.store.files import replace_file
 
 
@@ -73,6 +74,8 @@ def save_figures(run: Run, figures: Figures) -> None:
     for drawing in chain(*figures.values()):
         drawing.save(folder)
     for one in run.refined:
+        if (picture := saddle_drawing(one)) is not None:
+            picture.save(folder)
         for form in ("png", "pdf"):
             with rc_context({"text.parse_math": False}):  # a name with dollar signs is no formula
                 profile_figure(folder / f"{one.name}-profile.{form}", one)
