@@ -22,8 +22,8 @@ from mapmpi.structures.files import read_structure
 from mapmpi.structures.inputs import read_input
 
 INPUTS = ROOT / "inputs"
-NAMES = ("nickel-hydrogen", "copper-vacancy", "copper-slab")
-OCTAHEDRAL_TO_TETRAHEDRAL, VACANCY, ADATOM = 0.4679, 0.6889, 0.5101
+NAMES = ("nickel-hydrogen", "copper-vacancy", "copper-slab", "copper-111")
+OCTAHEDRAL_TO_TETRAHEDRAL, VACANCY, ADATOM, ADATOM_111 = 0.4679, 0.6889, 0.5101, 0.0451
 """eV, by ASE's own NEB on the same potentials (benchmarks/materials.py). Y. Mishin et al., Phys. Rev. B 63, 224106
 (2001) have 0.69 eV for the vacancy."""
 
@@ -116,6 +116,7 @@ def test_the_committed_inputs_are_what_their_first_line_makes(
         ("nickel-hydrogen", [0.88, 0.88, 0.88], OCTAHEDRAL_TO_TETRAHEDRAL, 0.01),
         ("copper-vacancy", None, VACANCY, 0.005),
         ("copper-slab", None, ADATOM, 0.005),
+        ("copper-111", [1.278, -0.738, 0.0], ADATOM_111, 0.002),
     ],
 )
 def test_barriers_are_those_of_an_independent_neb(

@@ -75,6 +75,41 @@ def check_command(line: str) -> None:
         assert all(f'"{extra}": ' in (ROOT / "setup.py").read_text() for extra in extras), line
 
 
+def test_your_own_material_comes_out_as_the_page_says(tmp_path: Path) -> None:
+    """The page's structure, input and commands, in its order; barriers as it prints them."""
+    page = ROOT / "docs" / "material.md"
+    found = list(pages.blocks(page))
+    code, text = (next(block.text for block in found if block.language == kind) for kind in ("python", "yaml"))
+    (tmp_path / "silver.yaml").write_text(text)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TTY_COMPATIBLE": "0",
+    }
+
+    def run(words: list[str]) -> str:
+        done = subprocess.run(
+            words, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    printed = run([sys.executable, "-c", code])
+    commands = [
+        line for line in pages.commands(page) if re.search(r" silver( |$|\.yaml)", line) and "--with" not in line
+    ]
+    assert [line.split("mapmpi ")[1].split()[0] for line in commands] == ["check", "train", "pneb", "report"]
+    printed += "".join(run(shlex.split(line)) for line in commands)
+    assert "the adatom has the id 28" in printed
+    shown = [block.text for block in found if block.language == "text"][1].splitlines()
+    for line in shown[:2]:
+        hop, moves, barrier, back = line.split()[:4]
+        assert re.search(rf"{hop} +{moves} +{barrier} +{back} .* verified", printed), hop
+    assert shown[2].split(" and ")[0].split(", over")[1] in printed  # the time varies with the hops that are found
+
+
 @pytest.mark.parametrize("page", [page for page in pages.PAGES if page != MISTAKES], ids=names)
 def test_commands_are_real(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong, named = [], pages.inline(page)  # a sentence may name a command without all that it needs
