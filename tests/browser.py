@@ -154,7 +154,8 @@ class Browser:
         place = self.place(selector)
         self.drag(place, place)
 
-    def picture(self, whole: bool = False) -> bytes:
-        """Return a screenshot as PNG, of what is in sight or of the whole page."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    def picture(self, clip: dict[str, float] | None = None) -> bytes:
+        """Return a screenshot as PNG: of what is in sight, or of a part of the page (x, y, width, height, scale)."""
+        part: dict[str, Any] = {} if clip is None else {"clip": clip, "captureBeyondViewport": True}
+        shot = self.call("Page.captureScreenshot", format="png", **part)
         return base64.b64decode(shot["data"])
