@@ -246,7 +246,7 @@ def test_who_promises_most_is_gone_on_from_and_who_promises_little_is_left() -> 
     assert begun[0] is visits[low]
 
 
-def test_where_an_episode_has_to_end_the_map_learns_what_lies_behind() -> None:
+def test_where_the_tether_pulls_to_the_plan_is_as_high_as_tether_and_material_together() -> None:
     planner = Planner(Region(skew_host(), np.zeros(3), AXES, 5.0))
     for one in (visit([0, 0, 0], 0.0), visit([5.1, 0, 0], 0.0, 2.0)):
         planner.add(one)
@@ -254,18 +254,22 @@ def test_where_an_episode_has_to_end_the_map_learns_what_lies_behind() -> None:
         one = visit(place, *energies)  # a climb of 1.4; of 2.1 eV, here; and of as much, but before
         one.beyond = np.array([place[0] + 0.5, 0.0, 0.0]), energies[-1] + 0.6
         planner.add(one)
-    assert [(place[0], round(rise, 9)) for place, rise in planner.behind] == [(2.5, 1.8)]
-    at = planner.region.nearest(np.array([2.5, 0.0, 0.0]))[0]
-    told = planner.plan.heights[at]
-    planner.behind.clear()
+    assert [(place[0], round(rise, 9)) for place, rise in planner.bounds] == [(1.5, 2.0), (2.5, 1.8), (3.5, 0.6)]
+    _ = planner.plan
+    places, energies = planner.region.places, planner._map.energies()
+    assert energies[np.linalg.norm(places - [1.5, 0, 0], axis=1) < 0.4].min() >= 2.0
+    # a second one who comes there more easily lowers the bound
+    again = visit([1, 0, 0], 0.5, 0.7)
+    again.beyond = np.array([1.5, 0.1, 0.0]), 1.0
+    planner.add(again)
     planner.plan_anew()
-    assert told > 1.3 * planner.plan.heights[at]
+    _ = planner.plan
+    both = (np.linalg.norm(places - [[[1.5, 0, 0]], [[1.5, 0.1, 0]]], axis=2) < 0.4).all(axis=0)
+    assert 0.5 <= planner._map.energies()[both].min() < 2.0
 
 
 @pytest.mark.parametrize("relaxation", ["minimize", "md"])
-def test_what_lies_behind_is_as_high_as_the_tether_is_long_if_all_is_at_rest(
-    tmp_path: Path, relaxation: str
-) -> None:
+def test_a_bound_is_as_high_as_the_tether_is_long_if_all_is_at_rest(tmp_path: Path, relaxation: str) -> None:
     config = planned_config(tmp_path, 1, relaxation)
     config.tether.spring_constant = 100.0  # kcal/mol/Å²: 4.336 eV/Å²
     atoms = analytic_engine(config, wall_with_a_gap()).atoms
@@ -277,8 +281,8 @@ def test_what_lies_behind_is_as_high_as_the_tether_is_long_if_all_is_at_rest(
     guidance.take(1, record.view(np.uint8))
     again = make_guidance(config, atoms, 1)
     again.load_state_dict(guidance.state_dict())
-    assert len(again.planner.behind) == (relaxation == "minimize")
-    for place, rise in again.planner.behind:
+    assert len(again.planner.bounds) == (relaxation == "minimize")
+    for place, rise in again.planner.bounds:
         np.testing.assert_allclose(place, record["station"]["agent"][0])
         assert rise == pytest.approx(0.3 + 0.5 * 4.3364 * 0.25, rel=1e-4)
 

@@ -117,8 +117,8 @@ def learned_map(directory: RunDirectory, config: Config, arrays: Mapping[str, np
         region = make_region(config, atoms)
         found = EnergyMap(region, _prior(config, region))
         places = visited[-MOST_VISITS:, :3]
-        known = np.vstack([visited[-MOST_VISITS:], arrays.get(f"{_PART}behind", np.empty((0, 4)))])
-        found.fit(known[:, :3], known[:, 3], scale)
+        bounds = np.asarray(arrays.get(f"{_PART}bounds", np.empty((0, 4))), dtype=float).reshape(-1, 4)
+        found.fit(places, visited[-MOST_VISITS:, 3], scale, bounds, best)
         energies = found.energies().reshape(region.shape)
         return Map(region, energies, places, len(visited), scale, best, believed)
     except (LookupError, ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:

@@ -11,6 +11,9 @@ from mapmpi.search.region import Region
 
 REACH = 0.6
 """Å around a visited place within which the energy counts as known."""
+NO_BOUNDS = np.empty((0, 4))
+BOUNDED = 0.4
+"""Å around a place within which a bound of the energy holds: the map is smoother than a wall is steep."""
 WALL = 4.0
 """By which the asinh of the energy grows per Å that a place is closer to an atom than any that was visited."""
 STEEPEST = 8.0
@@ -33,9 +36,23 @@ class EnergyMap:
         self._tree = cKDTree(region.places)
         self._known: dict[bytes, list[np.ndarray]] = {}
 
-    def fit(self, visited: np.ndarray, energies: np.ndarray, scale: float) -> None:
-        """Learn from visited places (m, 3) Å, where the energies were (m,) eV."""
+    def fit(
+        self,
+        visited: np.ndarray,
+        energies: np.ndarray,
+        scale: float,
+        bounds: np.ndarray = NO_BOUNDS,
+        high: float = np.inf,
+    ) -> None:
+        """Learn from visited places (m, 3) Å, where the energies were (m,) eV.
+
+        ``bounds`` (k, 4) are places in Å and how many eV the energy has there at least. None near by is lower than the
+        least of them, for who came another way had it easier. From those of ``high`` eV on the process learns, too.
+        """
         self.scale, region = scale, self.region
+        self._bound(bounds)
+        walls = bounds[bounds[:, 3] >= high]
+        visited, energies = np.vstack([visited, walls[:, :3]]), np.concatenate([energies, walls[:, 3]])
         features, closest = self._surroundings(visited)
         if self._prior is not None:
             closest = np.minimum(closest, self._prior.distances.min(axis=0))
@@ -47,6 +64,13 @@ class EnergyMap:
         near = np.exp(-0.5 * (pairs.data / REACH) ** 2)
         total = np.bincount(pairs.row, near, len(region))
         self._unknown = 1.0 / (1.0 + total)
+
+    def _bound(self, bounds: np.ndarray) -> None:
+        """Note what the energy is at least, (g,) eV."""
+        near = self._tree.sparse_distance_matrix(cKDTree(bounds[:, :3]), BOUNDED, output_type="coo_matrix")
+        least = np.full(len(self.region), np.inf)
+        np.minimum.at(least, near.row, bounds[near.col, 3])
+        self._least = np.where(np.isfinite(least), least, -np.inf)
 
     def _surroundings(self, visited: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what surrounds visited places (m, f), and the closest that any came to each element (elements,) Å.
@@ -78,4 +102,4 @@ class EnergyMap:
         where nothing was visited.
         """
         mean = np.maximum(self._mean + doubt * self._unknown, self._lowest)
-        return self.scale * np.sinh(np.minimum(mean + self._wall, STEEPEST))
+        return np.maximum(self.scale * np.sinh(np.minimum(mean + self._wall, STEEPEST)), self._least)

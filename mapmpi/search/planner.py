@@ -79,8 +79,8 @@ class Planner:
         self.archive = Archive(region.start)
         self.visited: Known = []
         """Of each visit place (3,) Å and rise in eV; the map is learned from them,"""
-        self.behind: Known = []
-        """and from what lies at least so high behind those at which episodes had to end."""
+        self.bounds: Known = []
+        """and from where the tether pulled to: how high it is there at least."""
         self._met = 1.0  # eV, the median of the rises when the plan was last made
         self._worst = 0.0  # eV, the largest climb of the archive's states when they were last compared
         self._plan: Plan | None = None
@@ -112,24 +112,25 @@ class Planner:
 
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place, none high above the barriers."""
-        places, rises = _rows(self.visited)
-        low = rises < 2.0 * self.scale
-        told = np.unique(np.column_stack([places, rises])[low], axis=0)  # an episode's first state is told again
+        visited = table(self.visited)
+        told = np.unique(
+            visited[visited[:, 3] < 2.0 * self.scale], axis=0
+        )  # an episode's first state is told again
         return spread(told[:, :3], told[:, 3])
 
     def add(self, visit: Visit) -> None:
         """Take up a visit.
 
-        From one on that is as high as the best path climbs, an episode of the search wins nothing and ends. What comes
-        behind is never seen, the map takes it for lower, and leads there again and again. So it is also told how high
-        it is at least where the tether pulls to: the least of the material's and the tether's energy together is
-        nowhere higher than the material's there (the Moreau envelope).
+        At a wall the molecule stays while the tether pulls it on; what comes behind is never seen, a map takes it for
+        lower, and leads there again and again. So it is also told how high it is at least where the tether pulls to:
+        the least of the material's and the tether's energy together is nowhere higher than the material's there (the
+        Moreau envelope).
         """
         self.seen += 1
         self._new += 1
         _learn(self.visited, visit.place, visit.rise)
-        if visit.beyond is not None and visit.energy - visit.heights.low >= self.best:
-            _learn(self.behind, visit.beyond[0], visit.beyond[1] - visit.heights.first)
+        if visit.beyond is not None:
+            _learn(self.bounds, visit.beyond[0], visit.beyond[1] - visit.heights.first)
         climb = visit.heights.climb
         if climb >= self.best:
             return
@@ -146,10 +147,10 @@ class Planner:
         """The plan over the map of what was visited, made anew from time to time."""
         known = len(self.visited) - self._new
         if self._plan is None or self._new >= self._patience(known):
-            places, rises = _rows(self.visited + self.behind)
-            if (rises > 0.0).any():
-                self._met = float(np.median(rises[rises > 0.0]))
-            self._map.fit(places, rises, self.scale)
+            visited = table(self.visited)
+            if (visited[:, 3] > 0.0).any():
+                self._met = float(np.median(visited[visited[:, 3] > 0.0, 3]))
+            self._map.fit(visited[:, :3], visited[:, 3], self.scale, table(self.bounds), self.best)
             self._plan = Plan(self.region, self._map.energies(), self.scale)
             self._new = 0
             self.mapped = not self.spread() > SPREAD * self.scale
@@ -264,7 +265,6 @@ def _learn(known: Known, place: np.ndarray, rise: float) -> None:
         known[:half] = known[:half:2]
 
 
-def _rows(known: Known) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places, (m, 3) Å, and the rises there, (m,) eV."""
-    places, rises = zip(*known, strict=True)
-    return np.array(places), np.array(rises)
+def table(known: Known) -> np.ndarray:
+    """Return the places in Å and the rises in eV, (m, 4)."""
+    return np.array([[*place, rise] for place, rise in known]).reshape(-1, 4)

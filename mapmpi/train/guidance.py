@@ -15,7 +15,7 @@ from mapmpi.env.station import station_dtype
 from mapmpi.errors import UserError
 from mapmpi.logs import log
 from mapmpi.search.archive import Visit
-from mapmpi.search.planner import Known, Planner
+from mapmpi.search.planner import Planner, table
 from mapmpi.search.prior import Prior
 from mapmpi.search.region import Region
 from mapmpi.store.wholepath import WholePaths
@@ -123,8 +123,8 @@ class Guidance:
             "goal": self._goal(),
             "mapped": np.array(planner.mapped),
             "positions": self._positions,
-            "visited": _table(planner.visited),
-            "behind": _table(planner.behind),
+            "visited": table(planner.visited),
+            "bounds": table(planner.bounds),
             "places": np.array([visit.place for visit in visits]).reshape(-1, 3),
             "origins": np.array([[*visit.origin, visit.tries] for visit in visits], dtype="i8").reshape(-1, 4),
             "stations": np.array([visit.station for visit in visits], dtype=self._station).view(np.uint8),
@@ -143,9 +143,9 @@ class Guidance:
         planner.begun = Counter({int(agent): int(count) for agent, count in state.get("begun", ())})
         if not np.allclose(state.get("goal", self._goal()), self._goal()):  # the best path led to another
             planner.best, planner.got_on_at = np.inf, 0
-        planner.visited, planner.behind = (
-            [(row[:3].copy(), float(row[3])) for row in table]
-            for table in (state["visited"], state.get("behind", ()))
+        planner.visited, planner.bounds = (
+            [(row[:3].copy(), float(row[3])) for row in rows]
+            for rows in (state["visited"], state.get("bounds", ()))
         )
         stations = np.ascontiguousarray(state["stations"]).view(self._station).ravel()
         planner.archive.cells = {}
@@ -155,10 +155,6 @@ class Guidance:
             visit = _visit(place.copy(), (int(agent), int(episode), int(frame)), station.copy())
             visit.tries = int(tries)
             planner.archive.keep(visit)
-
-
-def _table(known: Known) -> np.ndarray:
-    return np.array([[*place, rise] for place, rise in known]).reshape(-1, 4)
 
 
 def _visit(place: np.ndarray, origin: tuple[int, int, int], station: np.void) -> Visit:
