@@ -37,13 +37,18 @@ def progress_line(
         "left": duration_text(left) if np.isfinite(left) else "?",
         "actions": f"{row['actions']:.0f} ({row['actions_per_s']:.2f}/s)",
         "episodes": f"{row['episodes']:.0f}",
-        "farthest": f"{row['best_progress']:.2f} Å",
-        "best climb": f"{row['best_climb']:.2f} eV" if row["best_climb"] >= 0.0 else "–",
-        "reward best/mean": f"{row['best_reward']:.2f}/{row['mean_reward']:.2f}",
+        "farthest": _known(row["best_progress"], "{:.2f} Å"),
+        "best climb": _known(row["best_climb"], "{:.2f} eV"),
+        "reward best/mean": f"{_known(row['best_reward'], '{:.2f}')}/{_known(row['mean_reward'], '{:.2f}')}",
         "ε": f"{epsilons.min():.3g}–{epsilons.max():.3g}",
         "updates": f"{row['updates']:.0f} ({row['updates_per_s']:.2f}/s)",
-        "loss": f"{row['loss']:.3g}",
+        "loss": _known(row["loss"], "{:.3g}"),
     }
+
+
+def _known(value: float, form: str) -> str:
+    """Return a number in words; a dash for one that is not known yet."""
+    return form.format(value) if np.isfinite(value) else "–"
 
 
 class Progress(Panel):
