@@ -9,7 +9,7 @@
 
   const ELEMENTS = { H: [240, 240, 240], O: [213, 62, 50], Si: [214, 178, 112], C: [90, 90, 90], N: [60, 90, 200], Al: [170, 160, 175],
     Na: [150, 100, 200], Cu: [200, 120, 60], Ni: [90, 170, 110] };
-  const OTHER = [150, 170, 190], FOG = 8, EYE_A = 45, MOST_A = 1.5, FRAMES_PER_S = 12;
+  const OTHER = [150, 170, 190], FOG = 8, EYE_A = 45, MOST_A = 1.5, FRAMES_PER_S = 12, THROUGH = 0.3; // what covers the molecule lets it through
   const SCALE = [[205, 210, 216], [240, 205, 120], [213, 94, 0], [110, 10, 40]]; // of displacements, from none to the largest
 
   let film, part, frame = 0, playing = false, bonds = null, zoom = 1;
@@ -182,13 +182,19 @@
     }
     items.sort((one, other) => one.z - other.z);
     drawn = [];
+    const hides = (spot, size) => film.molecule.some((atom) => points[atom].z < spot.z
+      && Math.hypot(points[atom].x - spot.x, points[atom].y - spot.y) < size + radius(atom) * points[atom].scale);
     for (const item of items) {
+      const own = film.molecule.includes(item.atom), spot = item.atom === undefined ? between(item.start, item.end, 0.5) : points[item.atom];
+      const across = item.atom === undefined ? Math.hypot(item.end.x - item.start.x, item.end.y - item.start.y) / 2 : radius(item.atom) * spot.scale;
+      pen.globalAlpha = !own && hides(spot, across) ? THROUGH : 1;
       if (item.atom === undefined) { stick(item.start, item.end, item.colour, fog(item.z)); continue; }
       const point = points[item.atom], size = radius(item.atom) * point.scale;
       pen.drawImage(sprite(paint[item.atom], fog(point.z)), point.x - size, point.y - size, 2 * size, 2 * size);
-      if (film.molecule.includes(item.atom)) ring(point, size, "#111", 1.8);
+      if (own) ring(point, size, "#111", 1.8);
       drawn.push({ atom: item.atom, x: point.x, y: point.y, radius: size });
     }
+    pen.globalAlpha = 1;
     markSilicon(points, project);
     drawAxes(height);
     drawScale(width);
