@@ -75,12 +75,8 @@ def check_command(line: str) -> None:
         assert all(f'"{extra}": ' in (ROOT / "setup.py").read_text() for extra in extras), line
 
 
-def test_your_own_material_comes_out_as_the_page_says(tmp_path: Path) -> None:
-    """The page's structure, input and commands, in its order; barriers as it prints them."""
-    page = ROOT / "docs" / "material.md"
-    found = list(pages.blocks(page))
-    code, text = (next(block.text for block in found if block.language == kind) for kind in ("python", "yaml"))
-    (tmp_path / "silver.yaml").write_text(text)
+def run(folder: Path, words: list[str]) -> str:
+    """Run a command as a user would, in a folder; return what it printed."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -88,26 +84,73 @@ def test_your_own_material_comes_out_as_the_page_says(tmp_path: Path) -> None:
         "OMP_NUM_THREADS": "1",
         "TTY_COMPATIBLE": "0",
     }
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=folder, env=environment, timeout=300, check=False
+    )
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.stdout
 
-    def run(words: list[str]) -> str:
-        done = subprocess.run(
-            words, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
-    printed = run([sys.executable, "-c", code])
+@pytest.fixture(scope="module")
+def silver(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The page on your own material: its structure, input and commands in their order; and all that they print."""
+    folder, page = tmp_path_factory.mktemp("material"), ROOT / "docs" / "material.md"
+    found = list(pages.blocks(page))
+    code, text = (next(block.text for block in found if block.language == kind) for kind in ("python", "yaml"))
+    (folder / "silver.yaml").write_text(text)
+    printed = run(folder, [sys.executable, "-c", code])
     commands = [
         line for line in pages.commands(page) if re.search(r" silver( |$|\.yaml)", line) and "--with" not in line
     ]
     assert [line.split("mapmpi ")[1].split()[0] for line in commands] == ["check", "train", "pneb", "report"]
-    printed += "".join(run(shlex.split(line)) for line in commands)
+    return folder, printed + "".join(run(folder, shlex.split(line)) for line in commands)
+
+
+def test_your_own_material_comes_out_as_the_page_says(silver: tuple[Path, str]) -> None:
+    _, printed = silver
     assert "the adatom has the id 28" in printed
-    shown = [block.text for block in found if block.language == "text"][1].splitlines()
+    blocks = [block.text for block in pages.blocks(ROOT / "docs" / "material.md") if block.language == "text"]
+    shown = blocks[1].splitlines()
     for line in shown[:2]:
         hop, moves, barrier, back = line.split()[:4]
         assert re.search(rf"{hop} +{moves} +{barrier} +{back} .* verified", printed), hop
     assert shown[2].split(" and ")[0].split(", over")[1] in printed  # the time varies with the hops that are found
+
+
+MEANT = {
+    "input.yaml": "silver.yaml",
+    "RUN_DIR": "silver",
+    "NEW_DIR": "new",
+    "runs/glass-a-001 runs/glass-b-001 runs/glass-c-001": "silver",
+    "path.extxyz": "best.extxyz",
+    "-n 256": "-n 2",
+    "saddle:3": "saddle:1",
+}
+"""What pages write that mean any run, and what it is called here."""
+
+
+@pytest.mark.parametrize("name", ["report.md", "refinement.md", "rates.md", "README.md"])
+def test_commands_on_a_run_do_what_the_pages_say(silver: tuple[Path, str], name: str) -> None:
+    """Those of the indented blocks, on the run of the page on your own material; it is not trained again."""
+    folder, printed = silver
+    goal = re.search(r"goal .* agent (\d+) episode (\d+)", printed)
+    assert goal is not None
+    page = next(page for page in pages.PAGES if page.name == name)
+    lines = [line for block in pages.blocks(page) if block.language == "" for line in block.text.splitlines()]
+    ran = 0
+    for line in lines:
+        for there, here in {**MEANT, "2:9": f"{goal[1]}:{goal[2]}"}.items():
+            line = line.replace(there, here)
+        words = shlex.split(line, comments=True)
+        if not words or words[0] not in ("mpiexec", "mapmpi") or "mapmpi.train" in words:
+            continue
+        if "watch" in words:
+            words.append("--once")
+        assert run(folder, words)
+        files = [folder / words[place + 1] for place, word in enumerate(words) if word == "--output"]
+        assert all(file.stat().st_size > 100 for file in files), line
+        ran += 1
+    assert ran >= 2
 
 
 @pytest.mark.parametrize("page", [page for page in pages.PAGES if page != MISTAKES], ids=names)
