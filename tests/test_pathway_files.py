@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -176,9 +177,7 @@ def test_settings_and_units_are_in_the_file(tmp_path: Path) -> None:
     record.save(tmp_path / "one.h5", doubtful(), settings)
     assert record.load_settings(tmp_path / "one.h5") == settings
     with h5py.File(tmp_path / "one.h5") as file:
-        assert file["settings"].attrs["fmax"] == 0.05
-        assert file["settings/forcefield"].attrs["type"] == b"reaxff"
-        assert "spring" not in file["settings"].attrs
+        assert json.loads(file.attrs["settings"]) == settings  # other programs read it, too
         assert file["atoms/tagged"][:].tolist() == [1]
         assert file["atoms/molecule"][:].tolist() == [1, 2, 3]
         assert file["hops/0001/band"].dtype == np.float32

@@ -26,7 +26,7 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
     """Write a pathway in place of the file ``path``, with the settings (force field, tolerances, …) it came from.
 
     All numbers come back as they were, but a band's positions, which are rounded to float32 (5e-7 Å at 30 Å). The
-    settings are kept whole as JSON, and the plain ones among them again as attributes.
+    settings are kept as JSON.
     """
     tree = {
         "atoms": _atoms_tree(pathway),
@@ -34,7 +34,6 @@ def save(path: Path, pathway: Pathway, settings: Mapping[str, Any]) -> None:
         "hops": _numbered(pathway.hops),
         "beside": _numbered(pathway.beside),
         "before": flat(pathway.before),
-        "settings": _plain(settings),
     }
     attributes = {
         "name": pathway.name,
@@ -146,21 +145,6 @@ def _check(pathway: Pathway) -> None:
 def _finite(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
     if values.dtype.kind != "f" or values.shape != shape or not np.isfinite(values).all():
         raise ValueError(f"{name} are not numbers of shape {shape}")
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings that an attribute can hold; what is None, empty or mixed is in the JSON only."""
-    plain: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            plain[name] = _plain(value)
-        elif isinstance(value, (bool, int, float, str)):
-            plain[name] = value
-        elif isinstance(value, (list, tuple)) and value:
-            kinds = {type(entry) for entry in value}
-            if kinds <= {int, float} or kinds == {str}:
-                plain[name] = list(value)
-    return plain
 
 
 def _atoms_tree(pathway: Pathway) -> dict[str, Any]:
