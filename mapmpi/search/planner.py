@@ -113,9 +113,8 @@ class Planner:
     def spread(self) -> float:
         """Return by how many eV energies differ between visits to the same place, none high above the barriers."""
         visited = table(self.visited)
-        told = np.unique(
-            visited[visited[:, 3] < 2.0 * self.scale], axis=0
-        )  # an episode's first state is told again
+        low = visited[visited[:, 3] < 2.0 * self.scale]
+        told = np.unique(low, axis=0)  # an episode's first state is told again
         return spread(told[:, :3], told[:, 3])
 
     def add(self, visit: Visit) -> None:
